@@ -1,0 +1,67 @@
+"""The one tree of errors that ddpm raises on purpose.
+
+Every error says what is wrong, where, and the way out; `exit_code` is what the command line ends with,
+`retryable` tells the supervisor whether trying again can help. Nothing here touches the outside.
+
+    DdpmError
+     +-- ConfigError        2  the user's file or options are wrong
+     |    +-- SchemaMismatchError  the user's table does not fit what the pipeline writes
+     +-- MissingToolError   3  a tool, file or port of this machine is missing or in the way
+     +-- ServiceError       3  a broker, a database or a registry did not answer
+     +-- EngineError        1  the engine refused or died
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process ends with; 128 + n for a second signal n is added by the command line."""
+
+    OK = 0
+    RUNTIME = 1
+    CONFIG = 2
+    ENVIRONMENT = 3
+
+
+class DdpmError(Exception):
+    """Base of all deliberate errors: one message that names the thing, its value and its place, and a hint."""
+
+    exit_code: ExitCode = ExitCode.RUNTIME
+    retryable: bool = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+class ConfigError(DdpmError):
+    """The configuration cannot be used; retrying will not help."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class MissingToolError(DdpmError):
+    """Something of this machine is missing or in the way: a tool, a file, a port."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class ServiceError(DdpmError):
+    """A broker, database or registry could not be reached or refused; trying again may help."""
+
+    exit_code = ExitCode.ENVIRONMENT
+    retryable = True
+
+
+class SchemaMismatchError(ConfigError):
+    """A table exists with other columns than the pipeline writes; ddpm shows both and changes nothing."""
+
+
+class EngineError(DdpmError):
+    """The engine refused its configuration or ended unexpectedly."""
+
+    retryable = True
