@@ -123,7 +123,7 @@ class Column(Model):
     @classmethod
     def _type_is_a_type(cls, text: str) -> str:
         if not re.fullmatch(r'[A-Za-z_][\w ."]*(\(\s*\d+\s*(,\s*\d+\s*)?\))?[\w ]*(\[\])*', text):
-            msg = f'"{text}" is not the name of a Postgres type; write for example bigint, numeric(12,2), timestamptz, text[]'
+            msg = f'"{text}" is not the name of a Postgres type; write for example bigint, numeric(12,2), text[]'
             raise ValueError(msg)
         return text
 
@@ -229,6 +229,9 @@ def _sink_forms(value: object) -> object:
     return value
 
 
+Sinks = tuple[Annotated[Sink, BeforeValidator(_sink_forms)], ...]
+
+
 class DeadLetter(Model):
     """`app.dead_letter`: where poison records go, with their original bytes and the reason."""
 
@@ -274,7 +277,7 @@ class Pipeline(Model):
     postgres: Postgres | None = None
     batching: Batching = Batching()
     processors: tuple[Processor, ...] = ()
-    sinks: tuple[Annotated[Sink, BeforeValidator(_sink_forms)], ...] = Field(default=(Sink(kind="postgres"),), min_length=1)
+    sinks: Sinks = Field(default=(Sink(kind="postgres"),), min_length=1)
     dead_letter: DeadLetter = DeadLetter()
     engine: Engine = Engine()
     server: Server = Server()
@@ -290,8 +293,7 @@ class Pipeline(Model):
         if self.writes_postgres and self.postgres is None:
             msg = "the postgres sink needs the section `postgres` with url and table"
             raise ValueError(msg)
-        kinds = [sink.kind for sink in self.sinks]
-        if len(kinds) != len(set(kinds)) and kinds.count("postgres") + kinds.count("stdout") > len(set(kinds) - {"kafka"}):
+        if len(set(self.sinks)) != len(self.sinks):
             msg = "a sink is named twice"
             raise ValueError(msg)
         outgoing = {self.dead_letter.topic: "dead_letter.topic"}

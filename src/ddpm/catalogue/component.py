@@ -1,0 +1,30 @@
+"""The vocabulary of engine components: nested plain values, and the one kind of text that is not plain.
+
+The engine substitutes `${NAME}` in the text of its configuration before it parses the YAML, so a value from a
+user must never show that pattern, while a reference of ours must keep it: `EngineEnv` marks the latter, and
+`render` escapes everything else.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias, Union
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEnv:
+    """A reference to an environment variable of the engine, written into the configuration as `prefix${name}`."""
+
+    name: str
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.prefix}${{{self.name}}}"
+
+
+Value: TypeAlias = Union[str, int, float, bool, None, EngineEnv, "list[Value]", "dict[str, Value]"]
+Component: TypeAlias = dict[str, Value]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as the engine writes a duration, e.g. 0.1 -> `100ms`, 30 -> `30s`."""
+    milliseconds = round(seconds * 1000)
+    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"

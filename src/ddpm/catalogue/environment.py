@@ -1,0 +1,5 @@
+"""Names of the environment variables through which ddpm hands the engine what must not stand in its configuration."""
+
+POSTGRES_DSN = "DDPM_POSTGRES_DSN"
+SOURCES = "DDPM_SOURCES"
+ENGINE_PORT = "DDPM_ENGINE_PORT"
