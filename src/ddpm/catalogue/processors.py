@@ -1,11 +1,21 @@
 """User code between the parser and the sinks, in Bloblang."""
 
+from collections.abc import Sequence
+
 from ddpm.catalogue.component import Component
 from ddpm.config.model import Processor
 
 
-def processor(step: Processor) -> Component:
-    """The engine's processor for one step; a filter keeps the records for which its condition is true."""
+def user_code(steps: Sequence[Processor]) -> list[Component]:
+    """The engine's processors for the user's steps, run only on records that did not fail before."""
+    if not steps:
+        return []
+    # `try` also keeps a record's first failure: a mapping run on a record that is not JSON would overwrite it.
+    return [{"try": [_step(step) for step in steps]}]
+
+
+def _step(step: Processor) -> Component:
     if step.mapping is not None:
         return {"mapping": step.mapping}
-    return {"mapping": f"root = if !({step.filter}) {{ deleted() }}"}
+    # The condition stands on lines of its own, so that a comment at its end cannot swallow the parenthesis.
+    return {"mapping": f"root = if !(\n{step.filter}\n) {{ deleted() }}"}

@@ -1,0 +1,55 @@
+"""The sections of an engine configuration, by the names under which a template may place them."""
+
+from ddpm.catalogue import environment, sinks, sources
+from ddpm.catalogue.component import Component, EngineEnv, Value, duration
+from ddpm.catalogue.parsers import PARSERS
+from ddpm.catalogue.processors import user_code
+from ddpm.config.model import Pipeline
+
+
+def sections(pipeline: Pipeline) -> dict[str, Value]:
+    """Everything a template may use.
+
+    Returns:
+        `name`, `input`, `origin` (captures identity and original bytes; must stand first), `parser`, `processors`
+        (the user's), `pipeline` (those three together), `output` (with dead letters), `http`, `logger`, `metrics`,
+        `shutdown_timeout`.
+
+    """
+    # The identity is captured before any code of a user runs, so a mapping can break a record, never its identity.
+    origin: list[Value] = [{"ddpm_origin": {}}]
+    parser: list[Value] = [*PARSERS[pipeline.source.parser].processors(pipeline.source)]
+    steps: list[Value] = [*user_code(pipeline.processors)]
+    processing: Component = {"threads": -1, "processors": [*origin, *parser, *steps]}
+    return {
+        "name": pipeline.name,
+        "input": sources.kafka(pipeline),
+        "origin": origin,
+        "parser": parser,
+        "processors": steps,
+        "pipeline": processing,
+        "output": sinks.output(pipeline),
+        "http": _http(),
+        "logger": _logger(pipeline),
+        "metrics": {"prometheus": {"use_histogram_timing": True}},
+        "shutdown_timeout": duration(pipeline.engine.drain),
+    }
+
+
+def _http() -> Component:
+    return {
+        "enabled": True,
+        "address": EngineEnv(environment.ENGINE_PORT, prefix="127.0.0.1:"),
+        "debug_endpoints": False,
+    }
+
+
+def _logger(pipeline: Pipeline) -> Component:
+    return {
+        "level": pipeline.logger.level.value,
+        "format": "json",
+        "add_timestamp": True,
+        # The engine logs to its standard output otherwise, where the documents of a stdout sink are.
+        "file": {"path": "/dev/stderr"},
+        "static_fields": {},
+    }

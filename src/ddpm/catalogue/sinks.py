@@ -1,0 +1,101 @@
+"""Where documents go: the outputs of the engine, and the dead letters behind them.
+
+A record that failed in a processor, or that a sink refused because of its content, reaches the dead letters with
+its original bytes; an outage never leads there, because the outputs wait inside.
+"""
+
+from ddpm.catalogue import environment
+from ddpm.catalogue.component import Component, Value, duration
+from ddpm.catalogue.sources import max_in_flight
+from ddpm.config.model import Column, KafkaSink, Pipeline, Sink
+
+# Room for a large record and its headers; the broker's own limits decide what is too large.
+MAX_MESSAGE_BYTES = 64_000_000
+
+DOCUMENT_TABLE: list[Value] = [{"name": "timestamp", "from": "timestamp"}, {"name": "data", "from": "document"}]
+
+
+def output(pipeline: Pipeline) -> Component:
+    """The output of a pipeline: one sink or several, with the dead letters behind.
+
+    With several sinks, a record is acknowledged when all of them have it. Postgres then has dead letters of its
+    own: the fan-out would pass on the error of one record as an error of the whole batch.
+    """
+    if len(pipeline.sinks) == 1:
+        return _or_dead_letter(pipeline, {"reject_errored": _sink(pipeline, pipeline.sinks[0])})
+    outputs: list[Value] = [
+        _or_dead_letter(pipeline, _sink(pipeline, sink)) if sink.kind == "postgres" else _sink(pipeline, sink)
+        for sink in pipeline.sinks
+    ]
+    return _or_dead_letter(pipeline, {"reject_errored": {"broker": {"pattern": "fan_out", "outputs": outputs}}})
+
+
+def _or_dead_letter(pipeline: Pipeline, preferred: Component) -> Component:
+    return {"fallback": [preferred, dead_letter(pipeline)]}
+
+
+def _sink(pipeline: Pipeline, sink: Sink) -> Component:
+    if sink.kafka is not None:
+        return kafka(pipeline, sink.kafka)
+    return postgres_copy(pipeline) if sink.kind == "postgres" else {"stdout": {"codec": "lines"}}
+
+
+def postgres_copy(pipeline: Pipeline) -> Component:
+    """The table. Its address and the numbers of its sources reach the plugin through the engine's environment."""
+    postgres = pipeline.postgres
+    assert postgres is not None  # noqa: S101 -- the model requires the section for this sink
+    schema, _, table = postgres.table.rpartition(".")
+    target: Component = {"schema": schema, "table": table} if schema else {"table": table}
+    columns = [_field(name, column) for name, column in postgres.columns.items()] if postgres.columns else DOCUMENT_TABLE
+    return {
+        "postgres_copy": {
+            "dsn_env": environment.POSTGRES_DSN,
+            "sources_env": environment.SOURCES,
+            **target,
+            "columns": list(columns),
+            "write_timeout": duration(postgres.write_timeout),
+            "max_in_flight": postgres.max_in_flight,
+        }
+    }
+
+
+def _field(name: str, column: Column) -> Component:
+    return {"name": name, "from": "field", "path": list(column.path.split("."))}
+
+
+def kafka(pipeline: Pipeline, sink: KafkaSink) -> Component:
+    """A topic that documents are written to under their original key: at least once, waiting while it is away."""
+    return {
+        "kafka": {
+            **_producer(sink.brokers or pipeline.kafka.brokers, sink.topic),
+            "client_id": f"ddpm-{pipeline.name}",
+            "key": '${! metadata("kafka_key") }',
+            "metadata": {"exclude_prefixes": ["kafka_"]},
+            "max_in_flight": max_in_flight(pipeline),
+        }
+    }
+
+
+def dead_letter(pipeline: Pipeline) -> Component:
+    """The dead-letter topic: original key and bytes, the reason in headers. It never gives up."""
+    return {
+        "kafka": {
+            **_producer(pipeline.kafka.brokers, pipeline.dead_letter.topic),
+            "client_id": f"ddpm-{pipeline.name}-dead-letters",
+            "key": '${! metadata("ddpm_key") }',
+            "metadata": {"exclude_prefixes": ["ddpm_key"]},
+        },
+        "processors": [{"ddpm_dead_letter": {"pipeline": pipeline.name}}],
+    }
+
+
+def _producer(brokers: tuple[str, ...], topic: str) -> Component:
+    return {
+        "addresses": list(brokers),
+        "topic": topic,
+        "ack_replicas": True,
+        "max_msg_bytes": MAX_MESSAGE_BYTES,
+        # Without these the output gives up after 30 s, and a record would go the way of a failed one.
+        "max_retries": 0,
+        "backoff": {"initial_interval": "500ms", "max_interval": "30s", "max_elapsed_time": "0s"},
+    }

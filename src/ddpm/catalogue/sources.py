@@ -1,0 +1,35 @@
+"""Where records come from: the engine's `kafka` input."""
+
+from ddpm.catalogue.component import Component, duration
+from ddpm.config.model import Pipeline, StartFrom
+
+# Records waiting between the client and the batcher, per partition: small, because it counts records and not bytes.
+FETCH_BUFFER_RECORDS = 32
+
+
+def kafka(pipeline: Pipeline) -> Component:
+    """The input of a pipeline: batches form here and nowhere else, so that an error keeps naming its record."""
+    source, batching = pipeline.kafka, pipeline.batching
+    return {
+        "kafka": {
+            "addresses": list(source.brokers),
+            "topics": list(source.topics),
+            "consumer_group": source.consumer_group,
+            "client_id": f"ddpm-{pipeline.name}",
+            "start_from_oldest": source.start_from is StartFrom.EARLIEST,
+            # A batch must never wait for the commit of an earlier one, so several batches fit below the limit.
+            "checkpoint_limit": max(1024, batching.count * (max_in_flight(pipeline) + 2)),
+            "fetch_buffer_cap": FETCH_BUFFER_RECORDS,
+            "multi_header": True,
+            "batching": {
+                "count": batching.count,
+                "byte_size": batching.byte_size,
+                "period": duration(batching.period),
+            },
+        }
+    }
+
+
+def max_in_flight(pipeline: Pipeline) -> int:
+    """How many batches may be on their way to the sinks at once."""
+    return pipeline.postgres.max_in_flight if pipeline.postgres else 4
