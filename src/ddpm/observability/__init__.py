@@ -1,0 +1,1 @@
+"""What ddpm tells about itself: logs. Nothing here decides anything."""

@@ -1,0 +1,50 @@
+"""Runs the HTTP application in a thread, on a socket that was bound before anything else was started."""
+
+import errno
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from ddpm.errors import MissingToolError
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the server's socket.
+
+    Raises:
+        MissingToolError: The port is in use, or the address is not this machine's.
+
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        reason = "the port is in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
+        msg = f"cannot listen on {host}:{port}: {reason}"
+        hint = "is another ddpm running? End it, or set app.server.port to another port (0 picks a free one)"
+        raise MissingToolError(msg, hint=hint) from error
+    return listener
+
+
+@contextmanager
+def serving(app: FastAPI, listener: socket.socket) -> Iterator[str]:
+    """Serve on a bound socket while the block runs; yields the server's address as a URL."""
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), name="http-server", daemon=True)
+    thread.start()
+    host, port = listener.getsockname()[:2]
+    try:
+        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(5)
+        listener.close()
