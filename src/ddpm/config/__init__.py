@@ -1,0 +1,1 @@
+"""The user's configuration: its model, and how a file becomes one."""

@@ -8,17 +8,39 @@ import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 EMBEDDED = "embedded"
 IDENTITY_COLUMNS = ("source", "partition", "offset")
+SINK_KINDS = ("postgres", "kafka", "stdout")
 
-_DURATION = re.compile(r"(?P<value>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h)")
+_DURATION = re.compile(r"(?P<value>\d{1,12}(?:\.\d{1,12})?)\s*(?P<unit>ms|s|m|h)")
 _DURATION_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SIZE = re.compile(r"(?P<value>\d+(?:\.\d+)?)\s*(?P<unit>B|[kK]i?B|Mi?B|Gi?B)?")
+_SIZE = re.compile(r"(?P<value>\d{1,15}(?:\.\d{1,12})?)\s*(?P<unit>B|[kK]i?B|Mi?B|Gi?B)?")
 _SIZE_BYTES = {"B": 1, "KB": 10**3, "KIB": 2**10, "MB": 10**6, "MIB": 2**20, "GB": 10**9, "GIB": 2**30}
+_BROKER = re.compile(r"(?:[^\s:/@,\[\]]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})")
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_PIPELINE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+_IDENTIFIER_BYTES = 63
+_TABLE_PARTS = 2
+_LAST_PORT = 65_535
+
+
+def broken_rule(message: str, *at: str | int) -> PydanticCustomError:
+    """An error of a section whose culprit stands at `at`, the keys and indices below that section."""
+    return PydanticCustomError("broken_rule", "{text}", {"text": message, "at": at})
 
 
 def parse_duration(value: object) -> object:
@@ -26,8 +48,9 @@ def parse_duration(value: object) -> object:
     if isinstance(value, str):
         match = _DURATION.fullmatch(value.strip())
         if match is None:
-            msg = f'"{value}" is not a duration; write for example 500ms, 30s or 5m'
-            raise ValueError(msg)
+            raise PydanticCustomError(
+                "duration", '"{value}" is not a duration; write for example 500ms, 30s or 5m', {"value": value}
+            )
         return float(match["value"]) * _DURATION_SECONDS[match["unit"]]
     return value
 
@@ -37,17 +60,89 @@ def parse_size(value: object) -> object:
     if isinstance(value, str):
         match = _SIZE.fullmatch(value.strip())
         if match is None:
-            msg = f'"{value}" is not a size; write for example 512KiB or 8MB'
-            raise ValueError(msg)
+            raise PydanticCustomError(
+                "size", '"{value}" is not a size; write for example 512KiB or 8MB', {"value": value}
+            )
         return int(float(match["value"]) * _SIZE_BYTES[(match["unit"] or "B").upper()])
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)]
-ByteSize = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+def _topic_name(name: str) -> str:
+    if name in (".", "..") or not _TOPIC.fullmatch(name):
+        msg = f'"{name}" is not the name of a topic: 1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-"'
+        raise ValueError(msg)
+    return name
+
+
+def _pipeline_name(name: str) -> str:
+    if not _PIPELINE_NAME.fullmatch(name):
+        msg = (
+            f'"{name}" is not the name of a pipeline: 1 to 63 of the characters a-z, 0-9, "_" and "-", '
+            "with a letter or digit first and last"
+        )
+        raise ValueError(msg)
+    return name
+
+
+def _broker(address: str) -> str:
+    match = _BROKER.fullmatch(address)
+    if address != EMBEDDED and (match is None or not 0 < int(match["port"]) <= _LAST_PORT):
+        msg = f'"{address}" is not the address of a broker; write one host:port an item, for example localhost:9092'
+        raise ValueError(msg)
+    return address
+
+
+def _identifier(name: str) -> str:
+    problem = None
+    if not name:
+        problem = "is empty"
+    elif "\0" in name:
+        problem = "contains the character NUL"
+    elif len(name.encode("utf-8", "surrogatepass")) > _IDENTIFIER_BYTES:
+        problem = f"is longer than the {_IDENTIFIER_BYTES} bytes that Postgres keeps of a name"
+    if problem:
+        shown = name.replace("\0", "\\0")
+        msg = f'"{shown}" {problem}'
+        raise ValueError(msg)
+    return name
+
+
+def _table_name(name: str) -> str:
+    parts = name.split(".")
+    if len(parts) > _TABLE_PARTS or (len(parts) > 1 and not all(parts)):
+        msg = f'"{name}" is not the name of a table; write table or schema.table'
+        raise ValueError(msg)
+    for part in parts:
+        _identifier(part)
+    return name
+
+
+def _file_path(path: Path) -> Path:
+    if path == Path():
+        msg = "names no file; give a path, or leave the key away"
+        raise ValueError(msg)
+    return path
+
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    Field(gt=0, allow_inf_nan=False),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "examples": ["30s"]}]}),
+]
+ByteSize = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    Field(gt=0),
+    WithJsonSchema({"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string", "examples": ["8MB"]}]}),
+]
 NonEmptyStr = Annotated[str, Field(min_length=1)]
-TopicName = Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[a-zA-Z0-9._-]+$")]
-PipelineName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$")]
+TopicName = Annotated[str, Field(min_length=1), AfterValidator(_topic_name)]
+PipelineName = Annotated[str, Field(min_length=1), AfterValidator(_pipeline_name)]
+Broker = Annotated[str, Field(min_length=1), AfterValidator(_broker)]
+TableName = Annotated[str, Field(min_length=1), AfterValidator(_table_name)]
+ColumnName = Annotated[str, AfterValidator(_identifier)]
+FilePath = Annotated[Path, AfterValidator(_file_path)]
 
 
 class Model(BaseModel):
@@ -83,9 +178,9 @@ class Source(Model):
 class Kafka(Model):
     """`app.kafka`: where records come from."""
 
-    brokers: tuple[NonEmptyStr, ...] = Field(min_length=1)
-    topics: tuple[TopicName, ...] = Field(min_length=1)
-    consumer_group: NonEmptyStr
+    brokers: tuple[Broker, ...] = Field(min_length=1, examples=[["localhost:9092"], [EMBEDDED]])
+    topics: tuple[TopicName, ...] = Field(min_length=1, examples=[["orders"]])
+    consumer_group: NonEmptyStr = Field(examples=["orders-group"])
     min_partitions: int = Field(default=1, ge=1, le=10_000)
     replication_factor: int = Field(default=1, ge=1, le=32_767)
     start_from: StartFrom = StartFrom.EARLIEST
@@ -107,9 +202,9 @@ class Kafka(Model):
     @field_validator("topics")
     @classmethod
     def _topics_differ(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(topics)) != len(topics):
-            msg = "a topic is named twice"
-            raise ValueError(msg)
+        for index, topic in enumerate(topics):
+            if topic in topics[:index]:
+                raise broken_rule(f'the topic "{topic}" is named twice', index)
         return topics
 
 
@@ -131,9 +226,9 @@ class Column(Model):
 class Postgres(Model):
     """`app.postgres`: the table that records end in; typed when `columns` are given, else one document a row."""
 
-    url: NonEmptyStr = Field(repr=False)
-    table: NonEmptyStr
-    columns: dict[NonEmptyStr, Column] | None = None
+    url: NonEmptyStr = Field(repr=False, examples=["postgresql://user:${PGPASSWORD}@localhost:5432/database", EMBEDDED])
+    table: TableName = Field(examples=["orders"])
+    columns: dict[ColumnName, Column] | None = None
     write_timeout: Seconds = 30.0
     max_in_flight: int = Field(default=4, ge=1, le=64)
 
@@ -163,7 +258,7 @@ class Postgres(Model):
                 f'"{taken[0]}" is one of the identity columns (source, partition, offset) that ddpm keeps itself; '
                 f"name yours differently and point it at the field: event_{taken[0]}: {{type: text, from: {taken[0]}}}"
             )
-            raise ValueError(msg)
+            raise broken_rule(msg, taken[0])
         if columns is not None and not columns:
             msg = "no column is named; leave `columns` away for a document table"
             raise ValueError(msg)
@@ -173,7 +268,13 @@ class Postgres(Model):
     @classmethod
     def _url_is_postgres(cls, url: str) -> str:
         if url != EMBEDDED and not url.startswith(("postgresql://", "postgres://")):
-            msg = 'write postgresql://user:password@host:5432/database, or "embedded"'
+            msg = 'not a Postgres URL; write postgresql://user:password@host:5432/database, or "embedded"'
+            raise ValueError(msg)
+        if url != EMBEDDED and not _splits_cleanly(url):
+            msg = (
+                "the parts of this URL cannot be told apart; write the special characters of user and password as "
+                "% and two digits: @ is %40, : is %3A, / is %2F, # is %23, ? is %3F"
+            )
             raise ValueError(msg)
         return url
 
@@ -203,8 +304,14 @@ class Processor(Model):
 class KafkaSink(Model):
     """A topic that documents are also written to, at least once."""
 
-    topic: TopicName
-    brokers: tuple[NonEmptyStr, ...] | None = None
+    topic: TopicName = Field(examples=["orders-clean"])
+    brokers: Annotated[tuple[Broker, ...], Field(min_length=1)] | None = None
+
+    @field_validator("brokers", mode="before")
+    @classmethod
+    def _list_is_welcome(cls, brokers: object) -> object:
+        """Below a validator that turns short forms into sections, strict validation knows no JSON lists any more."""
+        return tuple(brokers) if isinstance(brokers, list) else brokers
 
 
 class Sink(Model):
@@ -213,20 +320,40 @@ class Sink(Model):
     kind: Literal["postgres", "kafka", "stdout"]
     kafka: KafkaSink | None = None
 
+    @model_validator(mode="after")
+    def _options_fit_kind(self) -> "Sink":
+        if (self.kafka is not None) != (self.kind == "kafka"):
+            msg = "the kafka sink, and no other, has the options `kafka`"
+            raise ValueError(msg)
+        return self
+
 
 def _sink_forms(value: object) -> object:
+    """Let `postgres`, `stdout` and `kafka: {topic: …}` stand for a `Sink`."""
     if isinstance(value, str):
-        if value == "kafka":
-            msg = "the kafka sink needs a topic: write - kafka: {topic: my-topic}"
-            raise ValueError(msg)
-        return {"kind": value}
-    if isinstance(value, dict) and len(value) == 1:
-        (kind, options), = value.items()
-        if kind == "kafka":
-            return {"kind": kind, "kafka": options}
-        if kind in ("postgres", "stdout") and not options:
-            return {"kind": kind}
-    return value
+        return {"kind": _known_kind(value)} if value != "kafka" else _needs_topic()
+    if not isinstance(value, dict) or "kind" in value:
+        return value
+    if len(value) != 1:
+        raise broken_rule("a sink is one word or one key; start each sink with its own -")
+    ((kind, options),) = value.items()
+    if _known_kind(str(kind)) == "kafka":
+        return {"kind": "kafka", "kafka": options} if options is not None else _needs_topic()
+    if options:
+        raise broken_rule(f"the {kind} sink has no options here; write it as one word: - {kind}")
+    return {"kind": kind}
+
+
+def _known_kind(kind: str) -> str:
+    if kind not in SINK_KINDS:
+        raise PydanticCustomError(
+            "unknown_name", "{name}", {"name": kind, "known": list(SINK_KINDS), "what": "sink"}
+        )
+    return kind
+
+
+def _needs_topic() -> object:
+    raise broken_rule("the kafka sink needs a topic: write - kafka: {topic: my-topic}")
 
 
 Sinks = tuple[Annotated[Sink, BeforeValidator(_sink_forms)], ...]
@@ -241,7 +368,7 @@ class DeadLetter(Model):
 class Engine(Model):
     """`app.engine`: which engine runs, and how long it may take to drain."""
 
-    binary: Path | None = None
+    binary: FilePath | None = None
     drain: Seconds = 20.0
     memory_limit: ByteSize = 800_000_000
 
@@ -270,8 +397,8 @@ class Pipeline(Model):
 
     name: PipelineName = "pipeline"
     profiling: bool = False
-    pipeline_template: Path | None = None
-    generated_pipeline_config: Path | None = None
+    pipeline_template: FilePath | None = None
+    generated_pipeline_config: FilePath | None = None
     source: Source = Source()
     kafka: Kafka
     postgres: Postgres | None = None
@@ -291,17 +418,22 @@ class Pipeline(Model):
     @model_validator(mode="after")
     def _sinks_fit(self) -> "Pipeline":
         if self.writes_postgres and self.postgres is None:
-            msg = "the postgres sink needs the section `postgres` with url and table"
-            raise ValueError(msg)
-        if len(set(self.sinks)) != len(self.sinks):
-            msg = "a sink is named twice"
-            raise ValueError(msg)
-        outgoing = {self.dead_letter.topic: "dead_letter.topic"}
-        outgoing |= {sink.kafka.topic: "a kafka sink's topic" for sink in self.sinks if sink.kafka}
-        for topic in self.kafka.topics:
+            raise PydanticCustomError("missing_section", "the postgres sink needs it", {"at": ("postgres",)})
+        for index, sink in enumerate(self.sinks):
+            if sink in self.sinks[:index]:
+                raise broken_rule("this sink is named twice", "sinks", index)
+        return self
+
+    @model_validator(mode="after")
+    def _topics_do_not_circle(self) -> "Pipeline":
+        outgoing = {self.dead_letter.topic: "the topic of its dead letters"}
+        for sink in self.sinks:
+            if sink.kafka and set(sink.kafka.brokers or self.kafka.brokers) & set(self.kafka.brokers):
+                outgoing[sink.kafka.topic] = "the topic of one of its sinks"
+        for index, topic in enumerate(self.kafka.topics):
             if topic in outgoing:
                 msg = f'"{topic}" is read by this pipeline and is also {outgoing[topic]}: records would run in a circle'
-                raise ValueError(msg)
+                raise broken_rule(msg, "kafka", "topics", index)
         return self
 
 
@@ -323,11 +455,38 @@ class Config(Model):
         return self.pipelines[0].logger
 
 
+def _splits_cleanly(url: str) -> bool:
+    """Whether a URL's parts are where they seem; a bare special character in a password would move them."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    user_info, _, hosts = parts.netloc.rpartition("@")
+    ports_fit = all(re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]*)(:\d*)?", host) for host in hosts.split(","))
+    pairs_fit = all("=" in pair for pair in parts.query.split("&") if pair)
+    return ports_fit and pairs_fit and "@" not in user_info + parts.path and not parts.fragment
+
+
 def masked_url(url: str) -> str:
-    """A Postgres URL fit to be shown: the password, wherever it stands, is `***`."""
+    """A Postgres URL fit to be shown: its passwords are `***`; a URL that cannot be taken apart is wholly `***`."""
+    if url == EMBEDDED:
+        return url
+    if not _splits_cleanly(url):
+        return "***"
     parts = urlsplit(url)
     if parts.password is not None:
         user_info, _, host = parts.netloc.rpartition("@")
         parts = parts._replace(netloc=f"{user_info.split(':', 1)[0]}:***@{host}")
     query = re.sub(r"(?i)((?:^|&)(?:password|sslpassword)=)[^&]*", r"\1***", parts.query)
     return urlunsplit(parts._replace(query=query))
+
+
+def url_passwords(url: str) -> tuple[str, ...]:
+    """The passwords in a Postgres URL, as written and as decoded; empty for `embedded` and for what is no URL."""
+    if url == EMBEDDED or not _splits_cleanly(url):
+        return ()
+    parts = urlsplit(url)
+    written = [parts.password or "", *re.findall(r"(?i)(?:^|&)(?:password|sslpassword)=([^&]*)", parts.query)]
+    decoded = [unquote(parts.password or "")]
+    decoded += [value for key, value in parse_qsl(parts.query) if key.lower() in ("password", "sslpassword")]
+    return tuple(dict.fromkeys(text for text in (*written, *decoded) if text))
