@@ -1,0 +1,63 @@
+# Everything a developer or a user types. Each target prepares what it needs; `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+SHIPPED_CONFIG := config/app-config.yaml
+export CONFIG_PATH ?= $(SHIPPED_CONFIG)
+# The sample records belong to the shipped configuration only.
+SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjson.gz)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-unit test-integration test-integration-plugin lint format bench reset clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.installed ## run the pipelines of CONFIG_PATH (default: the shipped one on embedded servers)
+	@$(PY) cmd/pipeline-manager/main.py $(SEED)
+
+test: $(VENV)/.installed ## all tests: Go, unit, golden, integration on real servers
+	@$(PY) -m pytest
+
+test-unit: $(VENV)/.installed ## the tests that need no services
+	@$(PY) -m pytest tests/unit
+
+test-integration: $(VENV)/.installed ## the tests on a real Kafka, engine and Postgres
+	@$(PY) -m pytest tests/integration
+
+test-integration-plugin: $(VENV)/.installed ## the integration test of one parser: make test-integration-plugin format=json
+	@test -n "$(format)" || { echo "which format? make test-integration-plugin format=json" >&2; exit 2; }
+	@test -d "tests/integration/plugins/$(format)" || { \
+		echo "there is no test for the format $(format); there are: $$(ls tests/integration/plugins | grep -v '\.py\|__' | xargs)" >&2; exit 2; }
+	@$(PY) -m pytest "tests/integration/plugins/$(format)"
+
+lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports
+	@$(PY) scripts/go.py fmt-check
+	@$(PY) scripts/go.py vet ./...
+
+format: $(VENV)/.installed ## format Python and Go
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+	@$(PY) scripts/go.py fmt ./...
+
+bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration, into docs/benchmarks.md
+	@$(PY) -m benchmarks.throughput
+
+reset: $(VENV)/.installed ## stop what is left of the embedded servers and remove their data, after asking
+	@$(VENV)/bin/ddpm reset
+
+clean: ## remove the virtual environment and tool caches (not the embedded data)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/.installed: requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ddpm needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=...")'
+	@echo "preparing $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --disable-pip-version-check --quiet --progress-bar on --require-hashes -r requirements/dev.lock
+	@$(VENV)/bin/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
