@@ -23,7 +23,4 @@ def _json(_: Source) -> list[Component]:
     return [{"ddpm_json": {}}]
 
 
-PARSERS = {
-    parser.name: parser
-    for parser in (Parser("json", "one JSON document a record (RFC 8259, UTF-8)", _json),)
-}
+PARSERS = {parser.name: parser for parser in (Parser("json", "one JSON document a record (RFC 8259, UTF-8)", _json),)}

@@ -46,7 +46,9 @@ def postgres_copy(pipeline: Pipeline) -> Component:
     assert postgres is not None  # noqa: S101 -- the model requires the section for this sink
     schema, _, table = postgres.table.rpartition(".")
     target: Component = {"schema": schema, "table": table} if schema else {"table": table}
-    columns = [_field(name, column) for name, column in postgres.columns.items()] if postgres.columns else DOCUMENT_TABLE
+    columns = (
+        [_field(name, column) for name, column in postgres.columns.items()] if postgres.columns else DOCUMENT_TABLE
+    )
     return {
         "postgres_copy": {
             "dsn_env": environment.POSTGRES_DSN,

@@ -1,6 +1,6 @@
 """Asks a running engine how it is, over its own HTTP server on loopback."""
 
-import httpx
+import httpx2 as httpx
 
 PROBE_TIMEOUT_SECONDS = 2.0
 

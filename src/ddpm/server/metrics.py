@@ -41,7 +41,9 @@ def page(statuses: Iterable[Status], engines: Mapping[str, str]) -> bytes:
 
 def _own(statuses: tuple[Status, ...]) -> Iterator[Metric]:
     up = GaugeMetricFamily("ddpm_pipeline_up", "1 while the pipeline runs, else 0.", labels=["pipeline"])
-    state = GaugeMetricFamily("ddpm_pipeline_state", "1 for the state the pipeline is in.", labels=["pipeline", "state"])
+    state = GaugeMetricFamily(
+        "ddpm_pipeline_state", "1 for the state the pipeline is in.", labels=["pipeline", "state"]
+    )
     restarts = CounterMetricFamily(
         "ddpm_engine_restarts", "Engines started again after they had ended unasked.", labels=["pipeline"]
     )

@@ -70,7 +70,9 @@ def decide(seen: Snapshot, now: float, jitter: float = 0.0) -> Decision | None:
     if seen.stop_requested:
         return _stop(seen, now)
     if seen.state is State.RECOVERING:
-        return Decision(Action.LAUNCH, State.STARTING, "starting again", seen.failures) if now >= seen.retry_at else None
+        return (
+            Decision(Action.LAUNCH, State.STARTING, "starting again", seen.failures) if now >= seen.retry_at else None
+        )
     if seen.alive:
         return _while_alive(seen, now)
     if seen.exit_code is None:
@@ -91,7 +93,9 @@ def _while_alive(seen: Snapshot, now: float) -> Decision | None:
 def _stop(seen: Snapshot, now: float) -> Decision | None:
     if not seen.alive:
         reason = "drained" if seen.exit_code == 0 else f"engine {describe_exit(seen.exit_code)}"
-        return Decision(Action.NOTHING, State.STOPPED, reason if seen.exit_code is not None else "stopped", seen.failures)
+        return Decision(
+            Action.NOTHING, State.STOPPED, reason if seen.exit_code is not None else "stopped", seen.failures
+        )
     if seen.kill_requested:
         return Decision(Action.KILL, State.DRAINING, "ended by force on request", seen.failures)
     if seen.state is not State.DRAINING:
@@ -103,7 +107,7 @@ def _stop(seen: Snapshot, now: float) -> Decision | None:
 
 def backoff(failures: int, jitter: float) -> float:
     """Seconds until the next start: 1 s, doubled with each failure, at most 5 minutes; jitter adds up to a quarter."""
-    delay = min(BACKOFF_FIRST * 2.0**min(failures, 16), BACKOFF_LONGEST)
+    delay = min(BACKOFF_FIRST * 2.0 ** min(failures, 16), BACKOFF_LONGEST)
     return min(delay * (1 + jitter / 4), BACKOFF_LONGEST)
 
 

@@ -88,7 +88,9 @@ class Supervisor:
     def __init__(self, pipelines: Sequence[Managed], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._entries = [
-            _Entry(managed, Status(managed.name, State.STARTING, "starting", time.time(), 0, False, None, None), clock())
+            _Entry(
+                managed, Status(managed.name, State.STARTING, "starting", time.time(), 0, False, None, None), clock()
+            )
             for managed in pipelines
         ]
         self._draining = threading.Event()

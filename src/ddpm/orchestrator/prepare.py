@@ -1,0 +1,55 @@
+"""From a pipeline to an engine configuration on disk: find the template, render, write, lint."""
+
+import os
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+from ddpm.config.model import Config, Pipeline
+from ddpm.errors import ConfigError, MissingToolError
+from ddpm.render import render
+
+DATA_DIR = Path(".ddpm")
+
+
+def rendered(config: Config, pipeline: Pipeline) -> str:
+    """The engine configuration of one pipeline; raises ConfigError as `render` does."""
+    path = pipeline.pipeline_template or default_template()
+    try:
+        template = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"the pipeline template {path} cannot be read: {error}"
+        raise ConfigError(msg, hint="correct app.pipeline_template") from error
+    return render(pipeline, template, origin=config.path.name, template_name=str(path))
+
+
+def default_template() -> Path:
+    """The skeleton that ships with ddpm: inside the package when installed, in the checkout otherwise."""
+    for folder in (Path(str(files("ddpm"))) / "_pipelines", Path(__file__).parents[3] / "pipelines"):
+        path = folder / "benthos" / "pipeline.yaml"
+        if path.is_file():
+            return path
+    msg = "the pipeline template that ships with ddpm is missing"
+    raise MissingToolError(msg, hint="reinstall ddpm, or name a template in app.pipeline_template")
+
+
+def generated_path(pipeline: Pipeline) -> Path:
+    """Where the engine configuration of a pipeline is written."""
+    return pipeline.generated_pipeline_config or DATA_DIR / "generated" / f"{pipeline.name}.yaml"
+
+
+def write(text: str, path: Path) -> None:
+    """Write atomically, for this user only; raises MissingToolError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp's mode is 0600
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        msg = f"the engine configuration {path} cannot be written: {error.strerror}"
+        raise MissingToolError(msg, hint="correct app.generated_pipeline_config, or make the folder writable") from error

@@ -1,0 +1,123 @@
+"""Rendering: golden files, templates of people, and values that try to become code."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddpm.config.model import Pipeline
+from ddpm.errors import ConfigError
+from ddpm.orchestrator.prepare import default_template
+from ddpm.render import render
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+KAFKA = {"brokers": ["localhost:9092"], "topics": ["events"], "consumer_group": "ddpm"}
+POSTGRES = {"url": "postgresql://ddpm:hunter2secret@localhost/ddpm", "table": "events"}
+
+# The patterns that the engine replaces in the text of its configuration, before it parses the YAML.
+ENGINE_SUBSTITUTION = re.compile(r"\$\{[0-9A-Za-z_.]+(:((\$\{[^}]+\})|[^}])*)?\}|\$\{\{")
+
+CASES: dict[str, dict[str, Any]] = {
+    "json-document-table": {"kafka": KAFKA, "postgres": POSTGRES},
+    "json-typed-table": {
+        "name": "orders",
+        "kafka": KAFKA | {"topics": ["orders", "returns"], "start_from": "latest"},
+        "postgres": POSTGRES
+        | {
+            "table": "sales.orders",
+            "columns": {"id": "bigint", "total": "numeric(12,2)", "city": {"type": "text", "from": "address.city"}},
+        },
+        "batching": {"count": 500, "period": "1s", "byte_size": "1MiB"},
+        "dead_letter": {"topic": "orders-dead"},
+        "logger": {"level": "debug"},
+    },
+    "json-processors": {
+        "kafka": KAFKA,
+        "postgres": POSTGRES,
+        "processors": [
+            {"mapping": 'root = this\nroot.seen = "${HOME} ${!content()}"'},
+            {"filter": "this.amount > 0 # refunds"},
+        ],
+    },
+    "sink-stdout": {"kafka": KAFKA, "sinks": ["stdout"]},
+    "sink-kafka": {"kafka": KAFKA, "sinks": [{"kafka": {"topic": "copy"}}]},
+    "sinks-all": {
+        "kafka": KAFKA,
+        "postgres": POSTGRES,
+        "sinks": ["postgres", {"kafka": {"topic": "copy", "brokers": ["other:9092"]}}, "stdout"],
+    },
+}
+
+
+def rendered(section: dict[str, Any], template: str | None = None) -> str:
+    text = default_template().read_text() if template is None else template
+    return render(Pipeline.model_validate(section), text, origin="app-config.yaml", template_name="mine.yaml")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_engine_configuration_is_the_golden_one(name: str, request: pytest.FixtureRequest) -> None:
+    golden, text = GOLDEN / f"{name}.yaml", rendered(CASES[name])
+    if request.config.getoption("--update-golden"):
+        golden.write_text(text)
+    assert text == golden.read_text(), "run pytest with --update-golden when the change is meant"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_secret_is_in_it(name: str) -> None:
+    assert "hunter2secret" not in rendered(CASES[name])
+
+
+TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"), min_size=1)
+HOSTILE = st.one_of(
+    TEXT,
+    st.sampled_from(
+        ["${HOME}", "${{HOME}}", "${A:b}", "${${A}}", "\\${A}", '"\n- x: ${A}', "{{ name }}", "a: b", "#", "|"]
+    ),
+    st.tuples(TEXT, TEXT).map(lambda pair: f"{pair[0]}${{HOME}}{pair[1]}"),
+)
+
+
+@given(mapping=HOSTILE, group=HOSTILE, path=HOSTILE)
+def test_a_value_arrives_as_it_is_and_never_becomes_structure_or_substitution(
+    mapping: str, group: str, path: str
+) -> None:
+    text = rendered(
+        {
+            "kafka": KAFKA | {"consumer_group": group},
+            "postgres": POSTGRES | {"table": "t", "columns": {"c": {"type": "text", "from": path}}},
+            "processors": [{"mapping": mapping}],
+        }
+    )
+    assert [match.group() for match in ENGINE_SUBSTITUTION.finditer(text)] == ["${DDPM_ENGINE_PORT}"]
+    document = yaml.safe_load(text)
+    assert document["input"]["kafka"]["consumer_group"] == group
+    assert document["pipeline"]["processors"][-1] == {"try": [{"mapping": mapping}]}
+    copy = document["output"]["fallback"][0]["reject_errored"]["postgres_copy"]
+    assert copy["columns"] == [{"name": "c", "from": "field", "path": path.split(".")}]
+
+
+def test_a_template_of_ones_own_may_place_sections_inline() -> None:
+    text = rendered(CASES["sink-stdout"], "input: {{ input }}\nlabel: {{ name ~ ': [x]' }}\n")
+    document = yaml.safe_load(text)
+    assert document["input"]["kafka"]["topics"] == ["events"]
+    assert document["label"] == "pipeline: [x]"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("input: {{ inptu }}\n", "mine.yaml: 'inptu' is undefined"),
+        ("a: 1\n{% for %}\n", "mine.yaml:2: "),
+        ("input:\n{{ input | yaml }}\n: [", "mine.yaml: the template does not render to YAML (line "),
+        ("just text\n", "mine.yaml: the template does not render to a YAML mapping"),
+        ("{{ ''.__class__.__mro__ }}", "mine.yaml: access to attribute '__class__'"),
+    ],
+)
+def test_a_mistake_in_a_template_is_named_with_its_place(template: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        rendered(CASES["sink-stdout"], template)
+    assert str(caught.value).startswith(message)
