@@ -209,10 +209,26 @@ class Kafka(Model):
 
 
 class Column(Model):
-    """One column of a typed table: its Postgres type and the dotted path of its value in the document."""
+    """One column of a typed table: its Postgres type and the dotted path of its value in the document.
+
+    A dot that belongs to a key is written `\\.`; in single quotes or plain YAML, `from: labels.app\\.name`.
+    """
 
     type: NonEmptyStr
     path: NonEmptyStr = Field(alias="from", default="")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that lead to the value, from the document's top."""
+        return tuple(key.replace("\\.", ".") for key in re.split(r"(?<!\\)\.", self.path))
+
+    @field_validator("path")
+    @classmethod
+    def _every_key_has_a_name(cls, path: str) -> str:
+        if "" in re.split(r"(?<!\\)\.", path):
+            msg = f'"{path}" has an empty key; write the keys that lead to the value, for example customer.address.city'
+            raise ValueError(msg)
+        return path
 
     @field_validator("type")
     @classmethod
@@ -244,8 +260,11 @@ class Postgres(Model):
         if not isinstance(columns, dict):
             return columns
         return {
-            name: {"type": column, "from": name} if isinstance(column, str)
-            else {"from": name, **column} if isinstance(column, dict) else column
+            name: {"type": column, "from": name.replace(".", r"\.")}
+            if isinstance(column, str)
+            else {"from": name.replace(".", r"\."), **column}
+            if isinstance(column, dict)
+            else column
             for name, column in columns.items()
         }
 
@@ -270,7 +289,7 @@ class Postgres(Model):
         if url != EMBEDDED and not url.startswith(("postgresql://", "postgres://")):
             msg = 'not a Postgres URL; write postgresql://user:password@host:5432/database, or "embedded"'
             raise ValueError(msg)
-        if url != EMBEDDED and not _splits_cleanly(url):
+        if url != EMBEDDED and not url_is_clean(url):
             msg = (
                 "the parts of this URL cannot be told apart; write the special characters of user and password as "
                 "% and two digits: @ is %40, : is %3A, / is %2F, # is %23, ? is %3F"
@@ -346,9 +365,7 @@ def _sink_forms(value: object) -> object:
 
 def _known_kind(kind: str) -> str:
     if kind not in SINK_KINDS:
-        raise PydanticCustomError(
-            "unknown_name", "{name}", {"name": kind, "known": list(SINK_KINDS), "what": "sink"}
-        )
+        raise PydanticCustomError("unknown_name", "{name}", {"name": kind, "known": list(SINK_KINDS), "what": "sink"})
     return kind
 
 
@@ -455,7 +472,7 @@ class Config(Model):
         return self.pipelines[0].logger
 
 
-def _splits_cleanly(url: str) -> bool:
+def url_is_clean(url: str) -> bool:
     """Whether a URL's parts are where they seem; a bare special character in a password would move them."""
     try:
         parts = urlsplit(url)
@@ -471,7 +488,7 @@ def masked_url(url: str) -> str:
     """A Postgres URL fit to be shown: its passwords are `***`; a URL that cannot be taken apart is wholly `***`."""
     if url == EMBEDDED:
         return url
-    if not _splits_cleanly(url):
+    if not url_is_clean(url):
         return "***"
     parts = urlsplit(url)
     if parts.password is not None:
@@ -483,7 +500,7 @@ def masked_url(url: str) -> str:
 
 def url_passwords(url: str) -> tuple[str, ...]:
     """The passwords in a Postgres URL, as written and as decoded; empty for `embedded` and for what is no URL."""
-    if url == EMBEDDED or not _splits_cleanly(url):
+    if url == EMBEDDED or not url_is_clean(url):
         return ()
     parts = urlsplit(url)
     written = [parts.password or "", *re.findall(r"(?i)(?:^|&)(?:password|sslpassword)=([^&]*)", parts.query)]

@@ -1,0 +1,110 @@
+"""The text of a configuration file: its lines, and how a finding in it becomes a problem that shows no secret."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from ddpm.config.interpolate import plain_references
+from ddpm.config.model import EMBEDDED, url_is_clean
+from ddpm.config.problems import Finding, Place, Problem
+
+MASK = "***"
+
+# The breaks that YAML counts as lines.
+_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
+_ONE_REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
+_PASSWORD_OF_URL = re.compile(rf"://[^\s:@/'\"]*:(?!{_ONE_REFERENCE}@)(?P<secret>\S*)@")
+_NAMED_SECRET = re.compile(
+    rf"(?i)[\w-]*(?:passw|passphrase|secret|token|credential|api_?key)[\w-]*[\"']?\s*[:=]\s*"
+    rf"(?!{_ONE_REFERENCE}[\s\"']*$)(?P<secret>\S.*)"
+)
+_VALUE_OF_URL_KEY = re.compile(
+    rf"\burl[\"']?\s*:\s*(?![\"']?(?:{_ONE_REFERENCE}|{EMBEDDED})[\"']?\s*$)(?P<secret>\S.*)"
+)
+
+Span = tuple[int, int]
+
+
+class Document:
+    """One file's path as the user named it, and its text."""
+
+    def __init__(self, file: Path, text: str) -> None:
+        self.file = file
+        self.text = text
+        self._starts = [0, *(match.end() for match in _BREAK.finditer(text))]
+
+    def place(self, index: int) -> Place:
+        """Line and column of a character of the text."""
+        line = bisect_right(self._starts, index)
+        return Place(line, index - self._starts[line - 1] + 1)
+
+    def problems(self, findings: Iterable[Finding], urls: Sequence[Span] | None) -> tuple[Problem, ...]:
+        """Every finding once, in the order of the file, each with its line.
+
+        Args:
+            findings: What was found, in any order.
+            urls: Where the text's Postgres URLs stand; None when the text could not be understood so far, which
+                hides whatever follows a key named url.
+
+        """
+        unique = dict.fromkeys(findings)
+        ordered = sorted(unique, key=lambda finding: finding.at or Place(0, 0))
+        return tuple(self._problem(finding, urls) for finding in ordered)
+
+    def _problem(self, finding: Finding, urls: Sequence[Span] | None) -> Problem:
+        line, caret = self._masked(finding.at, urls) if finding.at else (None, None)
+        return Problem(
+            code=finding.code,
+            path=finding.path,
+            message=finding.message,
+            file=self.file,
+            line=finding.at.line if finding.at else None,
+            column=finding.at.column if finding.at else None,
+            source_line=line,
+            caret=caret,
+            hint=finding.hint,
+            severity=finding.severity,
+        )
+
+    def _masked(self, at: Place, urls: Sequence[Span] | None) -> tuple[str, int]:
+        bounds = dict(enumerate(pairwise([*self._starts, len(self.text)]), start=1))
+        start, end = bounds.get(at.line, (len(self.text), len(self.text)))
+        line = _BREAK.sub("", self.text[start:end])
+        spans = [match.span("secret") for pattern in _secret_patterns(urls) for match in pattern.finditer(line)]
+        for first, last in urls or ():
+            if first < end and last > start and not _shows_no_secret(self.text[first:last]):
+                spans.append((max(first - start, 0), min(last - start, len(line))))
+        return _replaced(line, at.column, _merged(spans))
+
+
+def _secret_patterns(urls: Sequence[Span] | None) -> list[re.Pattern[str]]:
+    return [_PASSWORD_OF_URL, _NAMED_SECRET, *([_VALUE_OF_URL_KEY] if urls is None else [])]
+
+
+def _shows_no_secret(written: str) -> bool:
+    """Whether the patterns alone hide all that is secret in a URL as it is written in the file."""
+    probe = plain_references(written.strip("\"'"), "x")
+    return probe == "x" or url_is_clean(probe)
+
+
+def _merged(spans: list[Span]) -> list[Span]:
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        elif start < end:
+            merged.append((start, end))
+    return merged
+
+
+def _replaced(line: str, column: int, spans: list[Span]) -> tuple[str, int]:
+    caret = column
+    for start, end in reversed(spans):
+        line = line[:start] + MASK + line[end:]
+        if column > end:
+            caret += len(MASK) - (end - start)
+        elif column > start:
+            caret = start + 1
+    return line, caret

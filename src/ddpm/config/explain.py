@@ -1,0 +1,258 @@
+"""The model's verdict on one pipeline, told in a user's words at the places of the file.
+
+The only module that knows the validator's own errors. A value is shown only when it stands in the file itself and is
+no secret; a value that was interpolated is shown as the expression that brought it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from ddpm.config import tree
+from ddpm.config.interpolate import SHORTEST_SECRET
+from ddpm.config.known import did_you_mean, fields_at, homes_of
+from ddpm.config.model import Pipeline
+from ddpm.config.problems import Finding, Place
+from ddpm.config.tree import Found, Node, Scalar, Step, find
+
+_URL = ("postgres", "url")
+_UNION_MEMBERS = ("str", "int", "float", "bool")
+_MISSING = ("missing", "missing_section")
+# The fields of these errors take no text as such, so an unquoted value from outside means what it means in YAML.
+_RETYPED = ("int_type", "float_type", "bool_type", "duration", "size")
+_EXPECTED = {
+    "string_type": "text",
+    "path_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+}
+_CONTAINERS = ("tuple_type", "dict_type", "model_type")
+_BOUNDS = {
+    "greater_than": ("gt", "must be more than"),
+    "greater_than_equal": ("ge", "must be at least"),
+    "less_than": ("lt", "must be less than"),
+    "less_than_equal": ("le", "must be at most"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A field or section that a pipeline lacks: its path below the pipeline, and why it is needed."""
+
+    steps: tuple[Step, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A pipeline, or what is wrong with it; what is missing is kept apart, since it has no place of its own."""
+
+    pipeline: Pipeline | None
+    findings: tuple[Finding, ...] = ()
+    missing: tuple[Missing, ...] = ()
+
+
+def judge(root: tree.Mapping, key_at: Place) -> Verdict:
+    """Validate the keys of one pipeline, strictly: no text is taken for a number, no number for a text.
+
+    Args:
+        root: The keys of `app`, interpolated.
+        key_at: The place of the key that opens them.
+
+    """
+    pipeline, errors = _validated(tree.to_data(root))
+    retyped = frozenset(node.path for node in (_found(root, key_at, error).node for error in errors if _retypes(error))
+                        if isinstance(node, Scalar) and node.plain and node.interpolated)
+    if retyped:
+        pipeline, errors = _validated(tree.to_data(root, retyped))
+    findings, missing = [], []
+    for error in _telling(errors):
+        if error["type"] in _MISSING:
+            missing.append(_missing(error))
+            continue
+        found = _found(root, key_at, error)
+        if not (isinstance(found.node, Scalar) and found.node.broken):
+            findings.append(_finding(error, found))
+    return Verdict(pipeline, tuple(findings), tuple(missing))
+
+
+def missing_finding(missing: Missing, root: tree.Mapping, key_at: Place) -> Finding:
+    """The finding for something missing, at the innermost section of `root` that should hold it."""
+    found = find(root, missing.steps[:-1], key_at)
+    path = found.node.path
+    for step in (*found.rest, missing.steps[-1]):
+        path += f"[{step}]" if isinstance(step, int) else f".{step}"
+    field = fields_at(missing.steps[:-1]).get(str(missing.steps[-1]))
+    example = field.examples[0] if field and field.examples else None
+    hint = f"write for example {missing.steps[-1]}: {_yaml(example)}" if example else None
+    return Finding("missing-field", found.key_at, path, missing.message, hint)
+
+
+def _validated(data: object) -> tuple[Pipeline | None, list[ErrorDetails]]:
+    # JSON is the form in which strictness leaves lists, paths and enumerations alone and still tells 3 from "3".
+    try:
+        return Pipeline.model_validate_json(json.dumps(data), strict=True), []
+    except ValidationError as error:
+        return None, error.errors(include_url=False, include_input=False)
+
+
+def _telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """The errors without those that only follow from others: a list is "too short" when its items are wrong."""
+    places = [error["loc"] for error in errors]
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short"
+        or not any(len(place) > len(error["loc"]) and place[: len(error["loc"])] == error["loc"] for place in places)
+    ]
+
+
+def _retypes(error: ErrorDetails) -> bool:
+    return error["type"] in _RETYPED
+
+
+def _context(error: ErrorDetails) -> Mapping[str, Any]:
+    return error.get("ctx", {})
+
+
+def _found(root: tree.Mapping, key_at: Place, error: ErrorDetails) -> Found:
+    return find(root, (*error["loc"], *_context(error).get("at", ())), key_at)
+
+
+def _missing(error: ErrorDetails) -> Missing:
+    if error["type"] == "missing":
+        return Missing(error["loc"], "missing field")
+    return Missing((*error["loc"], *_context(error)["at"]), f"missing section: {error['msg']}")
+
+
+def _finding(error: ErrorDetails, found: Found) -> Finding:
+    node = found.node
+    at_key = isinstance(node, tree.Mapping) or error["type"] == "extra_forbidden" or found.rest == ("[key]",)
+    secret = error["loc"][: len(_URL)] == _URL
+    code, message, hint = _told(error, found, secret)
+    if not secret:
+        message, hint = _unrevealing(message, node), hint and _unrevealing(hint, node)
+    return Finding(code, found.key_at if at_key else node.at, node.path, message, hint)
+
+
+def _told(error: ErrorDetails, found: Found, secret: bool) -> tuple[str, str, str | None]:
+    kind, context, node = error["type"], _context(error), found.node
+    if kind == "extra_forbidden":
+        return "unknown-field", "unknown field", _hint_for_unknown(error["loc"])
+    if kind in _EXPECTED:
+        union = found.rest and found.rest[-1] in _UNION_MEMBERS
+        expected = "text, a number, true or false" if union else _EXPECTED[kind]
+        return "wrong-type", f"expected {expected}, got {_described(node, secret)}", _hint_for_type(kind, node, secret)
+    if kind in ("enum", "literal_error"):
+        return _told_choice(node, re.findall(r"'([^']*)'", context["expected"]), secret)
+    if kind == "unknown_name":
+        hint = did_you_mean(context["name"], context["known"]) or f"known: {', '.join(context['known'])}"
+        return "invalid-value", f'"{context["name"]}" is no {context["what"]}', hint
+    return "invalid-value", _told_value(kind, context, node, secret) or _sentence(error), None
+
+
+def _told_value(kind: str, context: Mapping[str, Any], node: Node, secret: bool) -> str | None:
+    if kind in _BOUNDS:
+        key, phrase = _BOUNDS[kind]
+        return f"{phrase} {context[key]:g}, is {_shown(node, secret)}"
+    if kind in ("string_too_short", "too_short"):
+        return "must not be empty"
+    if kind == "finite_number":
+        return "must be a finite number"
+    return None
+
+
+def _told_choice(node: Node, known: list[str], secret: bool) -> tuple[str, str, str | None]:
+    choices = f"one of {', '.join(known)}"
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        return "wrong-type", f"expected {choices}, got {_described(node, secret)}", None
+    hint = None if node.interpolated else did_you_mean(node.value, known)
+    return "invalid-value", f'expected {choices}, got "{_shown(node, secret)}"', hint
+
+
+def _sentence(error: ErrorDetails) -> str:
+    cause = _context(error).get("error")
+    return str(cause) if cause is not None else error["msg"]
+
+
+def _hint_for_unknown(steps: tuple[Step, ...]) -> str | None:
+    name, known = str(steps[-1]), list(fields_at(steps[:-1]))
+    if near := did_you_mean(name, known):
+        return near
+    if homes := homes_of(name):
+        return f"it belongs to {' or '.join(homes)}"
+    return f"known here: {', '.join(known)}" if known else None
+
+
+def _hint_for_type(kind: str, node: Node, secret: bool) -> str | None:
+    if not isinstance(node, Scalar):
+        return None if kind in _CONTAINERS else "write one value"
+    if node.value is None:
+        return "give it a value, or remove the key"
+    if node.interpolated:
+        return "a value from outside stays one value" if kind in _CONTAINERS else None
+    return None if secret else _hint_for_written(kind, node)
+
+
+def _hint_for_written(kind: str, node: Scalar) -> str | None:
+    quoted = json.dumps(node.text, ensure_ascii=False)
+    if kind == "string_type":
+        reading = f"YAML reads {node.text} as {_yaml(node.value)}; " if isinstance(node.value, bool) else ""
+        return f"{reading}write it in quotes: {quoted}"
+    if kind == "tuple_type":
+        return f"write a list: [{quoted}]"
+    return _hint_for_text(kind, node) if isinstance(node.value, str) else None
+
+
+def _hint_for_text(kind: str, node: Scalar) -> str | None:
+    if node.plain and kind == "int_type" and re.fullmatch(r"[-+]?0[0-9_]+", node.text):
+        return f"a leading 0 makes an octal number in YAML; write {node.text.lstrip('+-0_') or '0'}"
+    if node.plain and kind == "int_type" and ":" in node.text:
+        return "digits and colons make a base-60 number in YAML; write a plain number"
+    meant = tree.plain_value(node.text)
+    numeric = isinstance(meant, int | float) and not isinstance(meant, bool)
+    fits = isinstance(meant, bool) if kind == "bool_type" else numeric
+    return "remove the quotes" if fits and not node.plain else None
+
+
+def _described(node: Node, secret: bool) -> str:
+    if not isinstance(node, Scalar):
+        return "keys and values" if isinstance(node, tree.Mapping) else "a list"
+    if node.value is None:
+        return f"nothing ({node.text} is empty)" if node.interpolated else "nothing"
+    if node.interpolated:
+        return f"what {node.text} stands for"
+    if isinstance(node.value, str):
+        return "text"
+    if secret:
+        return "another value"
+    return _yaml(node.value) if isinstance(node.value, bool) else f"the number {_yaml(node.value)}"
+
+
+def _shown(node: Node, secret: bool) -> str:
+    if secret or not isinstance(node, Scalar):
+        return "another value"
+    return node.text
+
+
+def _unrevealing(message: str, node: Node) -> str:
+    for scalar in tree.walk(node):
+        if scalar.interpolated:
+            message = message.replace(f'"{scalar.value}"', f'"{scalar.text}"')
+        for piece in scalar.pieces:
+            if len(piece.value) >= SHORTEST_SECRET:
+                message = message.replace(piece.value, piece.expression)
+    return message
+
+
+def _yaml(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

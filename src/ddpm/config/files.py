@@ -1,0 +1,105 @@
+"""The checks of one pipeline that the model cannot make: its parser, and the files it names."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ddpm.config.known import did_you_mean
+from ddpm.config.model import Pipeline
+from ddpm.config.paths import existing_file, output_file
+from ddpm.config.problems import Finding, Severity
+from ddpm.config.template_hint import advice, old_placeholders
+from ddpm.config.tree import Mapping, Scalar, find
+
+_LARGEST = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a pipeline is checked against: the parsers there are, and the folders in which relative paths are sought."""
+
+    parsers: Collection[str]
+    folders: Sequence[Path]
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of at most 1 MiB; raises OSError, UnicodeDecodeError, and ValueError for a larger one."""
+    with path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        msg = "it is larger than 1 MiB"
+        raise ValueError(msg)
+    return content.decode("utf-8")
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Why `read_text` failed, in a few words."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return "it is not UTF-8" if isinstance(error, UnicodeError) else str(error)
+
+
+def check(root: Mapping, around: Surroundings) -> Iterator[Finding]:
+    """Findings about `source` and `pipeline_template` of one pipeline, whether or not the rest of it is valid."""
+    yield from _check_source(root, around.parsers)
+    template = _text(root, "pipeline_template")
+    if template is not None:
+        yield from _check_template(template, around.folders)
+
+
+def resolved(pipeline: Pipeline, around: Surroundings) -> Pipeline:
+    """The pipeline with absolute paths in place of relative ones; the engine's binary may also be a name on PATH."""
+    paths: dict[str, Path] = {}
+    if pipeline.pipeline_template:
+        found = existing_file(pipeline.pipeline_template, around.folders)
+        paths["pipeline_template"] = found or pipeline.pipeline_template
+    if pipeline.generated_pipeline_config:
+        paths["generated_pipeline_config"] = output_file(pipeline.generated_pipeline_config, around.folders)
+    if pipeline.engine.binary and (found := existing_file(pipeline.engine.binary, around.folders)):
+        pipeline = pipeline.model_copy(update={"engine": pipeline.engine.model_copy(update={"binary": found})})
+    return pipeline.model_copy(update=paths)
+
+
+def _check_source(root: Mapping, parsers: Collection[str]) -> Iterator[Finding]:
+    parser, plugin = _text(root, "source", "parser"), _text(root, "source", "plugin_path")
+    go_plugin = plugin is not None and str(plugin.value).endswith(".so")
+    name = str(parser.value) if parser else "json"
+    if parser and name not in parsers and (plugin is None or go_plugin):
+        known = f"known: {', '.join(sorted(parsers))}"
+        near = did_you_mean(name, parsers)
+        hint = f"{near} {known}" if near else known
+        if go_plugin:
+            hint += "; a Go plugin cannot be loaded"
+        yield Finding("unknown-parser", parser.at, parser.path, f'there is no parser "{parser.text}"', hint)
+    elif plugin and go_plugin and name in parsers and PurePosixPath(str(plugin.value)).stem in parsers:
+        message = f'the Go plugin is ignored: the parser "{name}" is built in'
+        yield Finding("plugin-ignored", plugin.at, plugin.path, message, "remove plugin_path", Severity.WARNING)
+
+
+def _check_template(template: Scalar, folders: Sequence[Path]) -> Iterator[Finding]:
+    named = Path(str(template.value))
+    if named == Path():
+        return
+    path = existing_file(named, folders)
+    if path is None:
+        looked = "looked for it as it is" if named.is_absolute() else f"looked in {' and '.join(map(str, folders))}"
+        message = f"the template {template.text} does not exist"
+        yield Finding("template-missing", template.at, template.path, message, f"{looked}; leave the key away to use "
+                      "the template of ddpm")
+        return
+    try:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
+        message = f"the template {template.text} cannot be read"
+        yield Finding("unreadable-file", template.at, template.path, message, reason(error))
+        return
+    if placeholders := old_placeholders(text):
+        message = f"the template {template.text} is of the ${{PLACEHOLDER}} style, which is not filled any more"
+        yield Finding("old-template", template.at, template.path, message, advice(placeholders))
+
+
+def _text(root: Mapping, *steps: str) -> Scalar | None:
+    found = find(root, steps, root.at)
+    node = found.node
+    usable = not found.rest and isinstance(node, Scalar) and isinstance(node.value, str) and not node.broken
+    return node if usable and isinstance(node, Scalar) else None

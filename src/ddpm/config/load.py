@@ -1,0 +1,147 @@
+"""From a file to a `Config`: read, parse, interpolate, expand, validate; problems are gathered before any is raised.
+
+The story only; each step lives in a module of its own. Opens the file, the templates and the secret files it names,
+and changes nothing.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddpm.config import tree
+from ddpm.config.document import Document
+from ddpm.config.explain import judge
+from ddpm.config.files import Surroundings, check, read_text, reason, resolved
+from ddpm.config.fill import fill, is_url, secrets
+from ddpm.config.interpolate import Variables, without_last_newline
+from ddpm.config.known import did_you_mean, homes_of
+from ddpm.config.model import Config, Pipeline
+from ddpm.config.paths import existing_file
+from ddpm.config.problems import ConfigProblems, Finding, Place, Problem, Severity
+from ddpm.config.several import Drafts, drafts, missing_findings
+
+BUILT_IN_PARSERS = ("json",)
+
+_TOP = ("app", "pipelines")
+_START = Place(1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """A valid configuration, and what is odd about it."""
+
+    config: Config
+    warnings: tuple[Problem, ...] = ()
+
+
+def load(path: Path, env: Mapping[str, str], *, parsers: Collection[str] = BUILT_IN_PARSERS) -> LoadResult:
+    """Read a configuration.
+
+    Args:
+        path: The YAML file.
+        env: The variables that `${NAME}` stands for.
+        parsers: The names that `source.parser` may have.
+
+    Raises:
+        ConfigProblems: Something is wrong; it carries every problem, warnings among them, in the order of the file.
+
+    """
+    document = _read(path)
+    parsed = tree.parse(document)
+    top = parsed.root
+    if not isinstance(top, tree.Mapping):
+        findings = parsed.findings or (_no_keys(top),)
+        raise ConfigProblems(document.problems(findings, None))
+    return _Loading(document, top, parsed.findings, path, parsers).result(env)
+
+
+class _Loading:
+    """One file on its way to a configuration; gathers the findings of all steps."""
+
+    def __init__(
+        self, document: Document, top: tree.Mapping, findings: tuple[Finding, ...], path: Path, parsers: Collection[str]
+    ) -> None:
+        self._document = document
+        self._path = path
+        self._findings = [*findings, *_unknown_top(top)]
+        self._top = top
+        self._around = Surroundings(parsers, (Path.cwd(), path.absolute().parent))
+
+    def result(self, env: Mapping[str, str]) -> LoadResult:
+        filled = self._filled(self._top, Variables(env, self._secret_file))
+        pipelines = self._pipelines(filled)
+        urls = [scalar.span for scalar in tree.walk(filled) if is_url(scalar)]
+        problems = self._document.problems(self._findings, urls)
+        if any(problem.severity is Severity.ERROR for problem in problems):
+            raise ConfigProblems(problems)
+        config = Config(path=self._path, pipelines=pipelines, secrets=secrets([filled], pipelines))
+        return LoadResult(config, problems)
+
+    def _filled(self, top: tree.Mapping, variables: Variables) -> tree.Mapping:
+        known = tree.Mapping("", top.at, {key: entry for key, entry in top.entries.items() if key in _TOP})
+        filled = fill(known, self._document, variables)
+        self._findings += filled.findings
+        return filled.node if isinstance(filled.node, tree.Mapping) else known
+
+    def _secret_file(self, path: str) -> str:
+        found = existing_file(Path(path), self._around.folders)
+        return without_last_newline(read_text(found or Path(path)))
+
+    def _pipelines(self, top: tree.Mapping) -> tuple[Pipeline, ...]:
+        made = self._drafts(top)
+        if made is None:
+            return ()
+        app, app_at, all_drafts = made
+        self._findings += all_drafts.findings
+        verdicts = [(draft, judge(draft.root, draft.at)) for draft in all_drafts.drafts]
+        self._findings += missing_findings(((draft, verdict.missing) for draft, verdict in verdicts), app, app_at)
+        for draft, verdict in verdicts:
+            self._findings += [*verdict.findings, *check(draft.root, self._around)]
+        return tuple(resolved(verdict.pipeline, self._around) for _, verdict in verdicts if verdict.pipeline)
+
+    def _drafts(self, top: tree.Mapping) -> tuple[tree.Mapping, Place, Drafts] | None:
+        entry, pipelines = top.entries.get("app"), top.entries.get("pipelines")
+        if entry is None and pipelines is None:
+            if not self._findings:
+                hint = "put the keys of the pipeline under app:"
+                self._findings.append(Finding("missing-field", _START, "app", "missing section", hint))
+            return None
+        app = entry.node if entry else tree.Mapping("app", _START)
+        if not isinstance(app, tree.Mapping):
+            message = "expected the keys of the pipeline, got something else"
+            self._findings.append(Finding("wrong-type", app.at, "app", message, "indent the keys below app:"))
+            return None
+        app_at = entry.at if entry else _START
+        return app, app_at, drafts(app, app_at, pipelines)
+
+
+def _read(path: Path) -> Document:
+    try:
+        return Document(path, read_text(path).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"))
+    except FileNotFoundError:
+        finding = Finding("file-missing", None, "", "the file does not exist", f"looked from {Path.cwd()}")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode("utf-8")
+        document = Document(path, before)
+        finding = Finding("yaml-syntax", document.place(len(before)), "", "the file is not UTF-8", "save it as UTF-8")
+    except (OSError, ValueError) as error:
+        finding = Finding("file-unreadable", None, "", "the file cannot be read", reason(error))
+    raise ConfigProblems(Document(path, "").problems([finding], None))
+
+
+def _no_keys(top: tree.Node | None) -> Finding:
+    hint = "begin with app: and the keys of the pipeline below it"
+    if top is None or (isinstance(top, tree.Scalar) and top.value is None):
+        return Finding("empty-file", None, "", "the file is empty", hint)
+    return Finding("wrong-type", top.at, "", "expected keys and values", hint)
+
+
+def _unknown_top(top: tree.Mapping) -> list[Finding]:
+    findings = []
+    for key, entry in top.entries.items():
+        if key in _TOP or key.startswith("x-"):
+            continue
+        homes = [home for home in homes_of(key) if home.count(".") == 1]
+        hint = f"it belongs to {homes[0]}" if homes else did_you_mean(key, _TOP)
+        findings.append(Finding("unknown-field", entry.at, key, "unknown field", hint or "known here: app, pipelines"))
+    return findings

@@ -1,0 +1,40 @@
+"""Where files are: the configuration itself, and what it names."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ddpm.errors import ConfigError
+
+VARIABLE = "CONFIG_PATH"
+DEFAULT_PATH = Path("config/app-config.yaml")
+
+
+def find_config_path(option: Path | None, env: Mapping[str, str]) -> Path:
+    """The configuration file that the option `--config`, or else the variable CONFIG_PATH, names.
+
+    Raises ConfigError when neither names one, or when the file is not there.
+    """
+    named = env.get(VARIABLE, "").strip()
+    path, namer = (option, "--config") if option is not None else (Path(named), VARIABLE)
+    default = f"{VARIABLE}={DEFAULT_PATH}" if DEFAULT_PATH.is_file() else f"{VARIABLE}=path/to/app-config.yaml"
+    if option is None and not named:
+        msg = f"no configuration is named: neither the option --config nor the environment variable {VARIABLE} is set"
+        raise ConfigError(msg, hint=f"export {default}")
+    if not path.is_file():
+        state = "is a folder" if path.is_dir() else "does not exist" if not path.exists() else "is not a file"
+        msg = f"the configuration {path}, which {namer} names, {state}"
+        raise ConfigError(msg, hint=f"looked from {Path.cwd()}; correct {namer}, for example: export {default}")
+    return path
+
+
+def existing_file(path: Path, folders: Sequence[Path]) -> Path | None:
+    """The file that a path means: as it is when absolute, else in the first of the folders that has it."""
+    candidates = (Path(os.path.abspath(folder / path)) for folder in folders)  # noqa: PTH100 -- resolve() follows links
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def output_file(path: Path, folders: Sequence[Path]) -> Path:
+    """Where a file is to be written: beside the first folder in which its parent exists, else below the first one."""
+    candidates = [Path(os.path.abspath(folder / path)) for folder in folders]  # noqa: PTH100 -- as above
+    return next((candidate for candidate in candidates if candidate.parent.is_dir()), candidates[0])
