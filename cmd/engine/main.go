@@ -1,0 +1,33 @@
+// Command engine is ddpm's build of the Bento stream processor: the components that ddpm's
+// pipelines use, and ddpm's own plugins for identity, dead letters and the Postgres sink.
+package main
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+
+	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/leash"
+
+	_ "github.com/warpstreamlabs/bento/public/components/io"
+	_ "github.com/warpstreamlabs/bento/public/components/kafka"
+	_ "github.com/warpstreamlabs/bento/public/components/prometheus"
+	_ "github.com/warpstreamlabs/bento/public/components/pure"
+	_ "github.com/warpstreamlabs/bento/public/components/pure/extended"
+
+	_ "ddpm/engine/origin"
+	_ "ddpm/engine/postgrescopy"
+)
+
+// memoryLimit makes the garbage collector work harder before the process reaches 1 GB.
+const memoryLimit = 640 << 20
+
+func main() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
+	leash.Start()
+	service.RunCLI(context.Background())
+}

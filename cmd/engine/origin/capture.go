@@ -1,0 +1,126 @@
+package origin
+
+import (
+	"context"
+	"sync"
+
+	"github.com/warpstreamlabs/bento/public/service"
+)
+
+func init() {
+	spec := service.NewConfigSpec().
+		Categories("ddpm").
+		Summary("Captures where a Kafka record came from, with its key, headers and bytes.").
+		Description(`
+Must be the first processor behind a ` + "`kafka`" + ` input with ` + "`multi_header: true`" + `. What it
+captures is out of reach of all later processors; ` + "`postgres_copy`" + ` takes a row's identity from it and
+` + "`ddpm_dead_letter`" + ` the original record. The message itself stays as it is.`).
+		Field(service.NewObjectField("").Default(map[string]any{}))
+	err := service.RegisterBatchProcessor("ddpm_origin", spec,
+		func(_ *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
+			return &capture{log: mgr.Logger()}, nil
+		})
+	if err != nil {
+		panic(err)
+	}
+}
+
+// zeroTimeMS is what the input reports for a record without a timestamp: the year 1.
+const zeroTimeMS = -62135596800000
+
+type capture struct {
+	log  *service.Logger
+	once sync.Once
+}
+
+func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	holders := make([]holder, len(batch))
+	out := make(service.MessageBatch, len(batch))
+	for i, msg := range batch {
+		h := &holders[i]
+		if !read(msg, &h.origin) {
+			c.once.Do(func() {
+				c.log.Error("ddpm_origin found no Kafka metadata: it must directly follow a kafka input")
+			})
+			out[i] = msg
+			continue
+		}
+		h.Context = msg.Context()
+		out[i] = msg.WithContext(h)
+	}
+	return []service.MessageBatch{out}, nil
+}
+
+func (c *capture) Close(context.Context) error { return nil }
+
+// read fills in an Origin from a message of the kafka input. The input writes its own metadata after
+// the record's headers, with types that no header can have (a header is text or a list of texts), so
+// that a header of the same name is overwritten and never believed.
+func read(msg *service.Message, o *Origin) bool {
+	var hasTopic, hasPartition, hasOffset bool
+	_ = msg.MetaWalkMut(func(name string, value any) error {
+		switch name {
+		case "kafka_topic":
+			o.Topic, hasTopic = value.(string)
+		case "kafka_partition":
+			o.Partition, hasPartition = value.(int)
+		case "kafka_offset":
+			var offset int
+			offset, hasOffset = value.(int)
+			o.Offset = int64(offset)
+		case "kafka_timestamp_unix_ms":
+			if ms, ok := value.(int64); ok {
+				o.TimestampMS, o.HasTimestamp = timestamp(ms)
+			}
+		case "kafka_key":
+			o.Key, _ = value.(string)
+		case "kafka_tombstone_message":
+			o.Null, _ = value.(bool)
+		case "kafka_lag", "kafka_timestamp_unix":
+		default:
+			o.Headers = append(o.Headers, Header{name, texts(value)})
+		}
+		return nil
+	})
+	if !hasTopic || !hasPartition || !hasOffset {
+		return false
+	}
+	value, err := msg.AsBytes()
+	if err != nil {
+		return false
+	}
+	o.Value = value[:len(value):len(value)]
+	if o.Null {
+		o.Value = nil
+	}
+	return true
+}
+
+// timestamp undoes what the input makes of Kafka's "no timestamp" (-1). It counts from the year 1
+// where a batch of records begins with one that has none, also for the records behind it.
+func timestamp(ms int64) (int64, bool) {
+	if ms >= 0 {
+		return ms, true
+	}
+	if ms -= zeroTimeMS + 1; ms >= 0 {
+		return ms, true
+	}
+	return 0, false
+}
+
+// texts copies a header's values: a mapping may change the list that metadata holds.
+func texts(value any) []string {
+	switch v := value.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		out := make([]string, 0, len(v))
+		for _, one := range v {
+			if text, ok := one.(string); ok {
+				out = append(out, text)
+			}
+		}
+		return out
+	}
+	return nil
+}

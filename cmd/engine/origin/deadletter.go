@@ -1,0 +1,217 @@
+package origin
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/reason"
+)
+
+// KeyMetadata is the metadata that holds a dead letter's Kafka key. The kafka output reads it for
+// its key field and must exclude this prefix from the headers.
+const KeyMetadata = "ddpm_key"
+
+// Headers of a dead letter, after Kafka Connect's convention where it has one.
+const (
+	HeaderTopic     = "__connect.errors.topic"
+	HeaderPartition = "__connect.errors.partition"
+	HeaderOffset    = "__connect.errors.offset"
+	HeaderPipeline  = "__connect.errors.connector.name"
+	HeaderStage     = "__connect.errors.stage"
+	HeaderCode      = "__connect.errors.exception.class.name"
+	HeaderMessage   = "__connect.errors.exception.message"
+	HeaderSQLState  = "ddpm.errors.sqlstate"
+	HeaderColumn    = "ddpm.errors.column"
+	HeaderTimestamp = "ddpm.errors.timestamp_ms"
+	HeaderNull      = "ddpm.errors.null_value"
+
+	// HeaderHeaders holds the record's own headers as JSON ([[name, base64 of the value], …]). It
+	// is there only when headers of the dead letter cannot stand for them one by one: a name that
+	// occurs more than once, or one that had to be changed.
+	HeaderHeaders = "ddpm.errors.headers"
+)
+
+// displaced is put before the name of a record's own header that is one of ours.
+const displaced = "original."
+
+func init() {
+	spec := service.NewConfigSpec().
+		Categories("ddpm").
+		Summary("Turns a rejected message back into the record that it was, with the reason in headers.").
+		Description(`
+Belongs to the ` + "`processors`" + ` of a dead-letter output behind ` + "`fallback`" + `. Restores the original
+bytes and headers, removes all other metadata, and adds the reason, stage and origin as metadata. The
+key is in the metadata ` + "`" + KeyMetadata + "`" + `, which the output must not send as a header.`).
+		Field(service.NewStringField("pipeline").Description("The name of the pipeline, for the dead letter's headers."))
+	err := service.RegisterBatchProcessor("ddpm_dead_letter", spec,
+		func(conf *service.ParsedConfig, _ *service.Resources) (service.BatchProcessor, error) {
+			pipeline, err := conf.FieldString("pipeline")
+			return &deadLetter{pipeline}, err
+		})
+	if err != nil {
+		panic(err)
+	}
+}
+
+type deadLetter struct {
+	pipeline string
+}
+
+func (d *deadLetter) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	out := make(service.MessageBatch, len(batch))
+	for i, msg := range batch {
+		out[i] = d.restore(msg)
+	}
+	return []service.MessageBatch{out}, nil
+}
+
+func (d *deadLetter) Close(context.Context) error { return nil }
+
+func (d *deadLetter) restore(rejected *service.Message) *service.Message {
+	cause := causeOf(rejected)
+	o, known := From(rejected)
+	if !known {
+		o = &Origin{}
+		read(rejected, o)
+	}
+	letter := rejected.Copy()
+	letter.SetError(nil)
+	wipe(letter)
+	if known {
+		letter.SetBytes(o.Value)
+	}
+	ours := d.headers(o, cause)
+	for name, value := range ours {
+		letter.MetaSetMut(name, value)
+	}
+	setHeaders(letter, o.Headers, ours)
+	letter.MetaSetMut(KeyMetadata, o.Key)
+	return letter
+}
+
+func (d *deadLetter) headers(o *Origin, cause *reason.Reason) map[string]string {
+	headers := map[string]string{
+		HeaderPipeline: d.pipeline,
+		HeaderStage:    cause.Stage,
+		HeaderCode:     cause.Code,
+		HeaderMessage:  cause.Message,
+	}
+	if o.Topic != "" {
+		headers[HeaderTopic] = o.Topic
+		headers[HeaderPartition] = strconv.Itoa(o.Partition)
+		headers[HeaderOffset] = strconv.FormatInt(o.Offset, 10)
+	}
+	if o.HasTimestamp {
+		headers[HeaderTimestamp] = strconv.FormatInt(o.TimestampMS, 10)
+	}
+	if cause.SQLState != "" {
+		headers[HeaderSQLState] = cause.SQLState
+	}
+	if cause.Column != "" {
+		headers[HeaderColumn] = cause.Column
+	}
+	if o.Null {
+		headers[HeaderNull] = "true"
+	}
+	if !plain(o.Headers) {
+		headers[HeaderHeaders] = encodeHeaders(o.Headers)
+	}
+	return headers
+}
+
+// causeOf finds the reason of a rejection. An error of ours that a processor left on the message is
+// believed by its Go type and the sink's by its text, which no processor can write; everything else
+// is the text of a user's processor.
+func causeOf(msg *service.Message) *reason.Reason {
+	if err := msg.GetError(); err != nil {
+		var typed *reason.Reason
+		if errors.As(err, &typed) {
+			return typed
+		}
+		return reason.New(reason.StageProcess, "processor_failed", err.Error())
+	}
+	text, _ := msg.MetaGet("fallback_error")
+	if parsed, ok := reason.Parse(text); ok {
+		return parsed
+	}
+	return reason.New(reason.StageSink, "unknown", text)
+}
+
+func wipe(msg *service.Message) {
+	var names []string
+	_ = msg.MetaWalkMut(func(name string, _ any) error {
+		names = append(names, name)
+		return nil
+	})
+	for _, name := range names {
+		msg.MetaDelete(name)
+	}
+}
+
+// setHeaders gives a dead letter the record's own headers, of a repeated one the last value, which
+// is the one that Kafka's clients take.
+func setHeaders(letter *service.Message, headers []Header, ours map[string]string) {
+	taken := make(map[string]bool, len(ours)+len(headers))
+	for name := range ours {
+		taken[name] = true
+	}
+	for _, h := range headers {
+		if !reserved(h.Name) {
+			taken[h.Name] = true
+		}
+	}
+	for _, h := range headers {
+		if len(h.Values) == 0 {
+			continue
+		}
+		name := h.Name
+		for reserved(h.Name) && (name == h.Name || taken[name]) {
+			name = displaced + name
+		}
+		taken[name] = true
+		letter.MetaSetMut(name, h.Values[len(h.Values)-1])
+	}
+}
+
+var ourHeaders = map[string]bool{
+	HeaderTopic: true, HeaderPartition: true, HeaderOffset: true, HeaderPipeline: true, HeaderStage: true,
+	HeaderCode: true, HeaderMessage: true, HeaderSQLState: true, HeaderColumn: true, HeaderTimestamp: true,
+	HeaderNull: true, HeaderHeaders: true,
+}
+
+func reserved(name string) bool {
+	return ourHeaders[name] || strings.HasPrefix(name, KeyMetadata)
+}
+
+// plain tells whether a dead letter's headers can hold a record's own as they are.
+func plain(headers []Header) bool {
+	for _, h := range headers {
+		if len(h.Values) != 1 || reserved(h.Name) {
+			return false
+		}
+	}
+	return true
+}
+
+func encodeHeaders(headers []Header) string {
+	sorted := append([]Header(nil), headers...)
+	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Name < sorted[j].Name })
+	pairs := [][2]string{}
+	for _, h := range sorted {
+		for _, value := range h.Values {
+			pairs = append(pairs, [2]string{h.Name, base64.StdEncoding.EncodeToString([]byte(value))})
+		}
+	}
+	text, err := json.Marshal(pairs)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}

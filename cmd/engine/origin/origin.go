@@ -1,0 +1,64 @@
+// Package origin keeps what a record was when it came out of Kafka: its place, key, headers and
+// bytes. The record is kept in the message's Go context, where no mapping can reach it, so that a
+// mapping may break a record but neither its identity nor its dead letter.
+package origin
+
+import (
+	"context"
+
+	"github.com/warpstreamlabs/bento/public/service"
+)
+
+// Origin is a record as it was consumed. It is never changed after it was captured.
+type Origin struct {
+	Topic     string
+	Partition int
+	Offset    int64
+
+	// TimestampMS is in milliseconds since 1970 and means nothing unless HasTimestamp.
+	TimestampMS  int64
+	HasTimestamp bool
+
+	// Key is empty for a record without a key as well as for one with an empty key: the input
+	// does not tell them apart.
+	Key string
+
+	// Value is the payload; Null tells a tombstone from an empty payload.
+	Value []byte
+	Null  bool
+
+	Headers []Header
+}
+
+// Header is one name of a record's headers with its values in the order of the record.
+type Header struct {
+	Name   string
+	Values []string
+}
+
+type contextKey struct{}
+
+// holder is a context that carries an Origin without an allocation of its own.
+type holder struct {
+	context.Context
+	origin Origin
+}
+
+// Value returns the Origin for this package's key and asks the wrapped context for anything else.
+func (h *holder) Value(key any) any {
+	if _, ok := key.(contextKey); ok {
+		return &h.origin
+	}
+	return h.Context.Value(key)
+}
+
+// From returns what was captured for a message; false if it never passed the ddpm_origin processor.
+func From(msg *service.Message) (*Origin, bool) {
+	o, ok := msg.Context().Value(contextKey{}).(*Origin)
+	return o, ok
+}
+
+// Attach returns the message with an Origin in its context.
+func Attach(msg *service.Message, o Origin) *service.Message {
+	return msg.WithContext(&holder{Context: msg.Context(), origin: o})
+}

@@ -1,0 +1,83 @@
+package origin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/jsontext"
+	"ddpm/engine/reason"
+)
+
+// Codes of the reasons for which a record is no JSON document.
+const (
+	codeNull    = "null_value"
+	codeEmpty   = "empty"
+	codeUTF8    = "invalid_utf8"
+	codeNotJSON = "not_json"
+)
+
+func init() {
+	spec := service.NewConfigSpec().
+		Categories("ddpm").
+		Summary("Checks that messages are JSON documents in UTF-8, and leaves their bytes as they are.").
+		Description("A message that is not fails with a reason that names the byte. Depth is not limited.").
+		Field(service.NewObjectField("").Default(map[string]any{}))
+	err := service.RegisterBatchProcessor("ddpm_json", spec,
+		func(*service.ParsedConfig, *service.Resources) (service.BatchProcessor, error) {
+			return &jsonCheck{}, nil
+		})
+	if err != nil {
+		panic(err)
+	}
+}
+
+// jsonCheck belongs to one pipeline thread: the engine makes one for each.
+type jsonCheck struct {
+	scanner jsontext.Scanner
+}
+
+func (c *jsonCheck) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	for _, msg := range batch {
+		if msg.GetError() != nil {
+			continue
+		}
+		if failure := c.check(msg); failure != nil {
+			msg.SetError(failure)
+		}
+	}
+	return []service.MessageBatch{batch}, nil
+}
+
+func (c *jsonCheck) Close(context.Context) error { return nil }
+
+func (c *jsonCheck) check(msg *service.Message) *reason.Reason {
+	if o, ok := From(msg); ok && o.Null {
+		return parseFailure(codeNull, "tombstone: the record has a null value")
+	}
+	doc, err := msg.AsBytes()
+	if err != nil {
+		return parseFailure(codeNotJSON, err.Error())
+	}
+	if len(bytes.TrimSpace(doc)) == 0 {
+		return parseFailure(codeEmpty, "empty message: there is no JSON document")
+	}
+	if at := jsontext.InvalidUTF8(doc); at >= 0 {
+		return parseFailure(codeUTF8, fmt.Sprintf("invalid UTF-8 at byte %d: 0x%02x", at, doc[at]))
+	}
+	if err := c.scanner.Validate(doc); err != nil {
+		var syntax *jsontext.SyntaxError
+		if errors.As(err, &syntax) && syntax.Offset == 0 && bytes.HasPrefix(doc, []byte("\uFEFF")) {
+			return parseFailure(codeNotJSON, "not JSON: byte order mark at byte 0")
+		}
+		return parseFailure(codeNotJSON, "not JSON: "+err.Error())
+	}
+	return nil
+}
+
+func parseFailure(code, message string) *reason.Reason {
+	return reason.New(reason.StageParse, code, message)
+}

@@ -1,0 +1,231 @@
+package postgrescopy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/warpstreamlabs/bento/public/service"
+)
+
+const (
+	fieldDSNEnv       = "dsn_env"
+	fieldTable        = "table"
+	fieldSchema       = "schema"
+	fieldSourcesEnv   = "sources_env"
+	fieldColumns      = "columns"
+	fieldColumnName   = "name"
+	fieldColumnFrom   = "from"
+	fieldColumnPath   = "path"
+	fieldWriteTimeout = "write_timeout"
+	fieldBackoff      = "backoff"
+	fieldBackoffFirst = "initial_interval"
+	fieldBackoffMax   = "max_interval"
+)
+
+// Origins of a column's value.
+const (
+	fromField     = "field"
+	fromDocument  = "document"
+	fromTimestamp = "timestamp"
+)
+
+// identity are the columns that say where a row came from. They come first in every row.
+var identity = []string{"source", "partition", "offset"}
+
+func spec() *service.ConfigSpec {
+	return service.NewConfigSpec().
+		Categories("ddpm").
+		Summary("Copies batches of Kafka records into a Postgres table, each record exactly once.").
+		Description(`
+A batch is one COPY and one transaction. The identity of a row is the record's source, partition and
+offset, captured by the `+"`ddpm_origin`"+` processor; a record that was written before is skipped.
+
+A record that Postgres refuses for what it contains fails alone, with a reason in JSON as the text of
+its error, and the other records of its batch are written. Everything else (no connection, a lock, no
+rights, a missing table …) is waited for, for as long as it takes.
+
+Batches form at the input: batching at an output would hide which record failed.`).
+		Fields(
+			service.NewStringField(fieldDSNEnv).
+				Description("The name of the environment variable that holds the connection string."),
+			service.NewStringField(fieldTable).
+				Description("The table, without its schema."),
+			service.NewStringField(fieldSchema).
+				Description("The schema of the table; the first one of the search path if this is left out.").
+				Optional(),
+			service.NewStringField(fieldSourcesEnv).
+				Description("The name of the environment variable that holds a JSON object from topic to source number.").
+				Default("DDPM_SOURCES"),
+			service.NewObjectListField(fieldColumns,
+				service.NewStringField(fieldColumnName).Description("The name of the column."),
+				service.NewStringAnnotatedEnumField(fieldColumnFrom, map[string]string{
+					fromField:     "the value at a path of the JSON document; NULL where there is none",
+					fromDocument:  "the whole message",
+					fromTimestamp: "the record's timestamp; NULL where it has none",
+				}).Description("Where the value comes from."),
+				service.NewStringListField(fieldColumnPath).
+					Description("For `field`: the keys that lead to the value; digits count in an array.").
+					Optional(),
+			).Description("The columns behind the identity columns.").Default([]any{}),
+			service.NewDurationField(fieldWriteTimeout).
+				Description("How long the server may stay silent before it counts as away.").
+				Default("30s"),
+			service.NewOutputMaxInFlightField().Default(4),
+			service.NewObjectField(fieldBackoff,
+				service.NewDurationField(fieldBackoffFirst).Description("The first pause.").Default("500ms"),
+				service.NewDurationField(fieldBackoffMax).Description("The longest pause.").Default("30s"),
+			).Description("The pauses between attempts while the server is away.").Advanced(),
+		)
+}
+
+// column says what goes into a column. For a field, slot is its place among the values found.
+type column struct {
+	name string
+	from string
+	path []string
+	slot int
+}
+
+type config struct {
+	connection   *pgconn.Config
+	schema       string
+	table        string
+	columns      []column
+	paths        [][]string
+	sources      map[string]int64
+	writeTimeout time.Duration
+	maxInFlight  int
+	firstPause   time.Duration
+	longestPause time.Duration
+}
+
+func parseConfig(conf *service.ParsedConfig) (*config, error) {
+	c := &config{}
+	var errs [9]error
+	var dsnEnv, sourcesEnv string
+	dsnEnv, errs[0] = conf.FieldString(fieldDSNEnv)
+	c.table, errs[1] = conf.FieldString(fieldTable)
+	if conf.Contains(fieldSchema) {
+		c.schema, errs[2] = conf.FieldString(fieldSchema)
+	}
+	sourcesEnv, errs[3] = conf.FieldString(fieldSourcesEnv)
+	c.writeTimeout, errs[4] = conf.FieldDuration(fieldWriteTimeout)
+	c.maxInFlight, errs[5] = conf.FieldMaxInFlight()
+	c.firstPause, errs[6] = conf.FieldDuration(fieldBackoff, fieldBackoffFirst)
+	c.longestPause, errs[7] = conf.FieldDuration(fieldBackoff, fieldBackoffMax)
+	errs[8] = c.parseColumns(conf)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	var err error
+	if c.connection, err = connectionFrom(dsnEnv); err != nil {
+		return nil, err
+	}
+	c.sources, err = sourcesFrom(sourcesEnv)
+	return c, err
+}
+
+func (c *config) parseColumns(conf *service.ParsedConfig) error {
+	list, err := conf.FieldObjectList(fieldColumns)
+	if err != nil {
+		return err
+	}
+	taken := map[string]bool{}
+	for _, name := range identity {
+		taken[name] = true
+	}
+	for i, entry := range list {
+		col, err := parseColumn(entry)
+		if err != nil {
+			return fmt.Errorf("columns[%d]: %w", i, err)
+		}
+		if taken[col.name] {
+			return fmt.Errorf("columns[%d]: the column %q is given twice", i, col.name)
+		}
+		taken[col.name] = true
+		if col.from == fromField {
+			col.slot = len(c.paths)
+			c.paths = append(c.paths, col.path)
+		}
+		c.columns = append(c.columns, col)
+	}
+	return nil
+}
+
+func parseColumn(entry *service.ParsedConfig) (col column, err error) {
+	if col.name, err = entry.FieldString(fieldColumnName); err != nil {
+		return col, err
+	}
+	if col.from, err = entry.FieldString(fieldColumnFrom); err != nil {
+		return col, err
+	}
+	if entry.Contains(fieldColumnPath) {
+		if col.path, err = entry.FieldStringList(fieldColumnPath); err != nil {
+			return col, err
+		}
+	}
+	switch {
+	case col.name == "":
+		return col, errors.New("the name is empty")
+	case col.from != fromField && col.from != fromDocument && col.from != fromTimestamp:
+		return col, fmt.Errorf("the column %q cannot come from %q", col.name, col.from)
+	case col.from == fromField && len(col.path) == 0:
+		return col, fmt.Errorf("the column %q comes from a field and needs a path", col.name)
+	case col.from != fromField && len(col.path) > 0:
+		return col, fmt.Errorf("the column %q comes from the %s and has no path", col.name, col.from)
+	}
+	return col, nil
+}
+
+func (c *config) check() error {
+	switch {
+	case c.table == "":
+		return errors.New("the table's name is empty")
+	case c.writeTimeout <= 0:
+		return fmt.Errorf("write_timeout must be positive, not %s", c.writeTimeout)
+	case c.firstPause <= 0 || c.longestPause < c.firstPause:
+		return fmt.Errorf("backoff must go from a positive pause up to a longer one, not from %s to %s",
+			c.firstPause, c.longestPause)
+	}
+	return nil
+}
+
+// connectionFrom reads the connection string. No error of the parser is passed on: it may quote
+// parts of the string, and the string holds a password.
+func connectionFrom(variable string) (*pgconn.Config, error) {
+	dsn := os.Getenv(variable)
+	if dsn == "" {
+		return nil, fmt.Errorf("the environment variable %q (dsn_env), which holds the connection string, is not set", variable)
+	}
+	conf, err := pgconn.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("the environment variable %q (dsn_env) does not hold a valid Postgres connection string "+
+			"(postgresql://user:password@host:port/database?sslmode=…)", variable)
+	}
+	conf.RuntimeParams["client_encoding"] = "UTF8"
+	if conf.RuntimeParams["application_name"] == "" {
+		conf.RuntimeParams["application_name"] = "ddpm"
+	}
+	return conf, nil
+}
+
+func sourcesFrom(variable string) (map[string]int64, error) {
+	text := os.Getenv(variable)
+	if text == "" {
+		return nil, fmt.Errorf("the environment variable %q (sources_env), which holds the topics' source numbers, is not set", variable)
+	}
+	var sources map[string]int64
+	if err := json.Unmarshal([]byte(text), &sources); err != nil {
+		return nil, fmt.Errorf("the environment variable %q (sources_env) must hold a JSON object from topic to source number: %w",
+			variable, err)
+	}
+	return sources, nil
+}

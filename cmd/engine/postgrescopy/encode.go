@@ -1,0 +1,210 @@
+package postgrescopy
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/jsontext"
+	"ddpm/engine/origin"
+	"ddpm/engine/reason"
+)
+
+// Codes of the reasons for which a message cannot become a row.
+const (
+	codeNotJSON   = "not_json"
+	codeNotObject = "not_an_object"
+)
+
+// maxKept is the largest buffer that is kept for the next batch.
+const maxKept = 16 << 20
+
+// row is a record as COPY text: its place in the batch, its identity, and the end of its line.
+type row struct {
+	index             int
+	source, partition int64
+	offset            int64
+	end               int
+}
+
+// encoded is a batch as COPY text, one line for each row. failures are the records that could not
+// become a row.
+type encoded struct {
+	text     []byte
+	rows     []row
+	failures []failure
+
+	// conflicted remembers between attempts that some of the rows are, or may be, in the table.
+	conflicted bool
+	// suspected holds the SQLSTATEs of rows that were refused for a reason which may be the
+	// table's instead of theirs, with the state of the world at that time.
+	suspected *suspicion
+}
+
+// lines returns the text of the rows from, up to but not including, to.
+func (b *encoded) lines(from, to int) []byte {
+	start := 0
+	if from > 0 {
+		start = b.rows[from-1].end
+	}
+	return b.text[start:b.rows[to-1].end]
+}
+
+// encoder turns batches into COPY text. It is safe to share.
+type encoder struct {
+	columns []column
+	finder  *jsontext.Finder
+	sources map[string]int64
+	scratch sync.Pool
+	buffers sync.Pool
+}
+
+// scratch is what the encoding of one message needs; it is reused from message to message.
+type scratch struct {
+	scanner jsontext.Scanner
+	values  []jsontext.Value
+	text    []byte
+}
+
+func newEncoder(c *config) *encoder {
+	e := &encoder{columns: c.columns, sources: c.sources}
+	if len(c.paths) > 0 {
+		e.finder = jsontext.NewFinder(c.paths)
+	}
+	e.scratch.New = func() any { return &scratch{values: make([]jsontext.Value, len(c.paths))} }
+	e.buffers.New = func() any { return &encoded{} }
+	return e
+}
+
+// encode returns the batch as COPY text. Its errors are obstacles: they say that the configuration
+// does not fit, never that a record is bad.
+func (e *encoder) encode(batch service.MessageBatch) (*encoded, error) {
+	b := e.buffers.Get().(*encoded)
+	s := e.scratch.Get().(*scratch)
+	defer e.scratch.Put(s)
+	for i, msg := range batch {
+		if err := e.add(b, s, i, msg); err != nil {
+			e.release(b)
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// release hands a batch's memory to the next one.
+func (e *encoder) release(b *encoded) {
+	if b == nil || cap(b.text) > maxKept {
+		return
+	}
+	*b = encoded{text: b.text[:0], rows: b.rows[:0]}
+	e.buffers.Put(b)
+}
+
+func (e *encoder) add(b *encoded, s *scratch, index int, msg *service.Message) error {
+	o, ok := origin.From(msg)
+	if !ok {
+		return &obstacle{class: classNoOrigin, text: "a record has no origin: the pipeline must begin with the ddpm_origin processor"}
+	}
+	source, ok := e.sources[o.Topic]
+	if !ok {
+		return &obstacle{class: classUnknownSource, text: fmt.Sprintf("the topic %q has no source number; known are: %s",
+			o.Topic, e.knownTopics())}
+	}
+	doc, err := msg.AsBytes()
+	if err != nil {
+		b.fail(index, codeNotJSON, "the message cannot be encoded: "+err.Error())
+		return nil
+	}
+	if e.finder != nil {
+		kind, err := e.finder.Find(&s.scanner, doc, s.values)
+		if err != nil {
+			b.fail(index, codeNotJSON, "not JSON: "+err.Error())
+			return nil
+		}
+		if kind != jsontext.Object {
+			b.fail(index, codeNotObject, "the document is not a JSON object, so that it has no fields to fill the columns from")
+			return nil
+		}
+	}
+	text := b.text
+	text = append(strconv.AppendInt(text, source, 10), '\t')
+	text = append(strconv.AppendInt(text, int64(o.Partition), 10), '\t')
+	text = strconv.AppendInt(text, o.Offset, 10)
+	for _, col := range e.columns {
+		text = append(text, '\t')
+		switch col.from {
+		case fromField:
+			text = appendValue(text, s, doc, s.values[col.slot])
+		case fromDocument:
+			text = appendEscaped(text, doc)
+		case fromTimestamp:
+			if o.HasTimestamp {
+				text = appendTimestamp(text, o.TimestampMS)
+			} else {
+				text = appendNull(text)
+			}
+		}
+	}
+	b.text = append(text, '\n')
+	b.rows = append(b.rows, row{index, source, int64(o.Partition), o.Offset, len(b.text)})
+	return nil
+}
+
+func (b *encoded) fail(index int, code, message string) {
+	b.failures = append(b.failures, failure{index, reason.New(reason.StageSink, code, message)})
+}
+
+func (e *encoder) knownTopics() string {
+	topics := make([]string, 0, len(e.sources))
+	for topic := range e.sources {
+		topics = append(topics, strconv.Quote(topic))
+	}
+	sort.Strings(topics)
+	return strings.Join(topics, ", ")
+}
+
+// appendValue appends a JSON value as COPY text: a string as its text, a number as it is written, an
+// object or array as JSON. A checked JSON string without escapes has nothing that COPY would escape.
+func appendValue(dst []byte, s *scratch, doc []byte, v jsontext.Value) []byte {
+	switch v.Kind {
+	case jsontext.True:
+		return append(dst, 't')
+	case jsontext.False:
+		return append(dst, 'f')
+	case jsontext.Number:
+		return append(dst, doc[v.Start:v.End]...)
+	case jsontext.String:
+		inside := doc[v.Start+1 : v.End-1]
+		if !v.Escaped {
+			return append(dst, inside...)
+		}
+		s.text = jsontext.AppendUnescaped(s.text[:0], inside)
+		return appendEscaped(dst, s.text)
+	case jsontext.Object, jsontext.Array:
+		return appendEscaped(dst, doc[v.Start:v.End])
+	}
+	return appendNull(dst)
+}
+
+func appendNull(dst []byte) []byte { return append(dst, `\N`...) }
+
+// escapes holds what stands behind the backslash for the bytes that have a meaning in COPY text.
+var escapes = [256]byte{'\\': '\\', '\t': 't', '\n': 'n', '\r': 'r'}
+
+// appendEscaped appends bytes as COPY text. What is no text for Postgres (a zero byte, invalid
+// UTF-8) stays as it is: Postgres refuses it, and it alone.
+func appendEscaped(dst, src []byte) []byte {
+	copied := 0
+	for i, c := range src {
+		if escape := escapes[c]; escape != 0 {
+			dst = append(dst, src[copied:i]...)
+			dst = append(dst, '\\', escape)
+			copied = i + 1
+		}
+	}
+	return append(dst, src[copied:]...)
+}

@@ -1,0 +1,187 @@
+// Package postgrescopy is the output postgres_copy: it copies Kafka records into a Postgres table,
+// each exactly once, rejects the records that Postgres refuses and waits out everything else.
+package postgrescopy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/reason"
+)
+
+func init() {
+	err := service.RegisterBatchOutput("postgres_copy", spec(),
+		func(conf *service.ParsedConfig, mgr *service.Resources) (
+			out service.BatchOutput, policy service.BatchPolicy, maxInFlight int, err error,
+		) {
+			c, err := parseConfig(conf)
+			if err != nil {
+				return nil, policy, 0, err
+			}
+			return newOutput(c, mgr), policy, c.maxInFlight, nil
+		})
+	if err != nil {
+		panic(err)
+	}
+}
+
+type output struct {
+	conf     *config
+	log      *service.Logger
+	encoder  *encoder
+	sessions *sessions
+	health   *health
+	metrics  *writeMetrics
+}
+
+func newOutput(c *config, mgr *service.Resources) *output {
+	return &output{
+		conf:     c,
+		log:      mgr.Logger(),
+		encoder:  newEncoder(c),
+		sessions: newSessions(c),
+		health:   newHealth(mgr),
+		metrics:  newWriteMetrics(mgr.Metrics()),
+	}
+}
+
+// Connect returns once the server answers and the table can be written exactly once; until then it
+// waits as a write does.
+func (o *output) Connect(ctx context.Context) error {
+	err := o.persist(ctx, func(ctx context.Context) error {
+		s, err := o.sessions.take(ctx)
+		if err != nil {
+			return err
+		}
+		if err = s.ping(ctx); err != nil {
+			s.close()
+			return err
+		}
+		o.sessions.give(s)
+		return nil
+	})
+	return err
+}
+
+// WriteBatch returns when every record of the batch is in the table or has a reason why it never
+// will be. Only the end of the context, at the engine's hard stop, ends it earlier.
+func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
+	var b *encoded
+	defer func() { o.encoder.release(b) }()
+	var outcome outcome
+	err := o.persist(ctx, func(ctx context.Context) (err error) {
+		if b == nil {
+			if b, err = o.encoder.encode(batch); err != nil {
+				return err
+			}
+		}
+		if len(b.rows) == 0 {
+			return nil
+		}
+		outcome, err = o.write(ctx, b)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	failures := append(b.failures, outcome.failures...)
+	o.metrics.count(outcome, failures)
+	return batchError(batch, failures)
+}
+
+// write makes one attempt on a connection of its own. A connection that was idle may have died
+// unnoticed: that is no outage, and the next one is tried at once.
+func (o *output) write(ctx context.Context, b *encoded) (outcome, error) {
+	for {
+		s, err := o.sessions.take(ctx)
+		if err != nil {
+			return outcome{}, err
+		}
+		started := time.Now()
+		idle := s.used
+		result, err := s.write(ctx, b)
+		if err == nil {
+			o.metrics.wrote(time.Since(started))
+			s.used = true
+			o.sessions.give(s)
+			return result, nil
+		}
+		s.close()
+		if !idle || !isConnectionLoss(err) || ctx.Err() != nil {
+			return outcome{}, err
+		}
+	}
+}
+
+// persist repeats an attempt with growing pauses until it succeeds or the context ends, which is
+// reported as service.ErrNotConnected: the engine then keeps the batch unacknowledged, where any
+// other error would send it to the dead letters.
+func (o *output) persist(ctx context.Context, attempt func(context.Context) error) error {
+	waiting := o.health.wait()
+	pause := newPause(o.conf.firstPause, o.conf.longestPause)
+	for {
+		err := attempt(ctx)
+		if err == nil {
+			waiting.over()
+			return nil
+		}
+		if ctx.Err() != nil {
+			waiting.abandon()
+			return service.ErrNotConnected
+		}
+		waiting.because(err)
+		if !sleep(ctx, pause.next()) {
+			waiting.abandon()
+			return service.ErrNotConnected
+		}
+	}
+}
+
+// Close ends all connections.
+func (o *output) Close(context.Context) error {
+	o.sessions.close()
+	return nil
+}
+
+// failure is a record, by its place in the batch, with the reason why it was refused.
+type failure struct {
+	index  int
+	reason *reason.Reason
+}
+
+// batchError names the failed records of a batch. For a batch of one the headline is what the
+// fallback output hands on, so that it must be the reason itself.
+func batchError(batch service.MessageBatch, failures []failure) error {
+	if len(failures) == 0 {
+		return nil
+	}
+	var headline error = failures[0].reason
+	if len(batch) > 1 {
+		headline = fmt.Errorf("%d of %d records refused, the first one: %s", len(failures), len(batch), failures[0].reason.Message)
+	}
+	err := service.NewBatchError(batch, headline)
+	for _, f := range failures {
+		err.Failed(f.index, f.reason)
+	}
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func isConnectionLoss(err error) bool {
+	var o *obstacle
+	return errors.As(err, &o) && o.class == classConnection
+}

@@ -1,0 +1,237 @@
+package postgrescopy
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// sessions are the connections that no write uses at the moment. There are never more than writes
+// in flight.
+type sessions struct {
+	conf *config
+	// accepted counts the rows that the table took, over all sessions.
+	accepted atomic.Int64
+
+	mu     sync.Mutex
+	idle   []*session
+	closed bool
+	// atStart is the table as it was when it was first seen.
+	atStart *table
+}
+
+func newSessions(c *config) *sessions { return &sessions{conf: c} }
+
+// take returns an idle session or opens one.
+func (p *sessions) take(ctx context.Context) (*session, error) {
+	p.mu.Lock()
+	if last := len(p.idle) - 1; last >= 0 {
+		s := p.idle[last]
+		p.idle = p.idle[:last]
+		p.mu.Unlock()
+		return s, nil
+	}
+	p.mu.Unlock()
+	return p.open(ctx)
+}
+
+// give takes back a session that is between two transactions.
+func (p *sessions) give(s *session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || s.conn.IsClosed() {
+		s.close()
+		return
+	}
+	p.idle = append(p.idle, s)
+}
+
+func (p *sessions) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, s := range p.idle {
+		s.close()
+	}
+	p.idle = nil
+}
+
+func (p *sessions) open(ctx context.Context) (*session, error) {
+	limited, cancel := context.WithTimeout(ctx, p.conf.writeTimeout)
+	defer cancel()
+	conn, err := pgconn.ConnectConfig(limited, p.conf.connection)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{conn: conn, pool: p, patience: p.conf.writeTimeout}
+	t, err := s.describe(ctx, p.conf.schema, p.conf.table)
+	if err == nil {
+		err = t.check()
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	p.mu.Lock()
+	if p.atStart == nil {
+		p.atStart = t
+	}
+	p.mu.Unlock()
+	s.table = t
+	s.sql = statementsFor(t, p.conf.columns)
+	return s, nil
+}
+
+// session is one connection. It serves one write at a time; after any error but a refused row it is
+// closed, since what the server still does with it is not known.
+type session struct {
+	conn     *pgconn.PgConn
+	pool     *sessions
+	patience time.Duration
+	table    *table
+	sql      statements
+	// used is false until the first write: only an idle connection can die unnoticed.
+	used bool
+}
+
+// close gives up the connection without waiting for the server, which may be gone.
+func (s *session) close() {
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = s.conn.Close(ctx)
+	}()
+}
+
+func (s *session) ping(ctx context.Context) error {
+	_, err := s.exec(ctx, "SELECT 1")
+	return err
+}
+
+// exec runs statements without parameters and returns the results' last command tag.
+func (s *session) exec(ctx context.Context, sql string) (pgconn.CommandTag, error) {
+	ctx, watch := s.watch(ctx)
+	defer watch.stop()
+	results, err := s.conn.Exec(ctx, sql).ReadAll()
+	if err != nil || len(results) == 0 {
+		return pgconn.CommandTag{}, watch.explain(err)
+	}
+	return results[len(results)-1].CommandTag, nil
+}
+
+// query runs one statement with parameters as text.
+func (s *session) query(ctx context.Context, sql string, params ...string) ([][][]byte, error) {
+	ctx, watch := s.watch(ctx)
+	defer watch.stop()
+	values := make([][]byte, len(params))
+	for i, p := range params {
+		values[i] = []byte(p)
+	}
+	result := s.conn.ExecParams(ctx, sql, values, nil, nil, nil).Read()
+	return result.Rows, watch.explain(result.Err)
+}
+
+// copy sends COPY text. The server's patience is measured from one piece of text to the next, so
+// that a large batch on a slow line is not mistaken for silence.
+func (s *session) copy(ctx context.Context, sql string, text []byte) (int, error) {
+	ctx, watch := s.watch(ctx)
+	defer watch.stop()
+	tag, err := s.conn.CopyFrom(ctx, &watchedText{text, watch}, sql)
+	return int(tag.RowsAffected()), watch.explain(err)
+}
+
+type watchedText struct {
+	rest  []byte
+	watch *watchdog
+}
+
+func (t *watchedText) Read(p []byte) (int, error) {
+	t.watch.progress()
+	if len(t.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, t.rest)
+	t.rest = t.rest[n:]
+	return n, nil
+}
+
+// watchdog cancels a call when nothing happened for too long.
+type watchdog struct {
+	patience time.Duration
+	timer    *time.Timer
+	cancel   context.CancelFunc
+	fired    atomic.Bool
+}
+
+func (s *session) watch(ctx context.Context) (context.Context, *watchdog) {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &watchdog{patience: s.patience, cancel: cancel}
+	w.timer = time.AfterFunc(s.patience, func() {
+		w.fired.Store(true)
+		cancel()
+	})
+	return ctx, w
+}
+
+func (w *watchdog) progress() { w.timer.Reset(w.patience) }
+
+func (w *watchdog) stop() {
+	w.timer.Stop()
+	w.cancel()
+}
+
+func (w *watchdog) explain(err error) error {
+	if err != nil && w.fired.Load() {
+		return &obstacle{classTimeout, fmt.Sprintf("no answer within %s", w.patience)}
+	}
+	return err
+}
+
+// stage is the temporary table through which rows go that may be in the table already.
+const stage = "ddpm_stage"
+
+// savepoint is where a transaction returns to when a piece of the batch is refused.
+const savepoint = "ddpm_piece"
+
+// statements are the SQL texts of one table.
+type statements struct {
+	copyTable   string
+	begin       string
+	createStage string
+	copyStage   string
+	insert      string
+	emptyStage  string
+}
+
+func statementsFor(t *table, columns []column) statements {
+	names := make([]string, 0, len(identity)+len(columns))
+	for _, name := range identity {
+		names = append(names, quote(name))
+	}
+	key := strings.Join(names, ", ")
+	for _, col := range columns {
+		names = append(names, quote(col.name))
+	}
+	list := strings.Join(names, ", ")
+	target := quote(t.schema, t.name)
+	temporary := quote("pg_temp", stage)
+	return statements{
+		copyTable: fmt.Sprintf("COPY %s (%s) FROM STDIN", target, list),
+		begin:     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL IMMEDIATE",
+		createStage: fmt.Sprintf("CREATE TEMPORARY TABLE %s ON COMMIT DROP AS SELECT %s FROM %s WITH NO DATA",
+			quote(stage), list, target),
+		copyStage: fmt.Sprintf("COPY %s (%s) FROM STDIN", temporary, list),
+		insert: fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s ON CONFLICT (%s) DO NOTHING",
+			target, list, list, temporary, key),
+		emptyStage: "TRUNCATE " + temporary,
+	}
+}
+
+func quote(parts ...string) string { return pgx.Identifier(parts).Sanitize() }

@@ -1,0 +1,66 @@
+// Package reason says why a record was rejected, in one form for every stage of a pipeline.
+package reason
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+)
+
+// Stages of a pipeline at which a record can fail.
+const (
+	StageParse   = "parse"
+	StageProcess = "process"
+	StageSink    = "sink"
+)
+
+// maxText bounds each text of a reason: reasons travel in record headers.
+const maxText = 1000
+
+// Reason is the cause of one record's failure. As an error its text is JSON, because the stock
+// fallback output carries nothing but the text of an error from one output to the next.
+type Reason struct {
+	Stage    string `json:"stage"`
+	Code     string `json:"code"`
+	Message  string `json:"message"`
+	Column   string `json:"column,omitempty"`
+	SQLState string `json:"sqlstate,omitempty"`
+}
+
+// New returns a Reason with its texts cut to a length that fits a record header.
+func New(stage, code, message string) *Reason {
+	return &Reason{Stage: stage, Code: code, Message: Cut(message)}
+}
+
+// Error returns the Reason as a JSON object.
+func (r *Reason) Error() string {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return r.Message
+	}
+	return string(text)
+}
+
+// Parse reads back what Error wrote; it reports false for any other text.
+func Parse(text string) (*Reason, bool) {
+	var r Reason
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&r); err != nil || decoder.More() || r.Stage == "" || r.Code == "" {
+		return nil, false
+	}
+	return &r, true
+}
+
+// Cut shortens a text to about one kilobyte, at a boundary between characters.
+func Cut(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= maxText {
+		return text
+	}
+	end := maxText
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
+}
