@@ -9,7 +9,7 @@ export CONFIG_PATH ?= $(SHIPPED_CONFIG)
 SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjson.gz)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-integration test-integration-plugin lint format bench reset clean
+.PHONY: help run test test-unit test-integration test-integration-plugin lint format lock bench reset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ format: $(VENV)/.installed ## format Python and Go
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 	@$(PY) scripts/go.py fmt ./...
+
+lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with hashes (needs uv)
+	@uv pip compile pyproject.toml --extra embedded --extra dev --generate-hashes --universal --python-version 3.11 \
+		--no-annotate --no-header --quiet --output-file requirements/dev.lock
 
 bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration, into docs/benchmarks.md
 	@$(PY) -m benchmarks.throughput
