@@ -12,6 +12,7 @@ from ddpm.config.problems import (
     headline,
     to_json,
 )
+from ddpm.config.schema import json_schema
 
 __all__ = [
     "Config",
@@ -24,6 +25,7 @@ __all__ = [
     "format_problem",
     "format_problems",
     "headline",
+    "json_schema",
     "load",
     "to_json",
 ]

@@ -16,6 +16,8 @@ MASK = "***"
 _BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 _ONE_REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
 _PASSWORD_OF_URL = re.compile(rf"://[^\s:@/'\"]*:(?!{_ONE_REFERENCE}@)(?P<secret>\S*)@")
+_PASSWORD_OF_ADDRESS = re.compile(rf"(?<![\w/:$}}{{])[\w.+-]+:(?!{_ONE_REFERENCE}@)(?P<secret>[^\s/@]+)@")
+_ANYTHING_BEFORE_AT = re.compile(r"(?P<secret>\S+)@")
 _NAMED_SECRET = re.compile(
     rf"(?i)[\w-]*(?:passw|passphrase|secret|token|credential|api_?key)[\w-]*[\"']?\s*[:=]\s*"
     rf"(?!{_ONE_REFERENCE}[\s\"']*$)(?P<secret>\S.*)"
@@ -57,14 +59,14 @@ class Document:
         line, caret = self._masked(finding.at, urls) if finding.at else (None, None)
         return Problem(
             code=finding.code,
-            path=finding.path,
-            message=finding.message,
+            path=_without_passwords(finding.path),
+            message=_without_passwords(finding.message),
             file=self.file,
             line=finding.at.line if finding.at else None,
             column=finding.at.column if finding.at else None,
             source_line=line,
             caret=caret,
-            hint=finding.hint,
+            hint=finding.hint and _without_passwords(finding.hint),
             severity=finding.severity,
         )
 
@@ -80,7 +82,15 @@ class Document:
 
 
 def _secret_patterns(urls: Sequence[Span] | None) -> list[re.Pattern[str]]:
-    return [_PASSWORD_OF_URL, _NAMED_SECRET, *([_VALUE_OF_URL_KEY] if urls is None else [])]
+    unparsed = [_VALUE_OF_URL_KEY, _ANYTHING_BEFORE_AT] if urls is None else []
+    return [_PASSWORD_OF_URL, _PASSWORD_OF_ADDRESS, _NAMED_SECRET, *unparsed]
+
+
+def _without_passwords(text: str) -> str:
+    """The text of a problem, in which a part of the file may be quoted, fit to be shown."""
+    for pattern in (_PASSWORD_OF_URL, _PASSWORD_OF_ADDRESS):
+        text, _ = _replaced(text, 1, [match.span("secret") for match in pattern.finditer(text)])
+    return text
 
 
 def _shows_no_secret(written: str) -> bool:

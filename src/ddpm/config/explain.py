@@ -91,10 +91,12 @@ def missing_finding(missing: Missing, root: tree.Mapping, key_at: Place) -> Find
     path = found.node.path
     for step in (*found.rest, missing.steps[-1]):
         path += f"[{step}]" if isinstance(step, int) else f".{step}"
-    field = fields_at(missing.steps[:-1]).get(str(missing.steps[-1]))
-    example = field.examples[0] if field and field.examples else None
-    hint = f"write for example {missing.steps[-1]}: {_yaml(example)}" if example else None
-    return Finding("missing-field", found.key_at, path, missing.message, hint)
+    return Finding("missing-field", found.key_at, path, missing.message, _example(missing.steps))
+
+
+def _example(steps: tuple[Step, ...]) -> str | None:
+    field = fields_at(steps[:-1]).get(str(steps[-1])) if steps else None
+    return f"write for example {steps[-1]}: {_yaml(field.examples[0])}" if field and field.examples else None
 
 
 def _validated(data: object) -> tuple[Pipeline | None, list[ErrorDetails]]:
@@ -157,18 +159,16 @@ def _told(error: ErrorDetails, found: Found, secret: bool) -> tuple[str, str, st
     if kind == "unknown_name":
         hint = did_you_mean(context["name"], context["known"]) or f"known: {', '.join(context['known'])}"
         return "invalid-value", f'"{context["name"]}" is no {context["what"]}', hint
-    return "invalid-value", _told_value(kind, context, node, secret) or _sentence(error), None
+    if kind in ("string_too_short", "too_short"):
+        return "invalid-value", "must not be empty", _example(error["loc"])
+    return "invalid-value", _told_number(kind, context, node, secret) or _sentence(error), None
 
 
-def _told_value(kind: str, context: Mapping[str, Any], node: Node, secret: bool) -> str | None:
+def _told_number(kind: str, context: Mapping[str, Any], node: Node, secret: bool) -> str | None:
     if kind in _BOUNDS:
         key, phrase = _BOUNDS[kind]
         return f"{phrase} {context[key]:g}, is {_shown(node, secret)}"
-    if kind in ("string_too_short", "too_short"):
-        return "must not be empty"
-    if kind == "finite_number":
-        return "must be a finite number"
-    return None
+    return "must be a finite number" if kind == "finite_number" else None
 
 
 def _told_choice(node: Node, known: list[str], secret: bool) -> tuple[str, str, str | None]:
@@ -232,7 +232,7 @@ def _described(node: Node, secret: bool) -> str:
     if node.interpolated:
         return f"what {node.text} stands for"
     if isinstance(node.value, str):
-        return "text"
+        return node.text if node.plain and tree.is_treacherous(node.text) else "text"
     if secret:
         return "another value"
     return _yaml(node.value) if isinstance(node.value, bool) else f"the number {_yaml(node.value)}"

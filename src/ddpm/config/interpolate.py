@@ -20,7 +20,8 @@ _BLOBLANG = re.compile(
     r'(?P<raw>"""[\s\S]*?""")|(?P<text>"(?:\\.|[^"\\\n])*")|(?P<comment>#[^\n]*)'
     r"|(?P<code>(?:\$?\$\{[^{}]*\}|[^\"#$]|\$)+)|[\s\S]"
 )
-_LITERAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false")
+# What Bloblang reads as a number or a switch; it has no exponents.
+_LITERAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?|true|false")
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class _Loading:
         self._path = path
         self._findings = [*findings, *_unknown_top(top)]
         self._top = top
-        self._around = Surroundings(parsers, (Path.cwd(), path.absolute().parent))
+        self._around = Surroundings(parsers, tuple(dict.fromkeys([Path.cwd(), path.absolute().parent])))
 
     def result(self, env: Mapping[str, str]) -> LoadResult:
         filled = self._filled(self._top, Variables(env, self._secret_file))

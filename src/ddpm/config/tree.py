@@ -134,6 +134,11 @@ def plain_value(text: str) -> ScalarValue:
     return value if value is None or isinstance(value, str | int | float) else text
 
 
+def is_treacherous(text: str) -> bool:
+    """Whether a text looks like a number that YAML 1.1 reads otherwise than people do."""
+    return bool(_TREACHEROUS_NUMBER.fullmatch(text))
+
+
 def walk(node: Node) -> Iterator[Scalar]:
     """Every scalar of a tree, in order."""
     match node:
@@ -301,7 +306,7 @@ def _converted(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
     kind = node.tag.removeprefix(_TAG)
     text = node.value
     if kind in ("str", "timestamp", "merge", "value") or (
-        kind in ("int", "float") and _TREACHEROUS_NUMBER.fullmatch(text)
+        kind in ("int", "float") and is_treacherous(text)
     ):
         return text
     if kind == "null":

@@ -1,0 +1,83 @@
+"""The JSON Schema of a configuration file, for editors that complete and check while one types.
+
+It knows less than `load`: interpolated values are any text, and rules between fields are not in it.
+"""
+
+from typing import Any
+
+from ddpm.config.model import SINK_KINDS, Pipeline
+from ddpm.config.several import PROCESS_WIDE
+
+Json = dict[str, Any]
+
+_REFERENCE: Json = {"type": "string", "pattern": r"\$\{"}
+
+
+def json_schema() -> Json:
+    """The schema of a whole file (draft 2020-12), as what `json.dumps` takes."""
+    pipeline = Pipeline.model_json_schema(by_alias=True)
+    definitions: Json = pipeline.pop("$defs")
+    _allow_short_forms(definitions)
+    pipeline["properties"]["sinks"]["default"] = ["postgres"]
+    entry = _entry_of(pipeline)
+    named = entry | {"required": ["name"]}
+    entry_or_nothing = {"anyOf": [entry, {"type": "null"}]}
+    schema: Json = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "ddpm configuration",
+        "type": "object",
+        "properties": {
+            "app": {"$ref": "#/$defs/Pipeline"},
+            "pipelines": {
+                "description": "Several pipelines in one file; the keys of app are the defaults of each.",
+                "anyOf": [
+                    {"type": "object", "additionalProperties": entry_or_nothing, "minProperties": 1},
+                    {"type": "array", "items": named, "minItems": 1},
+                ],
+            },
+        },
+        "patternProperties": {"^x-": {}},
+        "additionalProperties": False,
+        "anyOf": [{"required": ["app"]}, {"required": ["pipelines"]}],
+        "$defs": {**definitions, "Pipeline": {key: value for key, value in pipeline.items() if key != "required"}},
+    }
+    return {key: _with_references(value) for key, value in schema.items()}
+
+
+def _entry_of(pipeline: Json) -> Json:
+    """An entry of `pipelines:`: any keys of a pipeline, none of the whole process; nothing in it is required."""
+    properties = {key: value for key, value in pipeline["properties"].items() if key not in PROCESS_WIDE}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _allow_short_forms(definitions: Json) -> None:
+    definitions["Column"] = {"anyOf": [{"type": "string", "description": "a Postgres type"}, definitions["Column"]]}
+    definitions["Sink"] = {
+        "anyOf": [
+            {"enum": [kind for kind in SINK_KINDS if kind != "kafka"]},
+            {
+                "type": "object",
+                "properties": {"kafka": {"$ref": "#/$defs/KafkaSink"}},
+                "required": ["kafka"],
+                "additionalProperties": False,
+            },
+        ]
+    }
+    # With `pipelines:` a section of app, and of an entry, holds only a part of what a pipeline needs.
+    for section in ("Kafka", "Postgres"):
+        definitions[section].pop("required", None)
+    level = definitions["LogLevel"]
+    level["enum"] = [*level["enum"], *(name.lower() for name in level["enum"])]
+
+
+def _with_references(schema: Any) -> Any:  # noqa: ANN401 -- JSON
+    """The schema in which a number, a switch or a choice may also be `${NAME}`."""
+    if isinstance(schema, list):
+        return [_with_references(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    walked = {key: _with_references(value) for key, value in schema.items()}
+    if schema.get("type") in ("integer", "number", "boolean") or "enum" in schema:
+        about = {key: walked.pop(key) for key in ("default", "description", "title") if key in walked}
+        return {**about, "anyOf": [walked, _REFERENCE]}
+    return walked
