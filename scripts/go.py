@@ -1,10 +1,12 @@
 """Runs `go` on the engine's sources with the toolchain that builds the engine: `scripts/go.py vet ./...`."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+from rich.console import Console
+
+from ddpm.engine.progress import Terminal
 from ddpm.engine.toolchain import find_go
 
 SOURCES = Path(__file__).parents[1] / "cmd" / "engine"
@@ -12,15 +14,14 @@ SOURCES = Path(__file__).parents[1] / "cmd" / "engine"
 
 def main(arguments: list[str]) -> int:
     """Run the command; `fmt-check` lists the files that gofmt would change, and fails when there are any."""
-    go = find_go()
-    environment = os.environ | {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+    go = find_go(Terminal(Console(stderr=True)))
     if arguments == ["fmt-check"]:
-        gofmt = go.with_name("gofmt")
+        gofmt = go.path.with_name("gofmt")
         listed = subprocess.run([gofmt, "-l", "."], cwd=SOURCES, check=True, capture_output=True, text=True).stdout
         if listed:
             sys.stderr.write(f"gofmt would change:\n{listed}")
         return int(bool(listed))
-    return subprocess.run([go, *arguments], cwd=SOURCES, env=environment, check=False).returncode
+    return subprocess.run([go.path, *arguments], cwd=SOURCES, env=go.environment(), check=False).returncode
 
 
 if __name__ == "__main__":

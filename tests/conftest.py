@@ -1,7 +1,18 @@
-"""Options of the test run, and the fixtures that start real services."""
+"""Options of the test run, its markers, and the fixtures that start real services."""
+
+from pathlib import Path
 
 import pytest
+
+TESTS = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder in ("integration", "faults"):
+            item.add_marker(folder)

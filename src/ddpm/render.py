@@ -54,7 +54,12 @@ def render(pipeline: Pipeline, template: str, *, origin: str, template_name: str
         msg = f"{template_name}: {error.message}"
         raise ConfigError(msg, hint=f"a template may use: {', '.join(sorted(sections(pipeline)))}") from error
     _check_is_mapping(text, template_name)
-    return HEADER.format(origin=origin.encode("unicode_escape").decode()) + text
+    return HEADER.format(origin=_harmless(origin)) + text
+
+
+def _harmless(name: str) -> str:
+    """A file's name fit for a comment: on one line, and without what the engine substitutes even there."""
+    return name.encode("unicode_escape").decode().replace("${", "$ {")
 
 
 def _check_is_mapping(text: str, template_name: str) -> None:

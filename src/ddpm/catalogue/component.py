@@ -20,7 +20,7 @@ class EngineEnv:
         return f"{self.prefix}${{{self.name}}}"
 
 
-Value: TypeAlias = Union[str, int, float, bool, None, EngineEnv, "list[Value]", "dict[str, Value]"]
+Value: TypeAlias = Union[str, int, float, bool, EngineEnv, "list[Value]", "dict[str, Value]", None]
 Component: TypeAlias = dict[str, Value]
 
 

@@ -62,7 +62,7 @@ def postgres_copy(pipeline: Pipeline) -> Component:
 
 
 def _field(name: str, column: Column) -> Component:
-    return {"name": name, "from": "field", "path": list(column.path.split("."))}
+    return {"name": name, "from": "field", "path": list(column.keys)}
 
 
 def kafka(pipeline: Pipeline, sink: KafkaSink) -> Component:
@@ -95,6 +95,8 @@ def _producer(brokers: tuple[str, ...], topic: str) -> Component:
     return {
         "addresses": list(brokers),
         "topic": topic,
+        # Where the clients of the Java family would put the key.
+        "partitioner": "murmur2_hash",
         "ack_replicas": True,
         "max_msg_bytes": MAX_MESSAGE_BYTES,
         # Without these the output gives up after 30 s, and a record would go the way of a failed one.

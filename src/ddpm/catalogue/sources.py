@@ -4,7 +4,7 @@ from ddpm.catalogue.component import Component, duration
 from ddpm.config.model import Pipeline, StartFrom
 
 # Records waiting between the client and the batcher, per partition: small, because it counts records and not bytes.
-FETCH_BUFFER_RECORDS = 32
+FETCH_BUFFER_RECORDS = 16
 
 
 def kafka(pipeline: Pipeline) -> Component:

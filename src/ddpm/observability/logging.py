@@ -43,6 +43,7 @@ class Masker:
         return text
 
     def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401 -- structlog's type
+        """Mask an event on its way through structlog's processors."""
         if not self._secrets:
             return event
         return {key: self._value(value) for key, value in event.items()}

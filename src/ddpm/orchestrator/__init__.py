@@ -1,5 +1,1 @@
-"""The story of one run, readable from top to bottom: load, provision, render, lint, launch, watch, drain."""
-
-from ddpm.orchestrator.run import RunOptions, Started, run
-
-__all__ = ["RunOptions", "Started", "run"]
+"""The story of one run, readable from top to bottom in `run`: load, provision, render, lint, launch, watch, drain."""

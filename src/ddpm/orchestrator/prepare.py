@@ -52,4 +52,6 @@ def write(text: str, path: Path) -> None:
             raise
     except OSError as error:
         msg = f"the engine configuration {path} cannot be written: {error.strerror}"
-        raise MissingToolError(msg, hint="correct app.generated_pipeline_config, or make the folder writable") from error
+        raise MissingToolError(
+            msg, hint="correct app.generated_pipeline_config, or make the folder writable"
+        ) from error

@@ -1,0 +1,74 @@
+"""The commands of `ddpm`, and the one place where an error becomes a message and an exit code."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import ddpm
+from ddpm.cli import engine, produce, running
+from ddpm.cli.common import ConfigOption, load_config, print_error, print_problems
+from ddpm.config.problems import ConfigProblems
+from ddpm.errors import DdpmError, ExitCode
+from ddpm.orchestrator.prepare import rendered
+from ddpm.orchestrator.run import Interrupted
+
+app = typer.Typer(
+    name="ddpm",
+    help="Distributed Data Pipeline Manager: one YAML file becomes a supervised Kafka to Postgres pipeline.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("run")(running.run_command)
+app.command("reset")(running.reset_command)
+app.command("produce")(produce.produce_command)
+app.add_typer(engine.app, name="engine")
+
+
+@app.command()
+def validate(config: ConfigOption = None) -> None:
+    """Check a configuration and report every problem at once."""
+    loaded = load_config(config)
+    names = ", ".join(pipeline.name for pipeline in loaded.pipelines)
+    Console().print(f"{loaded.path}: ok ({names})", highlight=False, markup=False)
+
+
+@app.command()
+def render(
+    config: ConfigOption = None,
+    pipeline: Annotated[str | None, typer.Option(help="Only this pipeline.")] = None,
+) -> None:
+    """Print the engine configuration of each pipeline; nothing is written or started."""
+    loaded = load_config(config)
+    chosen = [each for each in loaded.pipelines if pipeline in (None, each.name)]
+    if not chosen:
+        known = ", ".join(each.name for each in loaded.pipelines)
+        raise typer.BadParameter(f"no pipeline is called {pipeline}; there are: {known}", param_hint="--pipeline")
+    sys.stdout.write("---\n".join(rendered(loaded, each) for each in chosen))
+
+
+@app.command()
+def version() -> None:
+    """Print the version of ddpm."""
+    typer.echo(ddpm.__version__)
+
+
+def main() -> None:
+    """Run the command line and end the process with the exit code that the README lists."""
+    try:
+        app()
+    except ConfigProblems as problems:
+        print_problems(problems)
+        sys.exit(problems.exit_code)
+    except DdpmError as error:
+        print_error(str(error))
+        sys.exit(error.exit_code)
+    except Interrupted as interrupted:
+        sys.exit(interrupted.exit_code)
+    except BrokenPipeError:
+        # The reader has gone (`ddpm render | head`); Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.OK)

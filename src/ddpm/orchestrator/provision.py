@@ -1,0 +1,79 @@
+"""Makes what a pipeline needs exist: its topics, its table and the numbers of its sources."""
+
+import json
+from dataclasses import dataclass
+
+import structlog
+
+from ddpm.broker.topics import TopicSpec, ensure_topics, incarnations
+from ddpm.config.model import Pipeline, Postgres
+from ddpm.store.sources import ensure_sources
+from ddpm.store.tables import TableSpec, ensure_table
+
+DOCUMENT_COLUMNS = (("timestamp", "timestamptz"), ("data", "jsonb"))
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What provisioning found out: the number of each topic's present incarnation, by topic."""
+
+    sources: dict[str, int]
+
+    @property
+    def sources_json(self) -> str:
+        """The numbers as the engine reads them from its environment."""
+        return json.dumps(self.sources, sort_keys=True)
+
+
+def provision(pipeline: Pipeline) -> Provisioned:
+    """Create what is missing and check what is there; idempotent, and safe when two start at once.
+
+    Raises:
+        ServiceError: The broker or the database cannot be reached or refuses.
+        SchemaMismatchError: The table exists with columns that do not fit; nothing was changed.
+        ConfigError: The configuration asks for something the services cannot give.
+
+    """
+    log = structlog.get_logger().bind(pipeline=pipeline.name)
+    for topic in ensure_topics(pipeline.kafka.brokers, topic_specs(pipeline)):
+        for warning in topic.warnings:
+            log.warning(warning, topic=topic.name)
+        if topic.changed:
+            log.info(f"topic {topic.change}", topic=topic.name, partitions=topic.partitions)
+    if not pipeline.writes_postgres or pipeline.postgres is None:
+        return Provisioned({})
+    url = pipeline.postgres.url
+    table = ensure_table(url, table_spec(pipeline.postgres))
+    if table.created:
+        log.info("table created", table=pipeline.postgres.table)
+    found = incarnations(pipeline.kafka.brokers, pipeline.kafka.topics)
+    sources = ensure_sources(url, found)
+    for warning in (*table.warnings, *sources.warnings):
+        log.warning(warning)
+    return Provisioned(dict(sources.numbers))
+
+
+def topic_specs(pipeline: Pipeline) -> list[TopicSpec]:
+    """The topics a pipeline needs on its own brokers: its sources, the dead letters, those of its kafka sinks."""
+    kafka = pipeline.kafka
+    sources = [
+        TopicSpec(topic, kafka.min_partitions, kafka.replication_factor, kafka.topic_configs) for topic in kafka.topics
+    ]
+    dead_letters = TopicSpec(
+        pipeline.dead_letter.topic, replication_factor=kafka.replication_factor, room_for=kafka.topics
+    )
+    copies = [
+        TopicSpec(sink.kafka.topic, kafka.min_partitions, kafka.replication_factor)
+        for sink in pipeline.sinks
+        # Somebody else's brokers are not ddpm's to change.
+        if sink.kafka and sink.kafka.brokers in (None, kafka.brokers)
+    ]
+    return [*sources, dead_letters, *copies]
+
+
+def table_spec(postgres: Postgres) -> TableSpec:
+    """The table a pipeline writes, identity columns left out."""
+    schema, _, name = postgres.table.rpartition(".")
+    columns = postgres.columns
+    types = tuple((name, column.type) for name, column in columns.items()) if columns else DOCUMENT_COLUMNS
+    return TableSpec(schema or None, name, types)

@@ -1,0 +1,100 @@
+"""The auditor: compares a raw dump of the topic with the table and the dead letters, by offset and by value."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ddpm.broker.dump import RawRecord
+
+from harness.world import World
+
+Place = tuple[int, int]
+Row = dict[str, Any]
+
+
+class Poison:
+    """What `expected` answers for a record that belongs into the dead letters; `code` is its reason."""
+
+    def __init__(self, code: str | None = None) -> None:
+        self.code = code
+
+
+Expected = Callable[[RawRecord], Row | Poison]
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the auditor found."""
+
+    produced: int
+    rows: int
+    dead: int
+    reasons: Counter[str]
+
+
+def audit(world: World, expected: Expected) -> Books:
+    """Check that every record is in exactly one of table and dead letters, once, with its exact value.
+
+    Args:
+        world: Where to look.
+        expected: The row's columns (identity left out) or `Poison` for a record as it was produced.
+
+    Raises:
+        AssertionError: Naming the first records for which that is not so.
+
+    """
+    raw = {(record.partition, record.offset): record for record in world.raw()}
+    rows = {(row["partition"], row["offset"]): _without_identity(row) for row in world.rows()}
+    letters = world.dead()
+    dead = {origin(letter): letter for letter in letters}
+    wanted = {place: expected(record) for place, record in raw.items()}
+    good = {place for place, want in wanted.items() if not isinstance(want, Poison)}
+
+    assert not _some(good - rows.keys() - dead.keys()), "lost: in neither table nor dead letters"
+    assert not _some(rows.keys() - raw.keys()), "rows that nobody produced"
+    assert not _some(rows.keys() & dead.keys()), "both in the table and in the dead letters"
+    assert not _some(good & dead.keys()), f"good records in the dead letters: {_reasons(dead, good)}"
+    assert not _some(raw.keys() - good - dead.keys()), "poison that is not in the dead letters"
+    assert world.count() == len(rows), "a row is there twice"
+    assert len(letters) == len(dead), "a dead letter is there twice"
+    for place in good:
+        assert rows[place] == wanted[place], f"{place}: another value than produced"
+    for place, letter in dead.items():
+        _check_letter(world, letter, raw[place], wanted[place])
+    return Books(len(raw), len(rows), len(dead), Counter(code(letter) for letter in letters))
+
+
+def _check_letter(world: World, letter: RawRecord, record: RawRecord, want: Row | Poison) -> None:
+    place = (record.partition, record.offset)
+    assert (letter.value or b"") == (record.value or b""), f"{place}: the dead letter has other bytes"
+    assert (letter.key or b"") == (record.key or b""), f"{place}: the dead letter has another key"
+    headers = dict(letter.headers)
+    assert headers["__connect.errors.topic"] == world.topic.encode(), f"{place}: the dead letter names another origin"
+    assert headers["__connect.errors.exception.message"], f"{place}: a dead letter without a reason"
+    assert (headers.get("ddpm.errors.null_value") == b"true") == (record.value is None), f"{place}: empty or tombstone?"
+    if isinstance(want, Poison) and want.code is not None:
+        assert code(letter) == want.code, f"{place}: {headers}"
+
+
+def origin(letter: RawRecord) -> Place:
+    """The partition and offset that a dead letter came from."""
+    headers = dict(letter.headers)
+    return int(headers["__connect.errors.partition"]), int(headers["__connect.errors.offset"])
+
+
+def code(letter: RawRecord) -> str:
+    """The short reason of a dead letter."""
+    return dict(letter.headers)["__connect.errors.exception.class.name"].decode()
+
+
+def _without_identity(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name not in ("source", "partition", "offset")}
+
+
+def _some(places: set[Place]) -> list[Place]:
+    return sorted(places)[:10]
+
+
+def _reasons(dead: dict[Place, RawRecord], places: set[Place]) -> list[dict[str, bytes]]:
+    return [dict(dead[place].headers) for place in sorted(places & dead.keys())[:3]]

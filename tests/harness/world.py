@@ -1,0 +1,119 @@
+"""A fresh topic, table, dead-letter topic and group on real servers, and the configuration that joins them."""
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from ddpm.broker.dump import RawRecord, dump
+from ddpm.broker.produce import Outgoing, produce
+from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
+
+from ddpm.broker.offsets import committed, watermarks
+from ddpm.broker.topics import TopicSpec, ensure_topics
+from harness.waiting import eventually
+
+# A healthy engine moves thousands of records a second; this only bounds a test that fails.
+DELIVERY_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True)
+class World:
+    """Names and addresses of one test's own corner of the servers."""
+
+    bootstrap: str
+    dsn: str
+    engine: Path
+    partitions: int = 3
+    tag: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+
+    @property
+    def topic(self) -> str:
+        return f"events-{self.tag}"
+
+    @property
+    def dead_topic(self) -> str:
+        return f"dead-{self.tag}"
+
+    @property
+    def table(self) -> str:
+        return f"events_{self.tag}"
+
+    @property
+    def group(self) -> str:
+        return f"group-{self.tag}"
+
+    def config(self, **sections: Any) -> dict[str, Any]:
+        """A configuration for this world; sections given are merged over it, one level deep."""
+        app: dict[str, Any] = {
+            "kafka": {
+                "brokers": [self.bootstrap],
+                "topics": [self.topic],
+                "consumer_group": self.group,
+                "min_partitions": self.partitions,
+            },
+            "postgres": {"url": self.dsn, "table": self.table},
+            "dead_letter": {"topic": self.dead_topic},
+            "engine": {"binary": str(self.engine)},
+            "server": {"port": 0},
+        }
+        for name, section in sections.items():
+            merges = isinstance(section, Mapping) and isinstance(app.get(name), Mapping)
+            app[name] = app[name] | section if merges else section
+        return {"app": app}
+
+    def create_topic(self, **configs: str) -> None:
+        ensure_topics([self.bootstrap], [TopicSpec(self.topic, self.partitions, 1, configs)])
+
+    def produce(self, records: Iterable[Outgoing]) -> int:
+        """Produce into the topic and return how many the broker acknowledged."""
+        return produce([self.bootstrap], self.topic, records)
+
+    def raw(self) -> list[RawRecord]:
+        """Everything in the topic, as it was produced."""
+        return list(dump([self.bootstrap], [self.topic]))
+
+    def dead(self) -> list[RawRecord]:
+        """Everything in the dead-letter topic."""
+        return list(dump([self.bootstrap], [self.dead_topic]))
+
+    def rows(self, columns: str = "*") -> list[dict[str, Any]]:
+        """All rows of the table."""
+        with psycopg.connect(self.dsn, row_factory=dict_row) as connection:
+            # Numbers as they stand in the document, so that the auditor compares every digit.
+            set_json_loads(partial(json.loads, parse_float=Decimal), connection)
+            return connection.execute(f'select {columns} from "{self.table}"').fetchall()  # type: ignore[call-overload,no-any-return]
+
+    def count(self) -> int:
+        with psycopg.connect(self.dsn) as connection:
+            row = connection.execute(f'select count(*) from "{self.table}"').fetchone()  # type: ignore[call-overload]
+            return int(row[0])
+
+    def execute(self, *statements: str) -> None:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)  # type: ignore[call-overload]
+
+    def lag(self) -> int:
+        """Records that the group has not committed yet."""
+        ends = watermarks([self.bootstrap], [self.topic])
+        done = committed([self.bootstrap], self.group, [self.topic])
+        return sum(mark.end - (done.get(key) or mark.start) for key, mark in ends.items())
+
+    def wait_consumed(self, timeout: float = DELIVERY_TIMEOUT) -> None:
+        """Wait until every record is in the table or dead and its offset committed."""
+        eventually(lambda: self.lag() == 0, "lag returns to 0", timeout)
+
+
+def json_records(documents: Sequence[Any], partitions: int = 3) -> list[Outgoing]:
+    """Documents as records, spread evenly over the partitions."""
+    return [
+        Outgoing(value=json.dumps(document).encode(), key=str(index).encode(), partition=index % partitions)
+        for index, document in enumerate(documents)
+    ]
