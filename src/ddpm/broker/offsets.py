@@ -1,0 +1,125 @@
+"""Where the partitions of topics begin and end, and how far a consumer group has come. Reads no records."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.protocol.consumer import OffsetSpec
+
+from ddpm.broker.connection import DEFAULT_TIMEOUT, admin
+from ddpm.broker.topics import describe
+
+
+class Partition(NamedTuple):
+    """One partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watermarks:
+    """The offset of the first record that is kept, and the offset that the next record will get."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a group is behind the end of a partition.
+
+    Attributes:
+        committed: The offset it will read next; None if it never committed one.
+        end: The offset that the next record will get.
+        offsets: How many offsets lie between; without a committed one, all that are kept. Transaction markers and
+            compaction leave gaps, so there may be fewer records than that.
+
+    """
+
+    committed: int | None
+    end: int
+    offsets: int
+
+
+def watermarks(
+    brokers: Sequence[str], topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT
+) -> dict[Partition, Watermarks]:
+    """Return the watermarks of all partitions of `topics`.
+
+    Raises:
+        ServiceError: No broker answers, or a topic is not there.
+
+    """
+    with admin(brokers, timeout) as client:
+        return _watermarks(client, topics)
+
+
+def committed(
+    brokers: Sequence[str], group: str, topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT
+) -> dict[Partition, int | None]:
+    """Return the offset that `group` will read next in each partition of `topics`; None where it committed none.
+
+    Raises:
+        ServiceError: No broker answers, or a topic is not there.
+
+    """
+    with admin(brokers, timeout) as client:
+        return _committed(client, group, _partitions(client, topics))
+
+
+def lag(
+    brokers: Sequence[str], group: str, topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT
+) -> dict[Partition, Lag]:
+    """Return how far `group` is behind in each partition of `topics`.
+
+    Raises:
+        ServiceError: No broker answers, or a topic is not there.
+
+    """
+    with admin(brokers, timeout) as client:
+        # In this order a group that reads on meanwhile seems to be behind by a little more, never by less than nothing.
+        reached = _committed(client, group, _partitions(client, topics))
+        marks = _watermarks(client, topics)
+    return {partition: behind(reached.get(partition), marks[partition]) for partition in sorted(marks)}
+
+
+def behind(reached: int | None, marks: Watermarks) -> Lag:
+    """The lag of a group that will read offset `reached` next in a partition with these watermarks."""
+    # Retention may have removed what the group had not read yet; those records are gone, not due.
+    first_due = marks.start if reached is None else max(reached, marks.start)
+    return Lag(reached, marks.end, max(0, marks.end - first_due))
+
+
+def _partitions(client: KafkaAdminClient, topics: Sequence[str]) -> list[Partition]:
+    return [
+        Partition(name, partition["partition_index"])
+        for name, topic in describe(client, topics).items()
+        for partition in topic["partitions"]
+    ]
+
+
+def _watermarks(client: KafkaAdminClient, topics: Sequence[str]) -> dict[Partition, Watermarks]:
+    partitions = _partitions(client, topics)
+    if not partitions:
+        return {}
+    starts = _offsets(client, partitions, OffsetSpec.EARLIEST)
+    ends = _offsets(client, partitions, OffsetSpec.LATEST)
+    return {partition: Watermarks(starts[partition], ends[partition]) for partition in sorted(partitions)}
+
+
+def _offsets(client: KafkaAdminClient, partitions: Sequence[Partition], at: int) -> Mapping[Partition, int]:
+    found = client.list_partition_offsets({TopicPartition(*partition): at for partition in partitions})
+    return {Partition(key.topic, key.partition): value.offset for key, value in found.items()}
+
+
+def _committed(client: KafkaAdminClient, group: str, partitions: Sequence[Partition]) -> dict[Partition, int | None]:
+    if not partitions:
+        return {}
+    wanted = [TopicPartition(*partition) for partition in partitions]
+    found = client.list_group_offsets({group: wanted}).get(group, {})
+    return {
+        partition: found[key].offset if key in found and found[key].offset >= 0 else None
+        for partition, key in zip(partitions, wanted, strict=True)
+    }
