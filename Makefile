@@ -50,7 +50,7 @@ lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with ha
 		--no-annotate --no-header --quiet --output-file requirements/dev.lock
 
 bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration, into docs/benchmarks.md
-	@$(PY) -m benchmarks.throughput
+	@PYTHONPATH=tests $(PY) -m benchmarks.throughput
 
 reset: $(VENV)/.installed ## stop what is left of the embedded servers and remove their data, after asking
 	@$(VENV)/bin/ddpm reset

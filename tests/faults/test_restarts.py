@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ddpm.broker.dump import RawRecord
-from ddpm.broker.produce import Outgoing
 
+from ddpm.broker.dump import RawRecord
+from ddpm.broker.produce import Record
 from ddpm.devstack import EmbeddedPostgres
 from harness.audit import Books, Poison, Row, audit
 from harness.process import Ddpm, alive
@@ -49,14 +49,14 @@ class Load:
     def _run(self) -> None:
         self._delivered = self._world.produce(self._records())
 
-    def _records(self) -> Iterator[Outgoing]:
+    def _records(self) -> Iterator[Record]:
         begin = time.monotonic()
         for number in range(RECORDS):
             ahead = number / PER_SECOND - (time.monotonic() - begin)
             if ahead > 0.01:
                 time.sleep(ahead)
             self.produced = number
-            yield Outgoing(value=value(number), key=str(number).encode(), partition=number % 3)
+            yield Record(value=value(number), key=str(number).encode(), partition=number % 3)
 
     def __enter__(self) -> "Load":
         self._thread.start()
@@ -163,7 +163,7 @@ def test_outage_with_large_records_stays_within_memory(
 ) -> None:
     large = 900_000
     records = [
-        Outgoing(value=json.dumps({"n": n, "padding": "x" * large}).encode(), partition=n % 3) for n in range(600)
+        Record(value=json.dumps({"n": n, "padding": "x" * large}).encode(), partition=n % 3) for n in range(600)
     ]
     world.create_topic()
     with Ddpm(world.config(postgres={"columns": COLUMNS, "write_timeout": "2s"}), tmp_path) as ddpm:

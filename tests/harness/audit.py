@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddpm.broker.dump import RawRecord
-
 from harness.world import World
 
 Place = tuple[int, int]
@@ -69,23 +68,28 @@ def _check_letter(world: World, letter: RawRecord, record: RawRecord, want: Row 
     place = (record.partition, record.offset)
     assert (letter.value or b"") == (record.value or b""), f"{place}: the dead letter has other bytes"
     assert (letter.key or b"") == (record.key or b""), f"{place}: the dead letter has another key"
-    headers = dict(letter.headers)
-    assert headers["__connect.errors.topic"] == world.topic.encode(), f"{place}: the dead letter names another origin"
-    assert headers["__connect.errors.exception.message"], f"{place}: a dead letter without a reason"
-    assert (headers.get("ddpm.errors.null_value") == b"true") == (record.value is None), f"{place}: empty or tombstone?"
+    found = headers(letter)
+    assert found["__connect.errors.topic"] == world.topic.encode(), f"{place}: the dead letter names another origin"
+    assert found["__connect.errors.exception.message"], f"{place}: a dead letter without a reason"
+    assert (found.get("ddpm.errors.null_value") == b"true") == (record.value is None), f"{place}: empty or tombstone?"
     if isinstance(want, Poison) and want.code is not None:
-        assert code(letter) == want.code, f"{place}: {headers}"
+        assert code(letter) == want.code, f"{place}: {found}"
 
 
 def origin(letter: RawRecord) -> Place:
     """The partition and offset that a dead letter came from."""
-    headers = dict(letter.headers)
-    return int(headers["__connect.errors.partition"]), int(headers["__connect.errors.offset"])
+    found = headers(letter)
+    return int(found["__connect.errors.partition"]), int(found["__connect.errors.offset"])
 
 
 def code(letter: RawRecord) -> str:
     """The short reason of a dead letter."""
-    return dict(letter.headers)["__connect.errors.exception.class.name"].decode()
+    return headers(letter)["__connect.errors.exception.class.name"].decode()
+
+
+def headers(letter: RawRecord) -> dict[str, bytes]:
+    """The headers of a dead letter by name."""
+    return {name: value or b"" for name, value in letter.headers}
 
 
 def _without_identity(row: Row) -> Row:
@@ -97,4 +101,4 @@ def _some(places: set[Place]) -> list[Place]:
 
 
 def _reasons(dead: dict[Place, RawRecord], places: set[Place]) -> list[dict[str, bytes]]:
-    return [dict(dead[place].headers) for place in sorted(places & dead.keys())[:3]]
+    return [headers(dead[place]) for place in sorted(places & dead.keys())[:3]]

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.broker.dump import RawRecord
-from ddpm.broker.produce import Outgoing
-
+from ddpm.broker.produce import Record
 from harness.audit import Books, Poison, Row, audit
 from harness.process import Ddpm
 from harness.world import World
@@ -25,7 +24,7 @@ class Format:
     """
 
     sections: Mapping[str, Any]
-    records: Sequence[Outgoing]
+    records: Sequence[Record]
     expected: Callable[[RawRecord], Row | Poison]
     prepare: Sequence[str] = field(default=())
 

@@ -9,7 +9,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.05
 
 
-def eventually(condition: Callable[[], T], what: str, timeout: float = 60.0) -> T:
+def eventually(condition: Callable[[], T | None], what: str, timeout: float = 60.0) -> T:
     """Return the first true answer of `condition`; fail with `what` and its last answer after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from ddpm.broker.dump import RawRecord, dump
-from ddpm.broker.produce import Outgoing, produce
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
 
-from ddpm.broker.offsets import committed, watermarks
+from ddpm.broker.dump import RawRecord, dump
+from ddpm.broker.offsets import lag
+from ddpm.broker.produce import Record, produce
 from ddpm.broker.topics import TopicSpec, ensure_topics
 from harness.waiting import eventually
 
@@ -71,7 +71,7 @@ class World:
     def create_topic(self, **configs: str) -> None:
         ensure_topics([self.bootstrap], [TopicSpec(self.topic, self.partitions, 1, configs)])
 
-    def produce(self, records: Iterable[Outgoing]) -> int:
+    def produce(self, records: Iterable[Record]) -> int:
         """Produce into the topic and return how many the broker acknowledged."""
         return produce([self.bootstrap], self.topic, records)
 
@@ -102,18 +102,16 @@ class World:
 
     def lag(self) -> int:
         """Records that the group has not committed yet."""
-        ends = watermarks([self.bootstrap], [self.topic])
-        done = committed([self.bootstrap], self.group, [self.topic])
-        return sum(mark.end - (done.get(key) or mark.start) for key, mark in ends.items())
+        return sum(behind.offsets for behind in lag([self.bootstrap], self.group, [self.topic]).values())
 
     def wait_consumed(self, timeout: float = DELIVERY_TIMEOUT) -> None:
         """Wait until every record is in the table or dead and its offset committed."""
         eventually(lambda: self.lag() == 0, "lag returns to 0", timeout)
 
 
-def json_records(documents: Sequence[Any], partitions: int = 3) -> list[Outgoing]:
+def json_records(documents: Sequence[Any], partitions: int = 3) -> list[Record]:
     """Documents as records, spread evenly over the partitions."""
     return [
-        Outgoing(value=json.dumps(document).encode(), key=str(index).encode(), partition=index % partitions)
+        Record(value=json.dumps(document).encode(), key=str(index).encode(), partition=index % partitions)
         for index, document in enumerate(documents)
     ]

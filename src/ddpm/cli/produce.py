@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ddpm.broker.produce import Outgoing, produce
+from ddpm.broker.produce import Record, produce
 from ddpm.catalogue.parsers import PARSERS
 from ddpm.cli.common import ConfigOption
 from ddpm.config import find_config_path, load
@@ -58,7 +58,7 @@ def produce_file(brokers: Sequence[str], topic: str, file: Path | None, *, key: 
             total = file.stat().st_size if file else None
             task = bar.add_task(f"producing into {topic}", total=total)
 
-            def records() -> Iterator[Outgoing]:
+            def records() -> Iterator[Record]:
                 with _unpacked(stream, file) as lines:
                     for record in _records(lines, key):
                         yield record
@@ -82,11 +82,11 @@ def _bar() -> Progress:
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
-def _records(lines: BinaryIO, key: str | None) -> Iterator[Outgoing]:
+def _records(lines: BinaryIO, key: str | None) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
         value = line.rstrip(b"\r\n")
         if value:
-            yield Outgoing(value=value, key=_key(value, key, number) if key else None)
+            yield Record(value=value, key=_key(value, key, number) if key else None)
 
 
 def _key(value: bytes, field: str, number: int) -> bytes:

@@ -6,8 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from ddpm.broker.dump import RawRecord
-from ddpm.broker.produce import Outgoing
-
+from ddpm.broker.produce import Record
 from harness.audit import Poison, Row
 from harness.formats import Format, round_trip
 from harness.world import World
@@ -52,7 +51,7 @@ def as_document(record: RawRecord) -> Row | Poison:
 def test_document_table(world: World, tmp_path: Path) -> None:
     values = [*(text.encode() for text in DOCUMENTS * 20), *(list(POISON) * 5)]
     records = [
-        Outgoing(value=value, key=b"\xff\x00key" if index % 2 else None, partition=index % 3)
+        Record(value=value, key=b"\xff\x00key" if index % 2 else None, partition=index % 3)
         for index, value in enumerate(values)
     ]
     books = round_trip(world, Format({"source": {"parser": "json"}}, records, as_document), tmp_path)
@@ -115,7 +114,7 @@ def test_typed_table(world: World, tmp_path: Path) -> None:
     orders = [GOOD_ORDER | {"id": number} for number in range(500)]
     orders += [GOOD_ORDER | change for change, _ in BAD_ORDERS]
     values = [json.dumps(order).encode() for order in orders] + [b"no order"]
-    records = [Outgoing(value=value, partition=index % 3) for index, value in enumerate(values)]
+    records = [Record(value=value, partition=index % 3) for index, value in enumerate(values)]
     sections = {"postgres": {"columns": COLUMNS}, "batching": {"count": 100}}
     books = round_trip(world, Format(sections, records, as_order), tmp_path)
     assert (books.rows, books.dead) == (500, len(BAD_ORDERS) + 1)
@@ -123,7 +122,7 @@ def test_typed_table(world: World, tmp_path: Path) -> None:
 
 def test_missing_and_null_fields_are_null(world: World, tmp_path: Path) -> None:
     records = [
-        Outgoing(value=value) for value in (b"{}", b'{"id": null, "address": null}', b'{"address": {"city": null}}')
+        Record(value=value) for value in (b"{}", b'{"id": null, "address": null}', b'{"address": {"city": null}}')
     ]
     empty: Row = dict.fromkeys(COLUMNS)
     round_trip(world, Format({"postgres": {"columns": COLUMNS}}, records, lambda _: empty), tmp_path)
