@@ -1,14 +1,20 @@
 """Where the partitions of topics begin and end, and how far a consumer group has come. Reads no records."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from kafka import KafkaAdminClient, TopicPartition
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError
 from kafka.protocol.consumer import OffsetSpec
+from kafka.structs import OffsetAndMetadata
 
 from ddpm.broker.connection import DEFAULT_TIMEOUT, admin
 from ddpm.broker.topics import describe
+
+_COORDINATOR_IS_COMING = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
+_PAUSE = 0.1
 
 
 class Partition(NamedTuple):
@@ -66,7 +72,7 @@ def committed(
 
     """
     with admin(brokers, timeout) as client:
-        return _committed(client, group, _partitions(client, topics))
+        return _committed(client, group, _partitions(client, topics), timeout)
 
 
 def lag(
@@ -80,7 +86,7 @@ def lag(
     """
     with admin(brokers, timeout) as client:
         # In this order a group that reads on meanwhile seems to be behind by a little more, never by less than nothing.
-        reached = _committed(client, group, _partitions(client, topics))
+        reached = _committed(client, group, _partitions(client, topics), timeout)
         marks = _watermarks(client, topics)
     return {partition: behind(reached.get(partition), marks[partition]) for partition in sorted(marks)}
 
@@ -114,12 +120,28 @@ def _offsets(client: KafkaAdminClient, partitions: Sequence[Partition], at: int)
     return {Partition(key.topic, key.partition): value.offset for key, value in found.items()}
 
 
-def _committed(client: KafkaAdminClient, group: str, partitions: Sequence[Partition]) -> dict[Partition, int | None]:
+def _committed(
+    client: KafkaAdminClient, group: str, partitions: Sequence[Partition], timeout: float
+) -> dict[Partition, int | None]:
     if not partitions:
         return {}
     wanted = [TopicPartition(*partition) for partition in partitions]
-    found = client.list_group_offsets({group: wanted}).get(group, {})
+    found = _group_offsets(client, group, wanted, timeout)
     return {
         partition: found[key].offset if key in found and found[key].offset >= 0 else None
         for partition, key in zip(partitions, wanted, strict=True)
     }
+
+
+def _group_offsets(
+    client: KafkaAdminClient, group: str, partitions: Sequence[TopicPartition], timeout: float
+) -> Mapping[TopicPartition, OffsetAndMetadata]:
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return client.list_group_offsets({group: list(partitions)}).get(group, {})
+        except _COORDINATOR_IS_COMING:
+            # A new cluster makes the topic of committed offsets when the first group is asked for.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)

@@ -132,8 +132,7 @@ class Producer:
             ServiceError: This or an earlier record cannot be delivered; nothing should be sent any more.
 
         """
-        number = self._delivered + len(self._in_flight) + 1
-        with self._naming(number):
+        try:
             future = self._client.send(
                 self._topic,
                 value=_NULL if record.value is None else record.value,
@@ -142,8 +141,11 @@ class Producer:
                 partition=record.partition,
                 timestamp_ms=record.timestamp,
             )
-        self._in_flight.append((future, record.size))
-        self._bytes += record.size
+        except (KafkaError, ValueError) as error:
+            raise self._undelivered(self._delivered + len(self._in_flight) + 1, error) from error
+        size = record.size
+        self._in_flight.append((future, size))
+        self._bytes += size
         while self._in_flight and (self._in_flight[0][0].is_done or self._is_full()):
             self._settle_oldest()
 
@@ -164,24 +166,21 @@ class Producer:
 
     def _settle_oldest(self) -> None:
         future, size = self._in_flight[0]
-        with self._naming(self._delivered + 1):
+        try:
             future.get()
+        except KafkaError as error:
+            raise self._undelivered(self._delivered + 1, error) from error
         self._in_flight.popleft()
         self._bytes -= size
         self._delivered += 1
 
-    @contextmanager
-    def _naming(self, number: int) -> Iterator[None]:
+    def _undelivered(self, number: int, error: Exception) -> ServiceError:
         which = f"record {number} did not get into topic {self._topic} ({self._delivered} before it did)"
-        try:
-            yield
-        except MessageSizeTooLargeError as error:
-            msg = f"{which}: it is larger than the topic takes"
-            raise ServiceError(msg, hint="raise max.message.bytes of the topic") from error
-        except ValueError as error:
-            raise ServiceError(f"{which}: {error}", hint="correct the record") from error
-        except KafkaError as error:
-            raise ServiceError(f"{which}: {answer(error)}", hint="see whether the broker still runs") from error
+        if isinstance(error, MessageSizeTooLargeError):
+            return ServiceError(f"{which}: it is larger than the topic takes", hint="raise its max.message.bytes")
+        if isinstance(error, ValueError):
+            return ServiceError(f"{which}: {error}", hint="correct the record")
+        return ServiceError(f"{which}: {answer(error)}", hint=f"see whether {', '.join(self._brokers)} still runs")
 
 
 class _Null:

@@ -19,7 +19,7 @@ from ddpm.broker.connection import DEFAULT_TIMEOUT, admin
 from ddpm.broker.plan import MESSAGE_LIMIT, ExistingTopic, TopicPlan, TopicSpec, plan
 from ddpm.errors import ConfigError, DdpmError, ServiceError
 
-__all__ = ["Incarnation", "TopicSpec", "TopicState", "ensure_topics", "incarnations"]
+__all__ = ["Incarnation", "TopicSpec", "TopicState", "ensure_topics", "existing", "incarnations"]
 
 _PAUSE = 0.1
 _UNCHANGED = "unchanged"
@@ -114,6 +114,17 @@ def ensure_topics(brokers: Sequence[str], specs: Sequence[TopicSpec], timeout: f
         return _Provisioning(client, specs, time.monotonic() + timeout).run()
 
 
+def existing(brokers: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> frozenset[str]:
+    """Return the names of all topics of the cluster.
+
+    Raises:
+        ServiceError: No broker answers.
+
+    """
+    with admin(brokers, timeout) as client:
+        return frozenset(client.list_topics())
+
+
 def incarnations(
     brokers: Sequence[str], topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT
 ) -> dict[str, Incarnation]:
@@ -195,7 +206,7 @@ class _Provisioning:
 
     def _plans(self) -> list[TopicPlan]:
         names = {name for spec in self.specs for name in (spec.name, *spec.room_for)}
-        return plan(_existing(self.client, sorted(names)), self.specs)
+        return plan(_read(self.client, sorted(names)), self.specs)
 
     def _state(self, done: TopicPlan) -> TopicState:
         warnings = (*self.warnings.get(done.name, ()), *done.warnings)
@@ -287,7 +298,7 @@ class _Provisioning:
         return time.monotonic() >= self.deadline
 
 
-def _existing(client: KafkaAdminClient, names: Sequence[str]) -> dict[str, ExistingTopic]:
+def _read(client: KafkaAdminClient, names: Sequence[str]) -> dict[str, ExistingTopic]:
     there = {}
     refusals = []
     for topic in client.describe_topics(list(names)):
