@@ -88,17 +88,18 @@ class World:
         with psycopg.connect(self.dsn, row_factory=dict_row) as connection:
             # Numbers as they stand in the document, so that the auditor compares every digit.
             set_json_loads(partial(json.loads, parse_float=Decimal), connection)
-            return connection.execute(f'select {columns} from "{self.table}"').fetchall()  # type: ignore[call-overload,no-any-return]
+            return connection.execute(f'select {columns} from "{self.table}"').fetchall()
 
     def count(self) -> int:
         with psycopg.connect(self.dsn) as connection:
-            row = connection.execute(f'select count(*) from "{self.table}"').fetchone()  # type: ignore[call-overload]
+            row = connection.execute(f'select count(*) from "{self.table}"').fetchone()
+            assert row is not None
             return int(row[0])
 
     def execute(self, *statements: str) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             for statement in statements:
-                connection.execute(statement)  # type: ignore[call-overload]
+                connection.execute(statement)
 
     def lag(self) -> int:
         """Records that the group has not committed yet."""

@@ -88,7 +88,10 @@ def configure(
         else structlog.processors.JSONRenderer()
     )
     # Tracebacks become text before the masking, so that it sees them.
-    last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info]
+    last: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+    ]
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*last, Masker(secrets), renderer])

@@ -1,0 +1,27 @@
+"""The Go tests of the engine's plugins, against the embedded Postgres."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ddpm.devstack import EmbeddedPostgres
+from ddpm.engine.progress import Silent
+from ddpm.engine.toolchain import find_go
+
+ENGINE = Path(__file__).parents[2] / "cmd" / "engine"
+
+
+@pytest.mark.timeout(1200)  # the first run compiles the engine's libraries
+def test_go_tests_pass(postgres: EmbeddedPostgres) -> None:
+    go = find_go(Silent())
+    ran = subprocess.run(
+        [go.path, "test", "./..."],
+        cwd=ENGINE,
+        env=go.environment() | {"DDPM_TEST_POSTGRES_DSN": postgres.dsn},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "[no tests to run]" not in ran.stdout
