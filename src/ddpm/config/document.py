@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from ddpm.config.interpolate import plain_references
-from ddpm.config.model import EMBEDDED, url_is_clean
+from ddpm.config.interpolate import without_references
+from ddpm.config.model import EMBEDDED, URL_SCHEMES, url_is_clean
 from ddpm.config.problems import Finding, Place, Problem
 
 MASK = "***"
@@ -95,8 +95,8 @@ def _without_passwords(text: str) -> str:
 
 def _shows_no_secret(written: str) -> bool:
     """Whether the patterns alone hide all that is secret in a URL as it is written in the file."""
-    probe = plain_references(written.strip("\"'"), "x")
-    return probe == "x" or url_is_clean(probe)
+    probe = without_references(written.strip("\"'"), "x")
+    return (probe == "x" and "${" in written) or (probe.startswith(URL_SCHEMES) and url_is_clean(probe))
 
 
 def _merged(spans: list[Span]) -> list[Span]:

@@ -18,7 +18,7 @@ from ddpm.config.problems import Finding
 from ddpm.config.tree import Entry, Mapping, Node, Scalar, Sequence, walk
 
 _BLOBLANG = re.compile(r"\.processors\[\d+\]\.(mapping|filter)$")
-_URL = re.compile(r"\.postgres\.url$")
+_URL = re.compile(r"\.postgres\.url($|[.\[])")
 # Texts that a user may fill with anything; elsewhere stand names, addresses, numbers, which logs should show.
 _FREE_TEXT = re.compile(rf"{_BLOBLANG.pattern}|\.kafka\.topic_configs\.")
 _SECRET_NAME = re.compile(r"(?i)pass|pwd|secret|token|credential|(^|_)key($|_)|auth")

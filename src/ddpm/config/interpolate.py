@@ -15,7 +15,6 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _BODY = rf"(?:(?P<name>{_NAME})(?:(?P<operator>:-|:\?)(?P<rest>[^{{}}]*))?|file:(?P<file>[^{{}}]+))"
 _TOKEN = re.compile(rf"(?P<escape>\$\$\{{)|\$\{{{_BODY}\}}|(?P<malformed>\$\{{[^{{}}\n]*\}}?)")
 _EXACT = re.compile(rf"(?P<escape>\$\$\{{)|\$\{{{_BODY}\}}")
-_PLAIN = re.compile(rf"\$\{{{_NAME}\}}")
 _BLOBLANG = re.compile(
     r'(?P<raw>"""[\s\S]*?""")|(?P<text>"(?:\\.|[^"\\\n])*")|(?P<comment>#[^\n]*)'
     r"|(?P<code>(?:\$?\$\{[^{}]*\}|[^\"#$]|\$)+)|[\s\S]"
@@ -90,9 +89,9 @@ def escaped(text: str) -> str:
     return text.replace("${", "$${")
 
 
-def plain_references(text: str, replacement: str) -> str:
-    """The text with every `${NAME}` replaced."""
-    return _PLAIN.sub(lambda _: replacement, text)
+def without_references(text: str, replacement: str) -> str:
+    """The text with every expression replaced, or by its default where it has one: what the file alone tells."""
+    return _EXACT.sub(lambda match: match["rest"] if match["operator"] == ":-" else replacement, text)
 
 
 def without_last_newline(text: str) -> str:

@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 
 EMBEDDED = "embedded"
 IDENTITY_COLUMNS = ("source", "partition", "offset")
+URL_SCHEMES = ("postgresql://", "postgres://")
 SINK_KINDS = ("postgres", "kafka", "stdout")
 
 _DURATION = re.compile(r"(?P<value>\d{1,12}(?:\.\d{1,12})?)\s*(?P<unit>ms|s|m|h)")
@@ -286,8 +287,8 @@ class Postgres(Model):
     @field_validator("url")
     @classmethod
     def _url_is_postgres(cls, url: str) -> str:
-        if url != EMBEDDED and not url.startswith(("postgresql://", "postgres://")):
-            msg = 'not a Postgres URL; write postgresql://user:password@host:5432/database, or "embedded"'
+        if url != EMBEDDED and not url.startswith(URL_SCHEMES):
+            msg = 'not a Postgres URL; write postgresql://user:${PGPASSWORD}@host:5432/database, or "embedded"'
             raise ValueError(msg)
         if url != EMBEDDED and not url_is_clean(url):
             msg = (

@@ -1,0 +1,13 @@
+"""A folder of its own for every test."""
+
+from pathlib import Path
+
+import pytest
+
+from unit.config.folder import Folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    monkeypatch.chdir(tmp_path)
+    return Folder(tmp_path)
