@@ -139,7 +139,7 @@ def test_sigterm_while_postgres_is_stopped(
 
     def stop_both(ddpm: Ddpm) -> None:
         engine = ddpm.engine_pid
-        postgres.stop()
+        postgres.kill()
         try:
             eventually(lambda: "waiting" in ddpm.log, "ddpm says that it waits")
             ddpm.stop(timeout=30)

@@ -14,7 +14,7 @@ from ddpm.broker.offsets import watermarks
 from ddpm.cli.common import ConfigOption, load_config, progress
 from ddpm.cli.produce import produce_file
 from ddpm.config.model import Config, masked_url
-from ddpm.devstack import stop_leftovers
+from ddpm.devstack import remove_data, stop_leftovers
 from ddpm.errors import ConfigError
 from ddpm.orchestrator.prepare import DATA_DIR
 from ddpm.orchestrator.run import RunOptions, Started, run
@@ -96,13 +96,13 @@ def reset_command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Stop what is left of the embedded servers and remove their data and generated files."""
-    ended = stop_leftovers(DATA_DIR)
-    for process in ended:
-        typer.echo(f"ended {process}")
+    for leftover in stop_leftovers(DATA_DIR):
+        typer.echo(f"stopped {leftover}")
     if not DATA_DIR.exists():
         typer.echo("there is no embedded data")
         return
     if not yes:
         typer.confirm(f"Remove {DATA_DIR}, with all topics and tables of the embedded servers?", abort=True)
+    remove_data(DATA_DIR)
     shutil.rmtree(DATA_DIR)
     typer.echo(f"removed {DATA_DIR}")

@@ -16,6 +16,7 @@ from ddpm.engine import binary as engine_binary
 from ddpm.engine import launcher, probes
 from ddpm.engine.progress import Progress
 from ddpm.errors import ConfigError, EngineError
+from ddpm.observability import logging
 from ddpm.orchestrator.embedded import Endpoints, embedded_servers
 from ddpm.orchestrator.prepare import generated_path, rendered, write
 from ddpm.orchestrator.provision import Provisioned, provision
@@ -69,10 +70,18 @@ def run(config: Config, options: RunOptions) -> None:
 
     """
     with _signals() as desk, listen(config.server.host, config.server.port) as listener:
-        binary = engine_binary.locate(config.pipelines[0].engine.binary, options.progress)
+        wanted = {pipeline.engine.binary for pipeline in config.pipelines}
+        binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
+        # Before anything is made: a mistake in a mapping is the most common one.
+        for pipeline in config.pipelines:
+            _write_and_lint(binaries[pipeline.engine.binary], generated_path(pipeline), rendered(config, pipeline))
         with embedded_servers(config, options.progress) as endpoints:
             config = endpoints.resolve(config)
-            managed = [_managed(config, pipeline, binary, provision(pipeline)) for pipeline in config.pipelines]
+            logging.configure(config.logger.level, style=config.logger.format, secrets=config.secrets)
+            managed = [
+                _managed(config, pipeline, binaries[pipeline.engine.binary], provision(pipeline))
+                for pipeline in config.pipelines
+            ]
             options.provisioned(config)
             supervisor = Supervisor(managed)
             with serving(create(supervisor.statuses, probes.metrics), listener) as url:
@@ -94,18 +103,16 @@ def _managed(config: Config, pipeline: Pipeline, binary: Path, provisioned: Prov
     spec = launcher.EngineSpec(binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
 
     def launch() -> Engine:
-        write(text, path)
-        _lint(binary, path)
+        _write_and_lint(binary, path, text)
         process = launcher.launch(spec, lambda line: _relay(log, line))
         log.info("engine started", pid=process.pid, config=str(path))
         return process
 
-    write(text, path)
-    _lint(binary, path)
     return Managed(pipeline.name, launch, lambda engine: probes.ready(engine.port), pipeline.engine.drain)
 
 
-def _lint(binary: Path, path: Path) -> None:
+def _write_and_lint(binary: Path, path: Path, text: str) -> None:
+    write(text, path)
     problems = engine_binary.lint(binary, path)
     if problems:
         msg = f"the engine does not accept {path}:\n  " + "\n  ".join(problems)
