@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["fix_services"]
+
 TESTS = Path(__file__).parent
 
 

@@ -40,7 +40,9 @@ def file_lock(path: Path) -> Iterator[None]:
         stream = path.open("a")
     except OSError as error:
         msg = f"cannot write to the cache folder {path.parent}: {error.strerror}"
-        raise MissingToolError(msg, hint=f"name another one in the environment variable {CACHE_DIR_VARIABLE}") from error
+        raise MissingToolError(
+            msg, hint=f"name another one in the environment variable {CACHE_DIR_VARIABLE}"
+        ) from error
     with stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

@@ -35,7 +35,7 @@ class Silent:
     """Shows nothing."""
 
     @contextmanager
-    def step(self, title: str, unit: str = "") -> Iterator[Step]:  # noqa: ARG002
+    def step(self, title: str, unit: str = "") -> Iterator[Step]:
         """See `Progress`."""
         yield self
 
@@ -114,7 +114,7 @@ class _Line:
     def begin(self) -> None:
         self._console.print(f"{self._title} …", highlight=False, markup=False)
 
-    def update(self, done: float, total: float | None = None, note: str = "") -> None:  # noqa: ARG002
+    def update(self, done: float, total: float | None = None, note: str = "") -> None:
         now = time.monotonic()
         with self._lock:
             if now - self._said < _SECONDS_BETWEEN_LINES:

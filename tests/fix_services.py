@@ -1,0 +1,49 @@
+"""The real services of a test run: Kafka, PostgreSQL, the engine. Started when the first test asks for them."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
+from ddpm.engine import binary
+from ddpm.engine.progress import Progress, Terminal
+
+
+@pytest.fixture(scope="session")
+def progress(request: pytest.FixtureRequest) -> Iterator[Progress]:
+    """Shows downloads and builds past pytest's capturing: the first run takes minutes."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled(), os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal:
+        yield Terminal(Console(file=terminal))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Iterator[Path]:
+    """A folder that the user of Postgres can enter, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="ddpm-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def kafka(data_dir: Path, progress: Progress) -> Iterator[EmbeddedKafka]:
+    with EmbeddedKafka(data_dir / "kafka", progress=progress) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(data_dir: Path, progress: Progress) -> Iterator[EmbeddedPostgres]:
+    with EmbeddedPostgres(data_dir / "postgres", progress=progress) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def engine_binary(progress: Progress) -> Path:
+    return binary.locate(None, progress)
