@@ -139,7 +139,10 @@ def _group_offsets(
     deadline = time.monotonic() + timeout
     while True:
         try:
-            return client.list_group_offsets({group: list(partitions)}).get(group, {})
+            found: Mapping[str, Mapping[TopicPartition, OffsetAndMetadata]] = client.list_group_offsets(
+                {group: list(partitions)}
+            )
+            return found.get(group, {})
         except _COORDINATOR_IS_COMING:
             # A new cluster makes the topic of committed offsets when the first group is asked for.
             if time.monotonic() > deadline:

@@ -1,0 +1,108 @@
+"""The SQL that ddpm sends itself. Values are parameters; identifiers are put in by psycopg.sql at `{}`."""
+
+from psycopg.sql import SQL
+
+# Any number will do, as long as every ddpm takes the same one.
+LOCK = "SELECT pg_advisory_xact_lock(6_447_077_013)"
+
+SERVER = """
+SELECT current_user::text,
+       current_setting('transaction_read_only') = 'on' OR pg_is_in_recovery(),
+       current_setting('server_version_num')::int
+"""
+
+# Without a name: the schema that new tables go to.
+SCHEMA = """
+SELECT nspname::text, has_schema_privilege(oid, 'USAGE'), has_schema_privilege(oid, 'CREATE')
+  FROM pg_namespace
+ WHERE nspname = coalesce(%(schema)s, current_schema())
+"""
+
+# Without a schema: the first one of the search path alone, where the sink looks as well.
+TABLE = """
+SELECT c.oid, n.nspname::text, c.relkind::text, c.relpersistence::text
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relname = %(name)s AND n.nspname = coalesce(%(schema)s, current_schema())
+"""
+
+COLUMNS = """
+SELECT a.attname::text,
+       format_type(a.atttypid, a.atttypmod),
+       a.attnotnull OR (t.typtype = 'd' AND t.typnotnull),
+       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
+       CASE WHEN a.attgenerated <> '' THEN 'expression' WHEN a.attidentity = 'a' THEN 'identity' ELSE '' END
+  FROM pg_attribute a
+  JOIN pg_type t ON t.oid = a.atttypid
+ WHERE a.attrelid = %(table)s AND a.attnum > 0 AND NOT a.attisdropped
+ ORDER BY a.attnum
+"""
+
+# `INSERT … ON CONFLICT (columns)` can use a key that is checked at once, complete, and on nothing but columns.
+KEYS = """
+SELECT coalesce(k.conname, x.relname)::text,
+       i.indisprimary,
+       i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL,
+       (SELECT array_agg(a.attname::text ORDER BY part.place)
+          FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS part (attnum, place)
+          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = part.attnum
+         WHERE part.place <= i.indnkeyatts)
+  FROM pg_index i
+  JOIN pg_class x ON x.oid = i.indexrelid
+  LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u')
+ WHERE i.indrelid = %(table)s AND i.indisunique
+ ORDER BY i.indisprimary DESC, x.relname
+"""
+
+TYPE = "SELECT oid, typtype::text FROM pg_type WHERE oid = to_regtype(%(type)s)"
+
+FORMAT_TYPE = "SELECT format_type(%(type)s, %(modifier)s)"
+
+# The sink copies; where it must not insert twice, it inserts from a temporary table made after this one's columns.
+RIGHTS = """
+SELECT has_schema_privilege(c.relnamespace, 'USAGE'),
+       (SELECT bool_and(has_column_privilege(c.oid, a.attnum, 'INSERT'))
+          FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY (%(columns)s)),
+       (SELECT bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT'))
+          FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY (%(columns)s)),
+       has_database_privilege(current_database(), 'TEMPORARY'),
+       row_security_active(c.oid),
+       current_database()::text
+  FROM pg_class c
+ WHERE c.oid = %(table)s
+"""
+
+CREATE_TABLE = SQL("CREATE TABLE {table} (\n  {columns},\n  PRIMARY KEY ({key})\n)")
+
+COUNT = SQL("SELECT count(*) FROM {table}")
+
+# No unique constraint on nullable columns treats two nulls as equal before Postgres 15; an index on an expression does.
+CREATE_SOURCES = SQL("""
+CREATE TABLE {table} (
+  number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  cluster_id text NOT NULL,
+  topic text NOT NULL,
+  topic_id text,
+  first_seen timestamptz NOT NULL DEFAULT now()
+)
+""")
+INDEX_SOURCES = SQL("CREATE UNIQUE INDEX ON {table} (cluster_id, topic, coalesce(topic_id, ''))")
+COMMENT_SOURCES = SQL(
+    "COMMENT ON TABLE {table} IS 'The numbers that ddpm gives to incarnations of Kafka topics: "
+    "rows name them in their column source. Deleting a line here makes ddpm write its records again.'"
+)
+FIND_SOURCE = SQL("""
+SELECT number FROM {table}
+ WHERE cluster_id = %(cluster_id)s AND topic = %(topic)s AND coalesce(topic_id, '') = coalesce(%(topic_id)s, '')
+""")
+ADD_SOURCE = SQL("""
+INSERT INTO {table} (cluster_id, topic, topic_id) VALUES (%(cluster_id)s, %(topic)s, %(topic_id)s) RETURNING number
+""")
+
+PARTITION_COLUMNS = """
+SELECT coalesce(array_agg(coalesce(a.attname::text, '(expression)')), '{}')
+  FROM pg_partitioned_table p
+ CROSS JOIN unnest(p.partattrs::int2[]) AS part (attnum)
+  LEFT JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = part.attnum
+ WHERE p.partrelid = %(table)s
+"""

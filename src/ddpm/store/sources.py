@@ -1,0 +1,104 @@
+"""Gives every incarnation of a topic a number of its own, which rows carry in their column `source`.
+
+The numbers stand in a small table beside the data, so they stay true to the rows whatever happens to ddpm.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from psycopg import errors, sql
+
+from ddpm.errors import SchemaMismatchError
+from ddpm.store import queries
+from ddpm.store.connection import Connection, connect
+from ddpm.store.tables import schema_for_new_table
+
+TABLE = "ddpm_sources"
+
+
+class Incarnation(Protocol):
+    """One life of a topic, as the broker tells it; `topic_id` is None where it has no ids."""
+
+    @property
+    def cluster_id(self) -> str:
+        """The id of the cluster."""
+
+    @property
+    def topic(self) -> str:
+        """The name of the topic."""
+
+    @property
+    def topic_id(self) -> str | None:
+        """The id that the cluster gave to this life of the topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The number of each topic's present incarnation, by topic, and what a person should know."""
+
+    numbers: Mapping[str, int]
+    warnings: tuple[str, ...] = ()
+
+
+def ensure_sources(url: str, incarnations: Mapping[str, Incarnation], schema: str | None = None) -> Sources:
+    """Return the numbers of `incarnations`, and give one to each that has none yet.
+
+    Args:
+        url: The database.
+        incarnations: By topic.
+        schema: Where the table of pipelines stands, and so that of the numbers; None for the first
+            one of the search path.
+
+    Raises:
+        SchemaMismatchError: A table of that name is something else.
+        ConfigError: The schema does not exist.
+        ServiceError: The database cannot be reached, is read-only, or ddpm lacks a right.
+
+    """
+    try:
+        with connect(url) as connection:
+            connection.execute(queries.LOCK)
+            table = _table(connection, url, schema)
+            numbers = {name: _number(connection, table, each) for name, each in sorted(incarnations.items())}
+    except _NotOurs as error:
+        msg = f"the table {error.args[0]} is not the one that ddpm keeps its sources in: {error.__cause__}"
+        raise SchemaMismatchError(msg, hint=f"rename it; ddpm needs the name {TABLE} for itself") from error
+    nameless = sorted(name for name, each in incarnations.items() if each.topic_id is None)
+    warnings = tuple(
+        f"the broker tells no id of topic {name}: if it is deleted and made again, ddpm takes its new records for old "
+        "ones and does not write them"
+        for name in nameless
+    )
+    return Sources(numbers, warnings)
+
+
+class _NotOurs(Exception):  # noqa: N818 -- never leaves this module
+    """The table has other columns than ours; its cause says which."""
+
+
+def _table(connection: Connection, url: str, schema: str | None) -> sql.Identifier:
+    found = connection.execute(queries.TABLE, {"schema": schema, "name": TABLE}).fetchone()
+    if found:
+        return sql.Identifier(found[1], TABLE)
+    user = connection.info.user
+    table = sql.Identifier(schema_for_new_table(connection, schema, user, TABLE, url), TABLE)
+    for statement in (queries.CREATE_SOURCES, queries.INDEX_SOURCES, queries.COMMENT_SOURCES):
+        connection.execute(statement.format(table=table))
+    return table
+
+
+def _number(connection: Connection, table: sql.Identifier, incarnation: Incarnation) -> int:
+    parameters: dict[str, Any] = {
+        "cluster_id": incarnation.cluster_id,
+        "topic": incarnation.topic,
+        "topic_id": incarnation.topic_id,
+    }
+    try:
+        for statement in (queries.FIND_SOURCE, queries.ADD_SOURCE):
+            row = connection.execute(statement.format(table=table), parameters).fetchone()
+            if row:
+                return int(row[0])
+    except (errors.UndefinedColumn, errors.WrongObjectType) as error:
+        raise _NotOurs(table.as_string(None)) from error
+    raise _NotOurs(table.as_string(None))

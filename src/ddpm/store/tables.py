@@ -1,0 +1,275 @@
+"""Makes the table of a pipeline exist, or says exactly why the one that is there cannot be used. Writes no rows.
+
+An existing table is never changed: what would have to be changed is said in statements that its owner can run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from ddpm.config.model import IDENTITY_COLUMNS
+from ddpm.errors import ConfigError, ServiceError
+from ddpm.store import queries
+from ddpm.store.connection import Connection, connect, where
+from ddpm.store.schema import Column, FoundColumn, FoundTable, Key, compare, with_identity
+
+_ORDINARY = "r"
+_PARTITIONED = "p"
+_KINDS = {
+    "v": "a view",
+    "m": "a materialized view",
+    "f": "a foreign table",
+    "S": "a sequence",
+    "i": "an index",
+    "I": "an index",
+    "c": "a composite type",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """A table as it is wanted.
+
+    Attributes:
+        schema: None for the first one of the search path.
+        name: Its name, without the schema.
+        columns: Name and Postgres type of each column behind the identity columns.
+
+    """
+
+    schema: str | None
+    name: str
+    columns: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """How provisioning left a table: whether it was made, the schema it stands in, and what a person should know."""
+
+    created: bool
+    schema: str
+    warnings: tuple[str, ...] = ()
+
+
+def ensure_table(url: str, spec: TableSpec) -> TableState:
+    """Create the table if it is not there, and check it if it is.
+
+    Raises:
+        SchemaMismatchError: It exists and does not fit; tells the difference and the statements that would mend it.
+        ConfigError: The schema is missing, a type is unknown, or the name belongs to something else than a table.
+        ServiceError: The database cannot be reached, is read-only, or ddpm lacks a right; names the GRANT.
+
+    """
+    with connect(url) as connection:
+        server = _writable_server(connection, url)
+        connection.execute(queries.LOCK)
+        columns = tuple(_column(connection, name, type_) for name, type_ in spec.columns)
+        table = _find(connection, spec)
+        if table is None:
+            return TableState(created=True, schema=_create(connection, spec, server, columns))
+        warnings = _check(connection, spec, table, server, columns)
+        _check_rights(connection, spec, table, server)
+        return TableState(created=False, schema=table.schema, warnings=warnings)
+
+
+def rights(url: str, spec: TableSpec) -> None:
+    """Return if records can be written into the table, as far as rights go.
+
+    Raises:
+        ServiceError: The database cannot be reached, is read-only, has no such table, or ddpm lacks a right.
+
+    """
+    with connect(url) as connection:
+        server = _writable_server(connection, url)
+        table = _find(connection, spec)
+        if table is None:
+            raise ServiceError(f"there is no table {spec} in {where(url)}", hint="`ddpm run` makes it")
+        _check_rights(connection, spec, table, server)
+
+
+def count(url: str, spec: TableSpec) -> int:
+    """Return how many rows the table has; exact, so it reads all of them.
+
+    Raises:
+        ServiceError: The database cannot be reached, or has no such table.
+
+    """
+    with connect(url) as connection:
+        table = _find(connection, spec)
+        if table is None:
+            raise ServiceError(f"there is no table {spec} in {where(url)}", hint="`ddpm run` makes it")
+        statement = queries.COUNT.format(table=sql.Identifier(table.schema, spec.name))
+        return int(_one(connection.execute(statement).fetchone())[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    url: str
+    user: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    oid: int
+    schema: str
+    kind: str
+    persistence: str
+
+
+def _writable_server(connection: Connection, url: str) -> _Server:
+    user, read_only, version = _one(connection.execute(queries.SERVER).fetchone())
+    if read_only:
+        msg = f"Postgres at {where(url)} is read-only: a standby, or default_transaction_read_only is on"
+        raise ServiceError(msg, hint="name the primary server in app.postgres.url, or switch the setting off")
+    return _Server(url, user, version)
+
+
+def _find(connection: Connection, spec: TableSpec) -> _Table | None:
+    row = connection.execute(queries.TABLE, {"schema": spec.schema, "name": spec.name}).fetchone()
+    return _Table(*row) if row else None
+
+
+def _create(connection: Connection, spec: TableSpec, server: _Server, columns: Sequence[Column]) -> str:
+    schema = schema_for_new_table(connection, spec.schema, server.user, str(spec), server.url)
+    definitions = [
+        # The type was spelled by Postgres itself.
+        sql.Composed([sql.Identifier(column.name), sql.SQL(" "), sql.SQL(str(column))])
+        for column in with_identity(columns)
+    ]
+    statement = queries.CREATE_TABLE.format(
+        table=sql.Identifier(schema, spec.name),
+        columns=sql.SQL(",\n  ").join(definitions),
+        key=sql.SQL(", ").join(sql.Identifier(name) for name in IDENTITY_COLUMNS),
+    )
+    connection.execute(statement)
+    return schema
+
+
+def schema_for_new_table(connection: Connection, schema: str | None, user: str, table: str, url: str) -> str:
+    """Return the schema in which `table` can be made: the one that is named, or the first one of the search path.
+
+    Raises:
+        ConfigError: There is no such schema.
+        ServiceError: ddpm has no right to make a table there.
+
+    """
+    row = connection.execute(queries.SCHEMA, {"schema": schema}).fetchone()
+    if row is None and schema is None:
+        msg = f"the table {table} has no schema to stand in: the search path of {user} in {where(url)} names none"
+        raise ConfigError(msg, hint="write schema.table in app.postgres.table")
+    if row is None:
+        msg = f"the schema {schema} of the table {table} does not exist in {where(url)}"
+        raise ConfigError(msg, hint=f"CREATE SCHEMA {_quoted(str(schema))}; or correct app.postgres.table")
+    name, may_use, may_create = row
+    if not (may_use and may_create):
+        msg = f"{user} may not make the table {table} in the schema {name} of {where(url)}"
+        raise ServiceError(msg, hint=f"GRANT USAGE, CREATE ON SCHEMA {_quoted(name)} TO {_quoted(user)};")
+    return str(name)
+
+
+def _check(
+    connection: Connection, spec: TableSpec, table: _Table, server: _Server, columns: Sequence[Column]
+) -> tuple[str, ...]:
+    full_name = f"{table.schema}.{spec.name}"
+    if table.kind not in (_ORDINARY, _PARTITIONED):
+        msg = f"{full_name} in {where(server.url)} is {_KINDS.get(table.kind, 'something else')}, not a table"
+        raise ConfigError(msg, hint="name a table in app.postgres.table")
+    found = FoundTable(
+        table.schema, spec.name, _found_columns(connection, table), _found_keys(connection, table), server.version
+    )
+    mismatch = compare(found, columns)
+    if mismatch and table.kind == _PARTITIONED and not _could_have_key(connection, table):
+        msg = (
+            f"{full_name} is partitioned by other columns than {', '.join(IDENTITY_COLUMNS)}; "
+            "Postgres cannot keep a key on these alone there, so redelivered records would stand in it twice"
+        )
+        raise ConfigError(msg, hint="name a plain table in app.postgres.table")
+    if mismatch:
+        raise mismatch.error()
+    if table.persistence == "u":
+        return (f"the table {full_name} is UNLOGGED: Postgres empties it when it crashes (ALTER TABLE … SET LOGGED)",)
+    return ()
+
+
+def _found_columns(connection: Connection, table: _Table) -> tuple[FoundColumn, ...]:
+    return tuple(FoundColumn(*row) for row in connection.execute(queries.COLUMNS, {"table": table.oid}))
+
+
+def _found_keys(connection: Connection, table: _Table) -> tuple[Key, ...]:
+    rows = connection.execute(queries.KEYS, {"table": table.oid})
+    return tuple(Key(name, tuple(columns or ()), primary, usable) for name, primary, usable, columns in rows)
+
+
+def _could_have_key(connection: Connection, table: _Table) -> bool:
+    names = _one(connection.execute(queries.PARTITION_COLUMNS, {"table": table.oid}).fetchone())[0]
+    return set(names) <= set(IDENTITY_COLUMNS)
+
+
+def _check_rights(connection: Connection, spec: TableSpec, table: _Table, server: _Server) -> None:
+    parameters = {
+        "table": table.oid,
+        "columns": [*IDENTITY_COLUMNS, *(name for name, _ in spec.columns)],
+    }
+    row = _one(connection.execute(queries.RIGHTS, parameters).fetchone())
+    may_use, may_insert, may_select, may_make_temporary, hides_rows, database = row
+    full_name = f"{_quoted(table.schema)}.{_quoted(spec.name)}"
+    missing = [
+        f"GRANT {right} TO {_quoted(server.user)};"
+        for right, granted in (
+            (f"USAGE ON SCHEMA {_quoted(table.schema)}", may_use),
+            (f"INSERT ON {full_name}", may_insert),
+            (f"SELECT ON {full_name}", may_select),
+            (f"TEMPORARY ON DATABASE {_quoted(database)}", may_make_temporary),
+        )
+        if not granted
+    ]
+    if missing:
+        msg = f"{server.user} lacks rights to write into {table.schema}.{spec.name} in {where(server.url)}"
+        raise ServiceError(msg, hint=" ".join(missing))
+    if hides_rows:
+        msg = (
+            f"row-level security applies to {server.user} on {table.schema}.{spec.name}, and COPY does not work with it"
+        )
+        raise ServiceError(msg, hint=f"ALTER ROLE {_quoted(server.user)} BYPASSRLS; or name another table")
+
+
+def _column(connection: Connection, name: str, type_: str) -> Column:
+    """The column with its type in Postgres' own spelling, so that int and integer are one."""
+    try:
+        with connection.transaction():
+            # Whatever to_regtype takes is the name of one type and nothing more.
+            row = connection.execute(queries.TYPE, {"type": type_}).fetchone()
+            if row and row[1] == "d":
+                return Column(name, _format_type(connection, row[0], -1))
+            if row and row[1] != "p":
+                result = connection.execute(f"SELECT NULL::{type_}".encode()).pgresult
+                if result is not None:
+                    return Column(name, _format_type(connection, result.ftype(0), result.fmod(0)))
+    except (psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
+        msg = f'the column "{name}" cannot have the type "{type_}": {error.diag.message_primary}'
+        raise ConfigError(msg, hint=f"correct app.postgres.columns.{name}") from error
+    msg = f'the column "{name}" has the type "{type_}", which this Postgres does not know'
+    raise ConfigError(msg, hint=f"correct app.postgres.columns.{name}; a type of an extension needs CREATE EXTENSION")
+
+
+def _format_type(connection: Connection, type_: int, modifier: int) -> str:
+    parameters = {"type": type_, "modifier": modifier}
+    return str(_one(connection.execute(queries.FORMAT_TYPE, parameters).fetchone())[0])
+
+
+def _quoted(name: str) -> str:
+    return sql.Identifier(name).as_string(None)
+
+
+def _one(row: tuple[Any, ...] | None) -> tuple[Any, ...]:
+    if row is None:
+        msg = "Postgres returned no row where there is always one"
+        raise ServiceError(msg)
+    return row
