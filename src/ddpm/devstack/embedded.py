@@ -29,7 +29,7 @@ class EmbeddedServer(ABC):
 
     def __init__(self, title: str, data_dir: Path, log: str, port: int | None, progress: Progress | None) -> None:
         self.title = title
-        self.data_dir = data_dir.absolute()
+        self.data_dir = data_dir.resolve()
         self.log = self.data_dir / log
         self._preferred = port
         self._progress = progress or Silent()

@@ -55,6 +55,17 @@ def account_for_server() -> Account | None:
     raise MissingToolError(msg, hint="run ddpm as an ordinary user, or name a database of your own in postgres.url")
 
 
+def owner_of(data: Path, account: Account | None) -> Account | None:
+    """Return whom existing data belongs to, when ddpm runs as root: the server must be run as its owner.
+
+    Without data, or when ddpm is not root, this is `account`.
+    """
+    if account is None or not data.exists() or data.stat().st_uid == 0:
+        return account
+    owner = data.stat()
+    return Account(f"with the id {owner.st_uid}", owner.st_uid, owner.st_gid)
+
+
 def place_for_data(data_dir: Path, account: Account | None) -> Path:
     """Return the folder for the server's own files: inside `data_dir` where the user can enter it.
 

@@ -1,6 +1,7 @@
 """A real Apache Kafka (KRaft, one node) on the loopback interface, for first steps, tests and benchmarks."""
 
 import base64
+import shutil
 import signal
 import socket
 import struct
@@ -51,6 +52,7 @@ class EmbeddedKafka(EmbeddedServer):
 
         """
         super().__init__(TITLE, data_dir, "kafka.log", port, progress)
+        self._data = self.data_dir / "data"
         self._java = Path()
         self._classpath = ""
 
@@ -63,11 +65,11 @@ class EmbeddedKafka(EmbeddedServer):
         end_processes(running_on(self.data_dir), signal.SIGTERM, STOP_SECONDS)
         self._java = find_java(self._progress)
         self._classpath = f"{kafka_jars(self._progress)}/*"
-        if not (self.data_dir / "data" / "meta.properties").exists():
+        if not (self._data / "meta.properties").exists():
             self._format()
 
     def _command(self, port: int) -> ServerCommand:
-        properties = self._write_properties(port, free_ports(1)[0])
+        properties = self._write_properties(port, free_ports(1)[0], self._data)
         return ServerCommand(
             title=self.title,
             argv=(str(self._java), _marker(self.data_dir), *self._options(), "kafka.Kafka", str(properties)),
@@ -84,19 +86,25 @@ class EmbeddedKafka(EmbeddedServer):
         return (*_JVM, *_JAVA_LOG, "-cp", self._classpath)
 
     def _format(self) -> None:
-        properties = self._write_properties(*free_ports(2))
+        """Make the data folder beside its place, so that a half-made one is never used."""
+        fresh = self.data_dir / "data.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        properties = self._write_properties(*free_ports(2), fresh)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # An identifier that begins like an option would be taken for one.
         cluster = cluster.replace("-", "a", 1) if cluster.startswith("-") else cluster
         command = [str(self._java), *self._options(), "kafka.tools.StorageTool", "format"]
         command += ["--cluster-id", cluster, "--config", str(properties), "--ignore-formatted"]
-        ran = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
+        ran = subprocess.run(
+            command, cwd=self.data_dir, env=_environment(), capture_output=True, text=True, check=False
+        )
         if ran.returncode:
             said = "\n".join((ran.stdout + ran.stderr).strip().splitlines()[-5:])
             msg = f"{self.title} could not format its data folder {self.data_dir}:\n{said}"
             raise MissingToolError(msg)
+        fresh.rename(self._data)
 
-    def _write_properties(self, port: int, controller_port: int) -> Path:
+    def _write_properties(self, port: int, controller_port: int, logs: Path) -> Path:
         settings = {
             "process.roles": "broker,controller",
             "node.id": 1,
@@ -105,7 +113,7 @@ class EmbeddedKafka(EmbeddedServer):
             "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": self.data_dir / "data",
+            "log.dirs": logs.name,  # from the data folder, where the broker runs
             "auto.create.topics.enable": "false",
             "offsets.topic.replication.factor": 1,
             "offsets.topic.num.partitions": 5,
@@ -121,18 +129,18 @@ class EmbeddedKafka(EmbeddedServer):
             "num.recovery.threads.per.data.dir": 2,
             # After a crash the broker is let in again when its former session has run out.
             "broker.heartbeat.interval.ms": 500,
-            "broker.session.timeout.ms": 3_000,
+            "broker.session.timeout.ms": 6_000,
             "initial.broker.registration.timeout.ms": 60_000,
         }
         path = self.data_dir / "server.properties"
-        path.write_text("".join(f"{key}={_escape(str(value))}\n" for key, value in settings.items()), encoding="utf-8")
+        path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
         return path
 
 
 def running_on(data_dir: Path) -> "list[psutil.Process]":
     """The brokers that run on a data folder, whoever started them."""
-    marker = _marker(data_dir.absolute())
-    return find_processes(lambda process: marker in process.cmdline()[1:2])
+    marker = _marker(data_dir.resolve())
+    return find_processes(lambda process: marker in process.cmdline())
 
 
 def _marker(data_dir: Path) -> str:
@@ -142,11 +150,6 @@ def _marker(data_dir: Path) -> str:
 def _environment() -> dict[str, str]:
     # Options for other people's Java programs (a debugger's port, an agent) would hit this one as well.
     return clean_environment("KAFKA_", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH")
-
-
-def _escape(value: str) -> str:
-    escaped = value.replace("\\", "\\\\")
-    return "".join(char if char.isascii() else f"\\u{ord(char):04x}" for char in escaped)
 
 
 def answers(port: int) -> bool:

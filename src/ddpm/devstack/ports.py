@@ -1,9 +1,16 @@
 """Choosing TCP ports on the loopback interface."""
 
+import random
 import socket
-from contextlib import ExitStack
+from itertools import islice
+
+from ddpm.errors import MissingToolError
 
 HOST = "127.0.0.1"
+
+# Below the ports that systems give to outgoing connections. Among those, a client that keeps trying to reach a server
+# that is being restarted can be given the server's own port, and then holds it.
+_RANGE = range(20_000, 32_000)
 
 
 def is_free(port: int) -> bool:
@@ -23,12 +30,13 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return `count` different ports that were free a moment ago."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for candidate in sockets:
-            candidate.bind((HOST, 0))
-        return [int(candidate.getsockname()[1]) for candidate in sockets]
+    """Return `count` different ports that were free a moment ago; raises MissingToolError when there are too few."""
+    candidates = random.sample(_RANGE, len(_RANGE))
+    free = list(islice((port for port in candidates if is_free(port)), count))
+    if len(free) < count:
+        msg = f"fewer than {count} of the ports {_RANGE.start} to {_RANGE.stop - 1} are free"
+        raise MissingToolError(msg)
+    return free
 
 
 def choose(preferred: int | None) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddpm.devstack.embedded import STOP_SECONDS, EmbeddedServer
-from ddpm.devstack.identity import Account, account_for_server, place_for_data, place_outside, programs_for
+from ddpm.devstack.identity import Account, account_for_server, owner_of, place_for_data, place_outside, programs_for
 from ddpm.devstack.ports import HOST
 from ddpm.devstack.processes import ServerCommand, clean_environment, end_processes, find_processes
 from ddpm.engine.progress import Progress
@@ -65,9 +65,10 @@ class EmbeddedPostgres(EmbeddedServer):
         return shlex.join([psql, where])
 
     def _prepare(self) -> None:
-        self._account = account_for_server()
+        usual = account_for_server()
+        self._data = place_for_data(self.data_dir, usual)
+        self._account = owner_of(self._data, usual)
         self._programs = programs_for(_programs(), self._account, _libraries())
-        self._data = place_for_data(self.data_dir, self._account)
         end_processes(_servers_in(self._data), signal.SIGINT, STOP_SECONDS)
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
@@ -167,8 +168,8 @@ class EmbeddedPostgres(EmbeddedServer):
 
 def running_on(data_dir: Path) -> "list[psutil.Process]":
     """The processes of servers that run on a data folder, whoever started them."""
-    outside = place_outside(data_dir.absolute())
-    return _servers_in((outside or data_dir.absolute()) / "data")
+    outside = place_outside(data_dir.resolve())
+    return _servers_in((outside or data_dir.resolve()) / "data")
 
 
 def _servers_in(data: Path) -> "list[psutil.Process]":

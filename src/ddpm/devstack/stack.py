@@ -50,14 +50,17 @@ class DevStack:
 
         """
         servers = [server for server in (self.postgres, self.kafka) if server is not None]
-        with ThreadPoolExecutor(max(1, len(servers))) as pool:
-            starts = [pool.submit(server.start) for server in servers]
+        pool = ThreadPoolExecutor(max(1, len(servers)))
+        starts = [pool.submit(server.start) for server in servers]
         try:
             for start in starts:
                 start.result()
-        except BaseException:
+        except BaseException as error:
+            # After Ctrl-C nobody waits for a download; a server that still comes up ends with this process.
+            pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
             self.stop()
             raise
+        pool.shutdown()
 
     def stop(self) -> None:
         """Stop Kafka, then Postgres; each is ended by force after ten seconds."""
@@ -137,7 +140,7 @@ def _parts(data_dir: Path) -> tuple[_Part, _Part]:
 
 
 def _folder(data_dir: Path, name: str) -> Path:
-    return data_dir.absolute() / name
+    return data_dir.resolve() / name
 
 
 def _kafka(data_dir: Path, progress: Progress | None) -> kafka.EmbeddedKafka:

@@ -1,0 +1,24 @@
+"""Where the embedded servers of another ddpm answer, for commands that talk to them."""
+
+from pathlib import Path
+
+from ddpm.devstack import kafka
+from ddpm.errors import MissingToolError
+
+_ADVERTISED = "advertised.listeners=PLAINTEXT://"
+
+
+def running_bootstrap(data_dir: Path) -> str:
+    """The address, `host:port`, of the embedded Kafka that runs on this data folder.
+
+    Raises:
+        MissingToolError: None runs.
+
+    """
+    folder = data_dir.resolve() / "kafka"
+    if kafka.running_on(folder):
+        for line in (folder / "server.properties").read_text(encoding="utf-8").splitlines():
+            if line.startswith(_ADVERTISED):
+                return line.removeprefix(_ADVERTISED).partition(",")[0]
+    msg = f"no embedded Kafka runs on {folder}"
+    raise MissingToolError(msg, hint="start it with `make run`, or name a broker with --brokers")
