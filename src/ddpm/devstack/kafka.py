@@ -69,7 +69,7 @@ class EmbeddedKafka(EmbeddedServer):
             self._format()
 
     def _command(self, port: int) -> ServerCommand:
-        properties = self._write_properties(port, free_ports(1)[0], self._data)
+        properties = self._write_properties(self._data, port, *free_ports(1))
         return ServerCommand(
             title=self.title,
             argv=(str(self._java), _marker(self.data_dir), *self._options(), "kafka.Kafka", str(properties)),
@@ -89,7 +89,7 @@ class EmbeddedKafka(EmbeddedServer):
         """Make the data folder beside its place, so that a half-made one is never used."""
         fresh = self.data_dir / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        properties = self._write_properties(*free_ports(2), fresh)
+        properties = self._write_properties(fresh, *free_ports(2))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # An identifier that begins like an option would be taken for one.
         cluster = cluster.replace("-", "a", 1) if cluster.startswith("-") else cluster
@@ -104,7 +104,7 @@ class EmbeddedKafka(EmbeddedServer):
             raise MissingToolError(msg)
         fresh.rename(self._data)
 
-    def _write_properties(self, port: int, controller_port: int, logs: Path) -> Path:
+    def _write_properties(self, logs: Path, port: int, controller_port: int) -> Path:
         settings = {
             "process.roles": "broker,controller",
             "node.id": 1,
