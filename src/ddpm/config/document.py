@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from ddpm.config.interpolate import without_references
-from ddpm.config.model import EMBEDDED, URL_SCHEMES, url_is_clean
+from ddpm.config.model import EMBEDDED, URL_SCHEMES, url_is_clean, url_passwords
 from ddpm.config.problems import Finding, Place, Problem
 
 MASK = "***"
@@ -15,8 +15,8 @@ MASK = "***"
 # The breaks that YAML counts as lines.
 _BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 _ONE_REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
-_PASSWORD_OF_URL = re.compile(rf"://[^\s:@/'\"]*:(?!{_ONE_REFERENCE}@)(?P<secret>\S*)@")
-_PASSWORD_OF_ADDRESS = re.compile(rf"(?<![\w/:$}}{{])[\w.+-]+:(?!{_ONE_REFERENCE}@)(?P<secret>[^\s/@]+)@")
+_PASSWORD_OF_URL = re.compile(rf"//[^\s:@/'\"]*:(?!{_ONE_REFERENCE}@)(?P<secret>\S*)@")
+_PASSWORD_OF_ADDRESS = re.compile(rf"[\w.+-]+:(?!{_ONE_REFERENCE}@)(?P<secret>[^\s/@]+)@")
 _ANYTHING_BEFORE_AT = re.compile(r"(?P<secret>\S+)@")
 _NAMED_SECRET = re.compile(
     rf"(?i)[\w-]*(?:passw|passphrase|secret|token|credential|api_?key)[\w-]*[\"']?\s*[:=]\s*"
@@ -25,6 +25,10 @@ _NAMED_SECRET = re.compile(
 _VALUE_OF_URL_KEY = re.compile(
     rf"\burl[\"']?\s*:\s*(?![\"']?(?:{_ONE_REFERENCE}|{EMBEDDED})[\"']?\s*$)(?P<secret>\S.*)"
 )
+_ADDRESSES = (_PASSWORD_OF_URL, _PASSWORD_OF_ADDRESS)
+_PATTERNS = (*_ADDRESSES, _NAMED_SECRET)
+# Stands for what a variable holds; a character that nobody writes.
+_ELSEWHERE = "\ue000"
 
 Span = tuple[int, int]
 
@@ -59,14 +63,15 @@ class Document:
         line, caret = self._masked(finding.at, urls) if finding.at else (None, None)
         return Problem(
             code=finding.code,
-            path=_without_passwords(finding.path),
-            message=_without_passwords(finding.message),
+            # A key of the file, and a value that does not fit, may be quoted in these.
+            path=_without_passwords(finding.path, _ADDRESSES),
+            message=_without_passwords(finding.message, _ADDRESSES),
             file=self.file,
             line=finding.at.line if finding.at else None,
             column=finding.at.column if finding.at else None,
             source_line=line,
             caret=caret,
-            hint=finding.hint and _without_passwords(finding.hint),
+            hint=finding.hint and _without_passwords(finding.hint, _ADDRESSES),
             severity=finding.severity,
         )
 
@@ -83,20 +88,25 @@ class Document:
 
 def _secret_patterns(urls: Sequence[Span] | None) -> list[re.Pattern[str]]:
     unparsed = [_VALUE_OF_URL_KEY, _ANYTHING_BEFORE_AT] if urls is None else []
-    return [_PASSWORD_OF_URL, _PASSWORD_OF_ADDRESS, _NAMED_SECRET, *unparsed]
+    return [*_PATTERNS, *unparsed]
 
 
-def _without_passwords(text: str) -> str:
-    """The text of a problem, in which a part of the file may be quoted, fit to be shown."""
-    for pattern in (_PASSWORD_OF_URL, _PASSWORD_OF_ADDRESS):
+def _without_passwords(text: str, patterns: Sequence[re.Pattern[str]]) -> str:
+    for pattern in patterns:
         text, _ = _replaced(text, 1, [match.span("secret") for match in pattern.finditer(text)])
     return text
 
 
 def _shows_no_secret(written: str) -> bool:
     """Whether the patterns alone hide all that is secret in a URL as it is written in the file."""
-    probe = without_references(written.strip("\"'"), "x")
-    return (probe == "x" and "${" in written) or (probe.startswith(URL_SCHEMES) and url_is_clean(probe))
+    url = written.strip("\"'")
+    probe = without_references(url, _ELSEWHERE)
+    if probe == _ELSEWHERE:
+        return True
+    shown = _without_passwords(url, _PATTERNS)
+    words = {word for password in url_passwords(probe) for word in password.split(_ELSEWHERE) if word}
+    readable = probe.startswith(URL_SCHEMES) and url_is_clean(probe) and "${" not in probe
+    return readable and not any(word in shown for word in words)
 
 
 def _merged(spans: list[Span]) -> list[Span]:

@@ -188,10 +188,11 @@ class _Filler:
 
 
 def _malformed(expression: str) -> tuple[str, str]:
+    # The expression itself is not quoted: in a URL it may have swallowed a password.
     if not expression.endswith("}"):
-        return f"{expression} does not end in }}, or has braces inside", "write $${ for a literal ${"
+        return "this ${ has no } to its end, or braces inside", "write $${ for a literal ${"
     return (
-        f"{expression} is none of ${{NAME}}, ${{NAME:-default}}, ${{NAME:?message}} and ${{file:/path}}",
+        "this is none of ${NAME}, ${NAME:-default}, ${NAME:?message} and ${file:/path}",
         "write $${ for a literal ${",
     )
 

@@ -203,6 +203,7 @@ LEAKY = [
     f'postgres: {{url: "${{PG:-{SECRET}}}", tabel: orders}}',
     f'postgres: {{url: "x${{UNSET}}:{SECRET}@", tabel: orders}}',
     f'kafka: {{brokers: ["admin:{SECRET}@broker:9092"]}}',
+    f"postgres: {{url: 'postgresql:${{//admin:{SECRET}@db/x', table: orders}}",
     f"pg: postgres://admin:{SECRET}@db",
 ]
 
