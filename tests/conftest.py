@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["fix_services"]
+pytest_plugins = ["fix_services", "fix_world"]
 
 TESTS = Path(__file__).parent
 

@@ -25,7 +25,7 @@ def made(world: World) -> list[str]:
     """Tables and topics of this world that exist."""
     with psycopg.connect(world.dsn) as connection:
         found = connection.execute("select to_regclass(%s)::text", [world.table]).fetchone()
-    from ddpm.broker.topics import existing
+    from ddpm.broker.topics import list_topics
 
     topics = existing([world.bootstrap])
     return [name for name in (found and found[0], world.topic in topics and world.topic) if name]

@@ -17,7 +17,7 @@ from ddpm.broker.produce import Record, produce
 from ddpm.catalogue.parsers import PARSERS
 from ddpm.cli.common import ConfigOption
 from ddpm.config import find_config_path, load
-from ddpm.devstack import running_bootstrap
+from ddpm.devstack.running import running_bootstrap
 from ddpm.errors import ConfigError, MissingToolError
 from ddpm.orchestrator.prepare import DATA_DIR
 

@@ -47,7 +47,7 @@ def provision(pipeline: Pipeline) -> Provisioned:
     if table.created:
         log.info("table created", table=pipeline.postgres.table)
     found = incarnations(pipeline.kafka.brokers, pipeline.kafka.topics)
-    sources = ensure_sources(url, found)
+    sources = ensure_sources(url, found, table.schema)
     for warning in (*table.warnings, *sources.warnings):
         log.warning(warning)
     return Provisioned(dict(sources.numbers))
@@ -75,5 +75,5 @@ def table_spec(postgres: Postgres) -> TableSpec:
     """The table a pipeline writes, identity columns left out."""
     schema, _, name = postgres.table.rpartition(".")
     columns = postgres.columns
-    types = tuple((name, column.type) for name, column in columns.items()) if columns else DOCUMENT_COLUMNS
+    types = tuple((key, column.type) for key, column in columns.items()) if columns else DOCUMENT_COLUMNS
     return TableSpec(schema or None, name, types)
