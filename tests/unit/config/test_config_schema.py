@@ -1,0 +1,58 @@
+"""The JSON Schema for editors names what the model knows."""
+
+import json
+from collections.abc import Iterator
+
+from ddpm.config import json_schema
+from ddpm.config.model import Pipeline
+
+
+def _references(schema: object) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield schema["$ref"]
+        for value in schema.values():
+            yield from _references(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _references(value)
+
+
+def test_it_is_json_and_all_its_references_lead_somewhere() -> None:
+    schema = json.loads(json.dumps(json_schema()))
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    targets = set(_references(schema))
+    assert targets
+    assert {target.removeprefix("#/$defs/") for target in targets} <= set(schema["$defs"])
+
+
+def test_it_names_every_key_of_app_and_forbids_others() -> None:
+    schema = json_schema()
+    app = schema["$defs"]["Pipeline"]
+    assert set(app["properties"]) == set(Pipeline.model_fields)
+    assert app["additionalProperties"] is False
+    assert schema["additionalProperties"] is False
+
+
+def test_an_entry_of_pipelines_has_no_section_of_the_whole_process() -> None:
+    mapping, items = json_schema()["properties"]["pipelines"]["anyOf"]
+    entry = mapping["additionalProperties"]["anyOf"][0]
+    assert set(entry["properties"]) == set(Pipeline.model_fields) - {"server", "logger"}
+    assert items["items"]["required"] == ["name"]
+
+
+def test_numbers_switches_and_choices_may_come_from_outside() -> None:
+    definitions = json_schema()["$defs"]
+    reference = {"type": "string", "pattern": r"\$\{"}
+    assert reference in definitions["Server"]["properties"]["port"]["anyOf"]
+    assert reference in definitions["Pipeline"]["properties"]["profiling"]["anyOf"]
+    assert reference in definitions["LogLevel"]["anyOf"]
+    assert {"type": "string", "examples": ["8MB"]} in definitions["Batching"]["properties"]["byte_size"]["anyOf"]
+
+
+def test_short_forms_are_known() -> None:
+    definitions = json_schema()["$defs"]
+    words, kafka = definitions["Sink"]["anyOf"]
+    assert words["anyOf"][0]["enum"] == ["postgres", "stdout"]
+    assert kafka["required"] == ["kafka"]
+    assert definitions["Column"]["anyOf"][0]["type"] == "string"
