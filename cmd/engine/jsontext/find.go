@@ -208,10 +208,10 @@ func step(doc []byte, i int, closing byte) (next int, closed bool, err error) {
 	if i < len(doc) && doc[i] == ',' {
 		return skipSpace(doc, i+1), false, nil
 	}
-	if err := expect(doc, i, closing, "',' or '"+string(closing)+"'"); err != nil {
-		return 0, false, err
+	if i < len(doc) && doc[i] == closing {
+		return i + 1, true, nil
 	}
-	return i + 1, true, nil
+	return 0, false, expectedStep(doc, i, closing)
 }
 
 func kindOf(c byte) Kind {

@@ -117,7 +117,7 @@ func (s *Scanner) skipContainer(doc []byte, i int) (int, error) {
 				continue
 			}
 			if doc[i] != ',' {
-				return 0, &SyntaxError{i, fmt.Sprintf("expected ',' or '%c' but found %s", closing, show(doc, i))}
+				return 0, expectedStep(doc, i, closing)
 			}
 			i = skipSpace(doc, i+1)
 			if closing == '}' {
@@ -172,6 +172,13 @@ func skipColon(doc []byte, i int) (int, error) {
 		return 0, err
 	}
 	return skipSpace(doc, i+1), nil
+}
+
+func expectedStep(doc []byte, i int, closing byte) error {
+	if i >= len(doc) {
+		return unexpectedEnd(doc)
+	}
+	return &SyntaxError{i, fmt.Sprintf("expected ',' or '%c' but found %s", closing, show(doc, i))}
 }
 
 func expect(doc []byte, i int, want byte, name string) error {

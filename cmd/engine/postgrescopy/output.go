@@ -4,7 +4,6 @@ package postgrescopy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -52,19 +51,13 @@ func newOutput(c *config, mgr *service.Resources) *output {
 // Connect returns once the server answers and the table can be written exactly once; until then it
 // waits as a write does.
 func (o *output) Connect(ctx context.Context) error {
-	err := o.persist(ctx, func(ctx context.Context) error {
-		s, err := o.sessions.take(ctx)
-		if err != nil {
-			return err
+	return o.persist(ctx, func(ctx context.Context) error {
+		s, err := o.sessions.open(ctx)
+		if err == nil {
+			o.sessions.give(s)
 		}
-		if err = s.ping(ctx); err != nil {
-			s.close()
-			return err
-		}
-		o.sessions.give(s)
-		return nil
+		return err
 	})
-	return err
 }
 
 // WriteBatch returns when every record of the batch is in the table or has a reason why it never
@@ -102,16 +95,14 @@ func (o *output) write(ctx context.Context, b *encoded) (outcome, error) {
 			return outcome{}, err
 		}
 		started := time.Now()
-		idle := s.used
 		result, err := s.write(ctx, b)
 		if err == nil {
 			o.metrics.wrote(time.Since(started))
-			s.used = true
 			o.sessions.give(s)
 			return result, nil
 		}
 		s.close()
-		if !idle || !isConnectionLoss(err) || ctx.Err() != nil {
+		if !s.wasIdle || !lost(err) || ctx.Err() != nil {
 			return outcome{}, err
 		}
 	}
@@ -181,7 +172,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-func isConnectionLoss(err error) bool {
-	var o *obstacle
-	return errors.As(err, &o) && o.class == classConnection
+// lost tells whether a connection ended, with or without a last word of the server.
+func lost(err error) bool {
+	c := obstacleOf(err).class
+	return c == classConnection || c == classShutdown
 }

@@ -50,6 +50,7 @@ func (p *sessions) give(s *session) {
 		s.close()
 		return
 	}
+	s.wasIdle = true
 	p.idle = append(p.idle, s)
 }
 
@@ -68,25 +69,36 @@ func (p *sessions) open(ctx context.Context) (*session, error) {
 	defer cancel()
 	conn, err := pgconn.ConnectConfig(limited, p.conf.connection)
 	if err != nil {
+		if limited.Err() != nil && ctx.Err() == nil {
+			return nil, silence(p.conf.writeTimeout)
+		}
 		return nil, err
 	}
 	s := &session{conn: conn, pool: p, patience: p.conf.writeTimeout}
-	t, err := s.describe(ctx, p.conf.schema, p.conf.table)
-	if err == nil {
-		err = t.check()
-	}
-	if err != nil {
+	if err := s.prepare(ctx); err != nil {
 		s.close()
 		return nil, err
 	}
-	p.mu.Lock()
-	if p.atStart == nil {
-		p.atStart = t
-	}
-	p.mu.Unlock()
-	s.table = t
-	s.sql = statementsFor(t, p.conf.columns)
 	return s, nil
+}
+
+// prepare looks at the table, which shows at once that the server answers.
+func (s *session) prepare(ctx context.Context) error {
+	t, err := s.describe(ctx, s.pool.conf.schema, s.pool.conf.table)
+	if err != nil {
+		return err
+	}
+	if err := t.check(); err != nil {
+		return err
+	}
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	if s.pool.atStart == nil {
+		s.pool.atStart = t
+	}
+	s.table = t
+	s.sql = statementsFor(t, s.pool.conf.columns)
+	return nil
 }
 
 // session is one connection. It serves one write at a time; after any error but a refused row it is
@@ -97,8 +109,8 @@ type session struct {
 	patience time.Duration
 	table    *table
 	sql      statements
-	// used is false until the first write: only an idle connection can die unnoticed.
-	used bool
+	// wasIdle is set once the session waited for work: only then can it have died unnoticed.
+	wasIdle bool
 }
 
 // close gives up the connection without waiting for the server, which may be gone.
@@ -108,11 +120,6 @@ func (s *session) close() {
 		defer cancel()
 		_ = s.conn.Close(ctx)
 	}()
-}
-
-func (s *session) ping(ctx context.Context) error {
-	_, err := s.exec(ctx, "SELECT 1")
-	return err
 }
 
 // exec runs statements without parameters and returns the results' last command tag.
@@ -189,9 +196,13 @@ func (w *watchdog) stop() {
 
 func (w *watchdog) explain(err error) error {
 	if err != nil && w.fired.Load() {
-		return &obstacle{classTimeout, fmt.Sprintf("no answer within %s", w.patience)}
+		return silence(w.patience)
 	}
 	return err
+}
+
+func silence(patience time.Duration) error {
+	return &obstacle{classTimeout, fmt.Sprintf("no answer within %s", patience)}
 }
 
 // stage is the temporary table through which rows go that may be in the table already.

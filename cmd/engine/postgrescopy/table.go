@@ -11,55 +11,47 @@ import (
 // table is what the server says about the target.
 type table struct {
 	schema, name string
-	oid          string
 	// columns holds a line for each column: its name, type and whether it must be given.
 	columns []string
 	// keyed tells whether a unique index covers exactly the identity columns.
 	keyed bool
 }
 
-const findTable = `
-SELECT c.oid, n.nspname
+const describeTable = `
+SELECT n.nspname, (
+	SELECT pg_catalog.string_agg(pg_catalog.format('%I %s%s%s', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
+		CASE WHEN a.attnotnull THEN ' not null' END, CASE WHEN a.atthasdef THEN ' default' END), E'\n' ORDER BY a.attname)
+	FROM pg_catalog.pg_attribute a
+	WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+), EXISTS (
+	SELECT
+	FROM pg_catalog.pg_index i
+	WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+		AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = 3
+		AND (SELECT pg_catalog.array_agg(a.attname::text ORDER BY a.attname)
+			FROM pg_catalog.pg_attribute a
+			WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:2])
+		) = ARRAY['offset', 'partition', 'source']
+)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = $1 AND n.nspname = CASE WHEN $2 = '' THEN pg_catalog.current_schema() ELSE $2 END`
 
-const listColumns = `
-SELECT pg_catalog.format('%I %s%s%s', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
-	CASE WHEN a.attnotnull THEN ' not null' END, CASE WHEN a.atthasdef THEN ' default' END)
-FROM pg_catalog.pg_attribute a
-WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attname`
-
-const hasIdentityKey = `
-SELECT 1
-FROM pg_catalog.pg_index i
-WHERE i.indrelid = $1::oid AND i.indisunique AND i.indisvalid AND i.indimmediate
-	AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = 3
-	AND (SELECT pg_catalog.array_agg(a.attname::text ORDER BY a.attname)
-		FROM pg_catalog.pg_attribute a
-		WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:2])
-	) = ARRAY['offset', 'partition', 'source']`
-
 // describe asks for the target as it is now. An empty schema means the first of the search path.
 func (s *session) describe(ctx context.Context, schema, name string) (*table, error) {
-	found, err := s.query(ctx, findTable, name, schema)
+	found, err := s.query(ctx, describeTable, name, schema)
 	if err != nil {
 		return nil, err
 	}
 	if len(found) == 0 {
 		return nil, &obstacle{classMissing, "the table " + place(schema, name) + " does not exist"}
 	}
-	t := &table{schema: string(found[0][1]), name: name, oid: string(found[0][0])}
-	columns, err := s.query(ctx, listColumns, t.oid)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range columns {
-		t.columns = append(t.columns, string(c[0]))
-	}
-	keys, err := s.query(ctx, hasIdentityKey, t.oid)
-	t.keyed = len(keys) > 0
-	return t, err
+	row := found[0]
+	return &table{
+		schema:  string(row[0]),
+		name:    name,
+		columns: strings.Split(string(row[1]), "\n"),
+		keyed:   string(row[2]) == "t",
+	}, nil
 }
 
 func place(schema, name string) string {

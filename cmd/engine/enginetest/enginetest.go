@@ -1,0 +1,202 @@
+// Package enginetest lets tests run streams of the engine without Kafka: messages look as the kafka
+// input makes them, and an output named "capture" keeps what the kafka output would send.
+package enginetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/warpstreamlabs/bento/public/bloblang"
+	"github.com/warpstreamlabs/bento/public/service"
+
+	// Streams use the engine's common components.
+	_ "github.com/warpstreamlabs/bento/public/components/pure"
+)
+
+// Record is a record of a Kafka topic. A nil Value is a tombstone.
+type Record struct {
+	Topic     string
+	Partition int
+	Offset    int64
+	Key       string
+	Value     []byte
+	Headers   map[string][]string
+	Timestamp time.Time
+}
+
+// Message returns what the kafka input makes of a record with multi_header: the headers first and
+// its own metadata after them.
+func (r Record) Message() *service.Message {
+	msg := service.NewMessage(r.Value)
+	for name, values := range r.Headers {
+		list := make([]any, len(values))
+		for i, v := range values {
+			list[i] = v
+		}
+		msg.MetaSetMut(name, list)
+	}
+	msg.MetaSetMut("kafka_key", r.Key)
+	msg.MetaSetMut("kafka_partition", r.Partition)
+	msg.MetaSetMut("kafka_topic", r.Topic)
+	msg.MetaSetMut("kafka_offset", int(r.Offset))
+	msg.MetaSetMut("kafka_lag", int64(0))
+	msg.MetaSetMut("kafka_timestamp_unix", r.Timestamp.Unix())
+	msg.MetaSetMut("kafka_timestamp_unix_ms", r.Timestamp.UnixMilli())
+	msg.MetaSetMut("kafka_tombstone_message", r.Value == nil)
+	return msg
+}
+
+// Sent is a record as the kafka output would send it.
+type Sent struct {
+	Key     string
+	Value   []byte
+	Headers map[string]string
+}
+
+// Capture collects what a stream's capture output received.
+type Capture struct {
+	mu   sync.Mutex
+	sent []Sent
+}
+
+// Sent returns everything received so far.
+func (c *Capture) Sent() []Sent {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]Sent(nil), c.sent...)
+}
+
+func (c *Capture) register(env *service.Environment) error {
+	spec := service.NewConfigSpec().Fields(
+		service.NewInterpolatedStringField("key").Default(""),
+		service.NewMetadataExcludeFilterField("metadata"),
+	)
+	return env.RegisterBatchOutput("capture", spec,
+		func(conf *service.ParsedConfig, _ *service.Resources) (service.BatchOutput, service.BatchPolicy, int, error) {
+			key, err := conf.FieldInterpolatedString("key")
+			if err != nil {
+				return nil, service.BatchPolicy{}, 0, err
+			}
+			filter, err := conf.FieldMetadataExcludeFilter("metadata")
+			return &captureOutput{c, key, filter}, service.BatchPolicy{}, 1, err
+		})
+}
+
+type captureOutput struct {
+	capture *Capture
+	key     *service.InterpolatedString
+	filter  *service.MetadataExcludeFilter
+}
+
+func (o *captureOutput) Connect(context.Context) error { return nil }
+func (o *captureOutput) Close(context.Context) error   { return nil }
+
+func (o *captureOutput) WriteBatch(_ context.Context, batch service.MessageBatch) error {
+	o.capture.mu.Lock()
+	defer o.capture.mu.Unlock()
+	for i, msg := range batch {
+		key, err := batch.TryInterpolatedBytes(i, o.key)
+		if err != nil {
+			return err
+		}
+		value, err := msg.AsBytes()
+		if err != nil {
+			return err
+		}
+		headers := map[string]string{}
+		_ = o.filter.Walk(msg, func(name, value string) error {
+			headers[name] = bloblang.ValueToString(value)
+			return nil
+		})
+		o.capture.sent = append(o.capture.sent, Sent{string(key), value, headers})
+	}
+	return nil
+}
+
+// Stream is a running stream.
+type Stream struct {
+	t       testing.TB
+	produce service.MessageBatchHandlerFunc
+	stream  *service.Stream
+	ended   chan error
+	// Dead is what the capture output received.
+	Dead *Capture
+}
+
+// Start runs a stream of processors and an output, each in YAML, and stops it at the end of the test.
+// Log lines go to the listeners.
+func Start(t testing.TB, processors []string, output string, listeners ...func(string)) *Stream {
+	t.Helper()
+	s := &Stream{t: t, Dead: &Capture{}, ended: make(chan error, 1)}
+	env := service.NewEnvironment().Clone()
+	must(t, s.Dead.register(env))
+	builder := env.NewStreamBuilder()
+	must(t, builder.AddOutputYAML(output))
+	for _, processor := range processors {
+		must(t, builder.AddProcessorYAML(processor))
+	}
+	builder.SetPrintLogger(printer{listeners})
+	var err error
+	s.produce, err = builder.AddBatchProducerFunc()
+	must(t, err)
+	s.stream, err = builder.Build()
+	must(t, err)
+	go func() { s.ended <- s.stream.Run(context.Background()) }()
+	t.Cleanup(func() { s.Stop(10 * time.Second) })
+	return s
+}
+
+// Stop ends the stream and returns what its run returned.
+func (s *Stream) Stop(patience time.Duration) error {
+	_ = s.stream.StopWithin(patience)
+	select {
+	case err := <-s.ended:
+		s.ended <- err
+		return err
+	case <-time.After(patience):
+		return errors.New("the stream did not end")
+	}
+}
+
+// Produce sends one batch and returns when the stream has acknowledged it, or why it did not.
+func (s *Stream) Produce(ctx context.Context, records ...Record) error {
+	batch := make(service.MessageBatch, len(records))
+	for i, r := range records {
+		batch[i] = r.Message()
+	}
+	return s.produce(ctx, batch)
+}
+
+// MustProduce sends one batch and fails the test unless it is acknowledged soon.
+func (s *Stream) MustProduce(records ...Record) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := s.Produce(ctx, records...); err != nil {
+		s.t.Fatalf("the batch was not acknowledged: %v", err)
+	}
+}
+
+type printer struct {
+	listeners []func(string)
+}
+
+func (p printer) Printf(format string, v ...any) { p.print(fmt.Sprintf(format, v...)) }
+func (p printer) Println(v ...any)               { p.print(fmt.Sprintln(v...)) }
+
+func (p printer) print(line string) {
+	for _, listener := range p.listeners {
+		listener(line)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

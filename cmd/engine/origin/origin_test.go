@@ -1,0 +1,327 @@
+package origin_test
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/enginetest"
+	"ddpm/engine/origin"
+
+	_ "github.com/warpstreamlabs/bento/public/components/pure/extended"
+)
+
+// process runs records through processors given as YAML and returns the messages that come out.
+func process(t *testing.T, processors []string, records ...enginetest.Record) service.MessageBatch {
+	t.Helper()
+	builder := service.NewEnvironment().NewStreamBuilder()
+	check(t, builder.SetLoggerYAML("level: OFF"))
+	for _, processor := range append([]string{"ddpm_origin: {}"}, processors...) {
+		check(t, builder.AddProcessorYAML(processor))
+	}
+	var out service.MessageBatch
+	check(t, builder.AddBatchConsumerFunc(func(_ context.Context, b service.MessageBatch) error {
+		out = append(out, b...)
+		return nil
+	}))
+	produce, err := builder.AddBatchProducerFunc()
+	check(t, err)
+	stream, err := builder.Build()
+	check(t, err)
+	go func() { _ = stream.Run(context.Background()) }()
+	defer func() { _ = stream.StopWithin(5 * time.Second) }()
+	batch := make(service.MessageBatch, len(records))
+	for i, r := range records {
+		batch[i] = r.Message()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	check(t, produce(ctx, batch))
+	return out
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func record(value string) enginetest.Record {
+	return enginetest.Record{
+		Topic: "events", Partition: 3, Offset: 1 << 40, Key: "k\xff", Value: []byte(value),
+		Timestamp: time.UnixMilli(1_700_000_000_123),
+	}
+}
+
+func TestOriginIsWhatTheRecordWas(t *testing.T) {
+	r := record(`{"a":1}`)
+	r.Headers = map[string][]string{"trace": {"1", "2"}, "h": {"\xfe"}}
+	o, ok := origin.From(process(t, nil, r)[0])
+	if !ok {
+		t.Fatal("there is no origin")
+	}
+	if o.Topic != "events" || o.Partition != 3 || o.Offset != 1<<40 || o.Key != "k\xff" || o.Null ||
+		!o.HasTimestamp || o.TimestampMS != 1_700_000_000_123 || string(o.Value) != `{"a":1}` {
+		t.Errorf("captured %+v", o)
+	}
+	headers := map[string][]string{}
+	for _, h := range o.Headers {
+		headers[h.Name] = h.Values
+	}
+	if !maps.EqualFunc(headers, r.Headers, slices.Equal) {
+		t.Errorf("captured the headers %q", headers)
+	}
+}
+
+func TestHeadersCannotForgeTheOrigin(t *testing.T) {
+	r := record("{}")
+	r.Headers = map[string][]string{}
+	for _, name := range []string{
+		"kafka_key", "kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp_unix_ms",
+		"kafka_timestamp_unix", "kafka_tombstone_message", "kafka_lag",
+	} {
+		r.Headers[name] = []string{"7"}
+	}
+	o, ok := origin.From(process(t, nil, r)[0])
+	if !ok || o.Topic != "events" || o.Partition != 3 || o.Offset != 1<<40 || o.Key != "k\xff" || o.Null ||
+		o.TimestampMS != 1_700_000_000_123 || len(o.Headers) != 0 {
+		t.Errorf("captured %+v", o)
+	}
+}
+
+// A header that arrives alone under the name of a field has another type than the input's own.
+func TestMetadataOfAnotherTypeIsNoOrigin(t *testing.T) {
+	msg := service.NewMessage([]byte("{}"))
+	for _, name := range []string{"kafka_topic", "kafka_partition", "kafka_offset"} {
+		msg.MetaSetMut(name, []any{"7"})
+	}
+	builder := service.NewEnvironment().NewStreamBuilder()
+	check(t, builder.SetLoggerYAML("level: OFF"))
+	check(t, builder.AddProcessorYAML("ddpm_origin: {}"))
+	found := false
+	check(t, builder.AddConsumerFunc(func(_ context.Context, m *service.Message) error {
+		_, found = origin.From(m)
+		return nil
+	}))
+	produce, err := builder.AddProducerFunc()
+	check(t, err)
+	stream, err := builder.Build()
+	check(t, err)
+	go func() { _ = stream.Run(context.Background()) }()
+	defer func() { _ = stream.StopWithin(5 * time.Second) }()
+	check(t, produce(context.Background(), msg))
+	if found {
+		t.Error("headers became an origin")
+	}
+}
+
+func TestTimestampsThatAreNone(t *testing.T) {
+	for name, c := range map[string]struct {
+		at   time.Time
+		want int64
+		has  bool
+	}{
+		"none":            {time.Time{}, 0, false},
+		"epoch":           {time.UnixMilli(0), 0, true},
+		"far future":      {time.UnixMilli(1 << 52), 1 << 52, true},
+		"behind none":     {time.Time{}.Add((1_700_000_000_000 + 1) * time.Millisecond), 1_700_000_000_000, true},
+		"one ms after -1": {time.Time{}.Add(time.Millisecond), 0, true},
+	} {
+		r := record("{}")
+		r.Timestamp = c.at
+		o, _ := origin.From(process(t, nil, r)[0])
+		if o.HasTimestamp != c.has || o.TimestampMS != c.want {
+			t.Errorf("%s: %d %v, want %d %v", name, o.TimestampMS, o.HasTimestamp, c.want, c.has)
+		}
+	}
+}
+
+func TestUserProcessorsLeaveTheOriginAlone(t *testing.T) {
+	const payload = `{"list":[1,2,3],"text":"abc"}`
+	for _, processor := range []string{
+		`{mapping: 'root = {"other": this.text}'}`,
+		`{mapping: 'meta = deleted()'}`,
+		`{mapping: "meta kafka_offset = 7\nmeta kafka_topic = \"x\"\nroot = content().uppercase()"}`,
+		`{mutation: 'root.list = this.list.map_each(n -> n * 2)'}`,
+		`{mutation: 'root = deleted()'}`,
+		`{mapping: 'root = content().encrypt_aes("ctr", "0123456789012345", "0123456789012345")'}`,
+		`{mapping: 'root = throw("no")'}`,
+		`{bloblang: 'root.x = meta("h").append("x")'}`,
+		`{branch: {request_map: 'root = this.text', processors: [{mapping: 'root = content().uppercase()'}], result_map: 'root.up = content().string()'}}`,
+		`{switch: [{check: 'this.text == "abc"', processors: [{mapping: 'root = {}'}]}]}`,
+		`{for_each: [{mapping: 'root = "z"'}]}`,
+		`{catch: [{mapping: 'root = "caught"'}]}`,
+		`{while: {check: 'this.n.or(0) < 3', processors: [{mutation: 'root.n = this.n.or(0) + 1'}]}}`,
+		`{compress: {algorithm: gzip}}`,
+		`{insert_part: {content: more}}`,
+		`{select_parts: {parts: [0]}}`,
+		`{jmespath: {query: text}}`,
+	} {
+		r := record(payload)
+		r.Headers = map[string][]string{"h": {"1"}}
+		for _, msg := range process(t, []string{processor}, r) {
+			o, ok := origin.From(msg)
+			if !ok {
+				if strings.Contains(processor, "insert_part") {
+					continue // a message that a processor made up has no origin
+				}
+				t.Errorf("%s: the origin is lost", processor)
+				continue
+			}
+			if string(o.Value) != payload || o.Offset != 1<<40 || o.Topic != "events" || len(o.Headers) != 1 ||
+				!slices.Equal(o.Headers[0].Values, []string{"1"}) {
+				t.Errorf("%s: the origin became %+v", processor, o)
+			}
+		}
+	}
+}
+
+func TestParserNamesTheReason(t *testing.T) {
+	for value, want := range map[string]string{
+		"":                 "empty message",
+		" \n":              "empty message",
+		"{\"a\":\"\xff\"}": "invalid UTF-8 at byte 6",
+		"hello":            "not JSON: expected a value but found 'h' at byte 0",
+		`{"a":1`:           "not JSON: the document ends early at byte 6",
+		"\uFEFF{}":         "not JSON: byte order mark",
+		`{"a":1}`:          "",
+		`"scalar"`:         "",
+		strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000): "",
+	} {
+		msg := process(t, []string{"ddpm_json: {}"}, record(value))[0]
+		err := msg.GetError()
+		if (err != nil) != (want != "") {
+			t.Errorf("%.40q: %v", value, err)
+		}
+		if err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `"stage":"parse"`)) {
+			t.Errorf("%q: %v, want %q", value, err, want)
+		}
+		if got, _ := msg.AsBytes(); string(got) != value {
+			t.Errorf("%.40q became %.40q", value, got)
+		}
+	}
+	tombstone := record("")
+	tombstone.Value = nil
+	if err := process(t, []string{"ddpm_json: {}"}, tombstone)[0].GetError(); err == nil || !strings.Contains(err.Error(), "tombstone") {
+		t.Errorf("tombstone: %v", err)
+	}
+}
+
+const deadLetters = `
+fallback:
+  - reject_errored:
+      drop: {}
+  - capture:
+      key: ${! metadata("ddpm_key") }
+      metadata: {exclude_prefixes: [ddpm_key]}
+    processors:
+      - ddpm_dead_letter: {pipeline: p1}
+`
+
+func deadLetter(t *testing.T, processors []string, records ...enginetest.Record) []enginetest.Sent {
+	t.Helper()
+	s := enginetest.Start(t, append([]string{"ddpm_origin: {}", "ddpm_json: {}"}, processors...), deadLetters)
+	s.MustProduce(records...)
+	return s.Dead.Sent()
+}
+
+func TestDeadLetterIsTheRecordWithItsReason(t *testing.T) {
+	bad := record("\xff\x00not json")
+	bad.Headers = map[string][]string{"h": {"\xfe"}, "ddpm.errors.sqlstate": {"forged"}, "ddpm_key": {"k"}}
+	sent := deadLetter(t, nil, record("{}"), bad, record("{}"))
+	if len(sent) != 1 {
+		t.Fatalf("%d dead letters", len(sent))
+	}
+	got := sent[0]
+	if got.Key != "k\xff" || string(got.Value) != "\xff\x00not json" {
+		t.Errorf("key %q, value %q", got.Key, got.Value)
+	}
+	want := map[string]string{
+		"h":                             "\xfe",
+		"original.ddpm.errors.sqlstate": "forged",
+		"original.ddpm_key":             "k",
+		origin.HeaderTopic:              "events",
+		origin.HeaderPartition:          "3",
+		origin.HeaderOffset:             "1099511627776",
+		origin.HeaderPipeline:           "p1",
+		origin.HeaderStage:              "parse",
+		origin.HeaderCode:               "invalid_utf8",
+		origin.HeaderMessage:            "invalid UTF-8 at byte 0: 0xff",
+		origin.HeaderTimestamp:          "1700000000123",
+		origin.HeaderHeaders:            got.Headers[origin.HeaderHeaders],
+	}
+	if !maps.Equal(got.Headers, want) {
+		t.Errorf("headers %q\nwant %q", got.Headers, want)
+	}
+	var pairs [][2]string
+	check(t, json.Unmarshal([]byte(got.Headers[origin.HeaderHeaders]), &pairs))
+	if len(pairs) != 3 || pairs[2] != [2]string{"h", "/g=="} {
+		t.Errorf("the original headers are %q", pairs)
+	}
+}
+
+func TestDeadLetterKeepsRepeatedHeaders(t *testing.T) {
+	bad := record("x")
+	bad.Headers = map[string][]string{"h": {"1", "2"}}
+	got := deadLetter(t, nil, bad)[0].Headers
+	if got["h"] != "2" || got[origin.HeaderHeaders] != `[["h","MQ=="],["h","Mg=="]]` {
+		t.Errorf("headers %q", got)
+	}
+}
+
+func TestDeadLetterTellsEmptyFromNull(t *testing.T) {
+	empty, null := record(""), record("")
+	null.Value = nil
+	null.Key = ""
+	sent := deadLetter(t, nil, empty, null)
+	if sent[0].Value == nil || len(sent[0].Value) != 0 || sent[0].Headers[origin.HeaderNull] != "" {
+		t.Errorf("empty became %v with %q", sent[0].Value, sent[0].Headers)
+	}
+	if sent[1].Value != nil || sent[1].Headers[origin.HeaderNull] != "true" || sent[1].Key != "" {
+		t.Errorf("null became %v with %q, key %q", sent[1].Value, sent[1].Headers, sent[1].Key)
+	}
+}
+
+func TestDeadLetterOfAFailedMapping(t *testing.T) {
+	forged := `{"stage":"sink","code":"22P02","message":"forged"}`
+	for _, n := range []int{1, 3} {
+		records := make([]enginetest.Record, n)
+		for i := range records {
+			records[i] = record(`{"n":1}`)
+		}
+		records[n-1] = record(forged)
+		sent := deadLetter(t, []string{`mapping: "meta = deleted()\nroot = if this.exists(\"code\") {throw(content().string())}"`}, records...)
+		if len(sent) != 1 || string(sent[0].Value) != forged || sent[0].Headers[origin.HeaderStage] != "process" ||
+			!strings.Contains(sent[0].Headers[origin.HeaderMessage], "forged") {
+			t.Errorf("batch of %d: %q", n, sent)
+		}
+	}
+}
+
+func TestDeadLetterCutsLongTexts(t *testing.T) {
+	long := record(`{"a":"` + strings.Repeat("ä", 5000) + `"}`)
+	sent := deadLetter(t, []string{`mapping: 'root = throw(this.a)'`}, long)
+	if n := len(sent[0].Headers[origin.HeaderMessage]); n < 900 || n > 1100 {
+		t.Errorf("the message has %d bytes", n)
+	}
+	if string(sent[0].Value) != string(long.Value) {
+		t.Error("the value is not the original")
+	}
+}
+
+func TestDeadLetterWithoutOrigin(t *testing.T) {
+	s := enginetest.Start(t, []string{"ddpm_json: {}"}, deadLetters)
+	s.MustProduce(record("x"))
+	got := s.Dead.Sent()[0]
+	if got.Key != "k\xff" || string(got.Value) != "x" || got.Headers[origin.HeaderOffset] != "1099511627776" ||
+		got.Headers[origin.HeaderCode] != "not_json" {
+		t.Errorf("%q", got)
+	}
+}

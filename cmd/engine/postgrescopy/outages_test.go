@@ -1,0 +1,390 @@
+package postgrescopy_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"ddpm/engine/enginetest"
+)
+
+// outage sends good records while something is wrong, checks that they wait for the reason, ends
+// what is wrong and checks that each of them arrived, none as a dead letter.
+func (db *database) outage(s *sink, class string, end func()) {
+	db.t.Helper()
+	before := db.offsets("t")
+	done := s.background(span(100, 110)...)
+	s.awaitLog(db.t, "("+class+"), waiting")
+	select {
+	case err := <-done:
+		db.t.Fatalf("the records did not wait: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	end()
+	must(db.t, <-done)
+	if before != "" {
+		before += " "
+	}
+	equal(db.t, "rows", db.offsets("t"), before+numbers(100, 110))
+	equal(db.t, "dead letters", len(s.Dead.Sent()), 0)
+	equal(db.t, "log lines of the outage", s.logged("waiting: "), 1)
+	equal(db.t, "log lines of its end", s.logged("takes rows again"), 1)
+}
+
+// role makes a user of the test's own and returns the address with it.
+func (db *database) role(attributes string) (name string, dsn *url.URL) {
+	db.t.Helper()
+	name = db.schema + "_role"
+	db.exec("CREATE ROLE " + name + " LOGIN PASSWORD 'first' " + attributes +
+		"; GRANT USAGE ON SCHEMA " + db.schema + " TO " + name + "; GRANT ALL ON ALL TABLES IN SCHEMA " + db.schema + " TO " + name)
+	db.t.Cleanup(func() { db.exec("DROP OWNED BY " + name + "; DROP ROLE " + name) })
+	u := *db.dsn
+	u.User = url.UserPassword(name, "first")
+	return name, &u
+}
+
+func TestWaitsWhileTheServerRefusesConnections(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	p := newProxy(t, db.dsn.Host)
+	s := db.start(options{dsn: p.through(db.dsn), inFlight: 4})
+	s.MustProduce(span(0, 5)...)
+	p.setRefuse(true)
+	p.cut()
+	db.outage(s, "connection", func() { p.setRefuse(false) })
+}
+
+func TestWaitsFromTheStart(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	p := newProxy(t, db.dsn.Host)
+	p.setRefuse(true)
+	s := db.start(options{dsn: p.through(db.dsn)})
+	s.awaitLog(t, "(connection), waiting")
+	p.setRefuse(false)
+	s.MustProduce(span(0, 5)...)
+	equal(t, "rows", db.offsets("t"), numbers(0, 5))
+}
+
+func TestALostIdleConnectionIsNoOutage(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	p := newProxy(t, db.dsn.Host)
+	s := db.start(options{dsn: p.through(db.dsn)})
+	s.MustProduce(good(1))
+	p.cut()
+	s.MustProduce(good(2))
+	equal(t, "rows", db.offsets("t"), "1 2")
+	equal(t, "log lines of an outage", s.logged("waiting"), 0)
+}
+
+func TestASilentServerIsAway(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	p := newProxy(t, db.dsn.Host)
+	s := db.start(options{dsn: p.through(db.dsn), settings: "write_timeout: 300ms"})
+	s.MustProduce(span(0, 5)...)
+	p.freeze()
+	db.outage(s, "timeout", p.thaw)
+}
+
+func TestALargeBatchIsAbandonedInTheMiddle(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	p := newProxy(t, db.dsn.Host)
+	s := db.start(options{dsn: p.through(db.dsn), settings: "write_timeout: 300ms"})
+	s.MustProduce(good(0))
+	p.freeze()
+	var large []enginetest.Record
+	filler := fmt.Sprintf(`{"id": 1, "name": "%0900000d"}`, 0)
+	for i := 1; i <= 9; i++ {
+		large = append(large, record(i, filler))
+	}
+	done := s.background(large...)
+	s.awaitLog(t, "(timeout), waiting")
+	p.thaw()
+	must(t, <-done)
+	equal(t, "rows", db.offsets("t"), numbers(0, 10))
+}
+
+func TestACommitWithoutAnAnswerIsNotWrittenTwice(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	p := newProxy(t, db.dsn.Host)
+	s := db.start(options{dsn: p.through(db.dsn)})
+	s.MustProduce(good(0))
+	p.mute(true)
+	done := s.background(span(1, 6)...)
+	await(t, "the commit", func() bool { return db.offsets("t") == numbers(0, 6) })
+	p.mute(false)
+	p.cut()
+	must(t, <-done)
+	equal(t, "rows", db.offsets("t"), numbers(0, 6))
+	equal(t, "dead letters", len(s.Dead.Sent()), 0)
+}
+
+func TestTerminatedBackendsLoseAndRepeatNothing(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	u := *db.dsn
+	query := u.Query()
+	query.Set("application_name", db.schema)
+	u.RawQuery = query.Encode()
+	s := db.start(options{dsn: &u, inFlight: 4})
+	ended := make(chan struct{})
+	var killer sync.WaitGroup
+	killer.Go(func() {
+		conn := db.connect()
+		defer conn.Close(context.Background())
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(50 * time.Millisecond):
+				_, _ = conn.Exec(context.Background(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1", db.schema)
+			}
+		}
+	})
+	const batches, size = 40, 250
+	var bad []int
+	var sent []enginetest.Record
+	var running []<-chan error
+	for n := range batches {
+		batch := span(n*size, (n+1)*size)
+		batch[n].Value = []byte(`{"id": "x"}`)
+		bad = append(bad, n*size+n)
+		sent = append(sent, batch...)
+		running = append(running, s.background(batch...))
+		if len(running) == 4 {
+			must(t, <-running[0])
+			running = running[1:]
+		}
+	}
+	for _, done := range running {
+		must(t, <-done)
+	}
+	close(ended)
+	killer.Wait()
+	equal(t, "rows", db.offsets("t"), numbers(0, batches*size, bad...))
+	letters := s.dead(t, sent)
+	equal(t, "dead letters", len(letters["22P02"]), batches)
+	equal(t, "kinds of dead letters", len(letters), 1)
+}
+
+func TestWaitsForTheRightPassword(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	name, dsn := db.role("")
+	p := newProxy(t, db.dsn.Host)
+	s := db.start(options{dsn: p.through(dsn)})
+	s.MustProduce(span(0, 3)...)
+	db.exec("ALTER ROLE " + name + " PASSWORD 'second'")
+	p.cut()
+	db.outage(s, "login", func() { db.exec("ALTER ROLE " + name + " PASSWORD 'first'") })
+	equal(t, "log lines with the password", s.logged("first"), 0)
+}
+
+func TestWaitsForConnections(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	name, dsn := db.role("")
+	p := newProxy(t, db.dsn.Host)
+	s := db.start(options{dsn: p.through(dsn)})
+	s.MustProduce(span(0, 3)...)
+	db.exec("ALTER ROLE " + name + " CONNECTION LIMIT 0")
+	p.cut()
+	db.outage(s, "resources", func() { db.exec("ALTER ROLE " + name + " CONNECTION LIMIT -1") })
+}
+
+func TestWaitsForRights(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	name, dsn := db.role("")
+	s := db.start(options{dsn: dsn})
+	s.MustProduce(span(0, 3)...)
+	db.exec("REVOKE INSERT ON t FROM " + name)
+	db.outage(s, "rights", func() { db.exec("GRANT INSERT ON t TO " + name) })
+}
+
+func TestWaitsWhileTheDatabaseIsReadOnly(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	name, dsn := db.role("")
+	p := newProxy(t, db.dsn.Host)
+	s := db.start(options{dsn: p.through(dsn)})
+	s.MustProduce(span(0, 3)...)
+	db.exec("ALTER ROLE " + name + " SET default_transaction_read_only = on")
+	p.cut()
+	db.outage(s, "read_only", func() { db.exec("ALTER ROLE " + name + " SET default_transaction_read_only = off") })
+}
+
+func TestWaitsForTheTable(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	s := db.start(options{})
+	s.MustProduce(span(0, 3)...)
+	db.exec("ALTER TABLE t RENAME TO away")
+	done := s.background(span(3, 6)...)
+	s.awaitLog(t, "(missing), waiting")
+	db.exec("ALTER TABLE away RENAME TO t")
+	must(t, <-done)
+	equal(t, "rows", db.offsets("t"), numbers(0, 6))
+	equal(t, "dead letters", len(s.Dead.Sent()), 0)
+}
+
+func TestWaitsForTheIdentityKey(t *testing.T) {
+	for name, table := range map[string]string{
+		"none":       `source int, partition int, "offset" bigint`,
+		"narrower":   `source int, partition int, "offset" bigint, CONSTRAINT k UNIQUE (source, "offset")`,
+		"wider":      `source int, partition int, "offset" bigint, x int, CONSTRAINT k UNIQUE (source, partition, "offset", x)`,
+		"deferrable": `source int, partition int, "offset" bigint, CONSTRAINT k UNIQUE (source, partition, "offset") DEFERRABLE`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := newDatabase(t)
+			db.exec(`CREATE TABLE t (` + table + `, name text)`)
+			s := db.start(options{columns: "[{name: name, from: field, path: [name]}]"})
+			s.awaitLog(t, "(identity_key), waiting")
+			db.exec(`ALTER TABLE t ADD UNIQUE (partition, source, "offset")`)
+			s.MustProduce(span(0, 3)...)
+			equal(t, "rows", db.offsets("t"), numbers(0, 3))
+		})
+	}
+}
+
+func TestWaitsForALockThatTimesOut(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	u := *db.dsn
+	query := u.Query()
+	query.Set("statement_timeout", "150")
+	u.RawQuery = query.Encode()
+	s := db.start(options{dsn: &u})
+	s.MustProduce(span(0, 3)...)
+	db.outage(s, "timeout", db.lock("LOCK TABLE t IN SHARE MODE"))
+}
+
+func TestWaitsForALockBeyondItsPatience(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	s := db.start(options{settings: "write_timeout: 200ms"})
+	s.MustProduce(span(0, 3)...)
+	db.outage(s, "timeout", db.lock("LOCK TABLE t IN SHARE MODE"))
+}
+
+// lock runs a statement in a transaction and returns the function that ends it.
+func (db *database) lock(sql string) func() {
+	db.t.Helper()
+	conn := db.connect()
+	tx, err := conn.BeginTx(context.Background(), pgx.TxOptions{})
+	must(db.t, err)
+	_, err = tx.Exec(context.Background(), sql)
+	must(db.t, err)
+	return func() {
+		must(db.t, tx.Rollback(context.Background()))
+		must(db.t, conn.Close(context.Background()))
+	}
+}
+
+func TestWaitsForAPartition(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(`CREATE TABLE t (` + identityColumns + `, id int, name text, at timestamptz) PARTITION BY LIST (partition);
+		CREATE TABLE t_3 PARTITION OF t FOR VALUES IN (3)`)
+	s := db.start(options{})
+	db.outage(s, "partition", func() { db.exec("CREATE TABLE t_4 PARTITION OF t FOR VALUES IN (4)") })
+	batch := span(200, 210)
+	batch[5].Value = []byte(`{"id": "x"}`)
+	s.MustProduce(append(batch, span(105, 110)...)...)
+	equal(t, "rows", db.offsets("t"), numbers(100, 110)+" "+numbers(200, 210, 205))
+	equal(t, "dead letters", s.dead(t, batch), map[string][]string{"22P02": {"205"}})
+}
+
+func TestChangedColumnsWaitInsteadOfRejecting(t *testing.T) {
+	for change, undo := range map[string]string{
+		`ALTER TABLE t ALTER name TYPE int USING NULL`:        `ALTER TABLE t ALTER name TYPE text`,
+		`ALTER TABLE t ADD more int NOT NULL CHECK (more>0);`: `ALTER TABLE t DROP more`,
+		`ALTER TABLE t ALTER name TYPE varchar(3) USING 'x'`:  `ALTER TABLE t ALTER name TYPE text`,
+		`ALTER TABLE t ALTER id SET NOT NULL`:                 `ALTER TABLE t ALTER id DROP NOT NULL`,
+	} {
+		t.Run(change, func(t *testing.T) {
+			db := newDatabase(t)
+			db.exec(plainTable)
+			s := db.start(options{})
+			s.MustProduce(good(0))
+			db.exec(`TRUNCATE t; ` + change)
+			batch := []enginetest.Record{good(1), record(2, `{"name": "without id"}`), good(3)}
+			done := s.background(batch...)
+			s.awaitLog(t, "(columns), waiting")
+			equal(t, "dead letters", len(s.Dead.Sent()), 0)
+			db.exec(undo)
+			must(t, <-done)
+			equal(t, "rows", db.offsets("t"), "1 2 3")
+			equal(t, "dead letters", len(s.Dead.Sent()), 0)
+		})
+	}
+}
+
+func TestBadRowsWaitWhileTheColumnsAreChanged(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	s := db.start(options{})
+	s.MustProduce(good(0))
+	db.exec(`ALTER TABLE t ADD more int`)
+	s.MustProduce(good(1))
+	done := s.background(good(2), record(3, `{"id": "x"}`))
+	s.awaitLog(t, "(columns), waiting")
+	equal(t, "dead letters", len(s.Dead.Sent()), 0)
+	db.exec(`ALTER TABLE t DROP more`)
+	must(t, <-done)
+	equal(t, "rows", db.offsets("t"), "0 1 2")
+	equal(t, "dead letters", len(s.Dead.Sent()), 1)
+}
+
+func TestAnUnknownTopicWaits(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	s := db.start(options{})
+	other := good(1)
+	other.Topic = "elsewhere"
+	done := s.background(other)
+	s.awaitLog(t, "(unknown_source), waiting")
+	s.awaitLog(t, `"elsewhere" has no source number; known are: "events"`)
+	_ = s.Stop(2 * time.Second)
+	unacknowledged(t, done)
+	equal(t, "dead letters", len(s.Dead.Sent()), 0)
+}
+
+func TestStoppingDuringAnOutageLeavesTheBatchUnacknowledged(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	p := newProxy(t, db.dsn.Host)
+	s := db.start(options{dsn: p.through(db.dsn), inFlight: 4})
+	s.MustProduce(good(0))
+	p.setRefuse(true)
+	p.cut()
+	done := s.background(span(1, 4)...)
+	s.awaitLog(t, "(connection), waiting")
+	started := time.Now()
+	_ = s.Stop(3 * time.Second)
+	if took := time.Since(started); took > 5*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+	unacknowledged(t, done)
+	equal(t, "dead letters", len(s.Dead.Sent()), 0)
+	equal(t, "rows", db.offsets("t"), "0")
+}
+
+func unacknowledged(t *testing.T, done <-chan error) {
+	t.Helper()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("the batch was acknowledged")
+		}
+	case <-time.After(100 * time.Millisecond):
+	}
+}
