@@ -38,11 +38,11 @@ SELECT a.attname::text,
  ORDER BY a.attnum
 """
 
-# `INSERT … ON CONFLICT (columns)` can use a key that is checked at once, complete, and on nothing but columns.
 KEYS = """
 SELECT coalesce(k.conname, x.relname)::text,
        i.indisprimary,
-       i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL,
+       i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL,
+       NOT i.indimmediate,
        (SELECT array_agg(a.attname::text ORDER BY part.place)
           FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS part (attnum, place)
           JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = part.attnum

@@ -52,12 +52,18 @@ AnyColumn = TypeVar("AnyColumn", bound=Column)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A primary or unique key; `usable` tells whether ON CONFLICT can rely on it."""
+    """A primary or unique key; `complete` tells whether it holds for every row, `deferrable` whether it may wait."""
 
     name: str
     columns: tuple[str, ...]
     primary: bool
-    usable: bool = True
+    complete: bool = True
+    deferrable: bool = False
+
+    @property
+    def is_on_identity(self) -> bool:
+        """Whether its columns are the identity columns and no others."""
+        return set(self.columns) == set(IDENTITY_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,12 @@ def _blocks(column: FoundColumn) -> bool:
 
 
 def _has_key(found: FoundTable) -> bool:
-    return any(key.usable and set(key.columns) == set(IDENTITY_COLUMNS) for key in found.keys)
+    # ON CONFLICT refuses to work as soon as one of the keys that it could use is deferrable.
+    return _has_usable_key(found) and not any(key.is_on_identity and key.deferrable for key in found.keys)
+
+
+def _has_usable_key(found: FoundTable) -> bool:
+    return any(key.is_on_identity and key.complete and not key.deferrable for key in found.keys)
 
 
 def _table(found: FoundTable, wanted: Sequence[Column]) -> Iterator[str]:
@@ -149,7 +160,8 @@ def _table(found: FoundTable, wanted: Sequence[Column]) -> Iterator[str]:
 
 
 def _key_text(key: Key) -> str:
-    return f"({', '.join(key.columns)})" + ("" if key.usable else " deferred or partial")
+    kind = " DEFERRABLE" if key.deferrable else "" if key.complete else " partial"
+    return f"({', '.join(key.columns)}){kind}"
 
 
 def _by_name(columns: Sequence[AnyColumn], name: str) -> AnyColumn | None:
@@ -166,10 +178,11 @@ class _Mending:
 
     def all(self) -> Iterator[str]:
         yield from self._let_rows_do_without_foreign_columns()
+        yield from self._drop_deferrable_keys()
         yield from self._alter(self._type_changes())
         yield from self._alter(self._additions())
         yield from self._alter(self._after_additions())
-        if not _has_key(self.found):
+        if not _has_usable_key(self.found):
             kind = "UNIQUE" if self.found.primary_key and not self.drops_primary_key else "PRIMARY KEY"
             yield from self._alter([f"ADD {kind} ({', '.join(_quoted(name) for name in IDENTITY_COLUMNS)})"])
 
@@ -199,9 +212,17 @@ class _Mending:
         else:
             key = self.found.primary_key
             if key and column.name in key.columns and not self.drops_primary_key:
-                self.drops_primary_key = True
-                yield from self._alter([f"DROP CONSTRAINT {_quoted(key.name)}"])
+                yield from self._drop(key)
             yield from self._alter([f"ALTER COLUMN {name} DROP NOT NULL"])
+
+    def _drop_deferrable_keys(self) -> Iterator[str]:
+        for key in self.found.keys:
+            if key.is_on_identity and key.deferrable:
+                yield from self._drop(key)
+
+    def _drop(self, key: Key) -> Iterator[str]:
+        self.drops_primary_key = self.drops_primary_key or key.primary
+        yield from self._alter([f"DROP CONSTRAINT {_quoted(key.name)}"])
 
     def _type_changes(self) -> list[str]:
         actions = []
@@ -222,7 +243,9 @@ class _Mending:
         if {want.type, have.type} == {_PLAIN_TIME, _ZONED_TIME}:
             return f"{name} AT TIME ZONE 'UTC'"
         if want.type == "jsonb" and have.type == "text" and self.found.server_version >= _POSTGRES_16:
-            return f"CASE WHEN {name} IS JSON THEN {name}::jsonb ELSE to_jsonb({name}) END"
+            # jsonb knows no zero character, which JSON does.
+            fits = f"{name} IS JSON AND strpos({name}, '\\u0000') = 0"
+            return f"CASE WHEN {fits} THEN {name}::jsonb ELSE to_jsonb({name}) END"
         return f"{name}::{want.type}"
 
     def _additions(self) -> list[str]:

@@ -42,7 +42,7 @@ class TableSpec:
 
     schema: str | None
     name: str
-    columns: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name
@@ -204,7 +204,10 @@ def _found_columns(connection: Connection, table: _Table) -> tuple[FoundColumn, 
 
 def _found_keys(connection: Connection, table: _Table) -> tuple[Key, ...]:
     rows = connection.execute(queries.KEYS, {"table": table.oid})
-    return tuple(Key(name, tuple(columns or ()), primary, usable) for name, primary, usable, columns in rows)
+    return tuple(
+        Key(name, tuple(columns or ()), primary, complete, deferrable)
+        for name, primary, complete, deferrable, columns in rows
+    )
 
 
 def _could_have_key(connection: Connection, table: _Table) -> bool:

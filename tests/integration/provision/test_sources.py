@@ -1,0 +1,69 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from ddpm.broker.topics import Incarnation
+from ddpm.errors import ConfigError, SchemaMismatchError
+from ddpm.store.sources import ensure_sources
+from ddpm.store.tables import TableSpec, ensure_table
+
+
+def lives(*topic_ids: str | None) -> dict[str, Incarnation]:
+    return {f"topic-{place}": Incarnation("cluster", f"topic-{place}", each) for place, each in enumerate(topic_ids)}
+
+
+def test_every_topic_gets_a_number_and_keeps_it(url: str) -> None:
+    first = ensure_sources(url, lives("a", "b"))
+    assert sorted(first.numbers.values()) == [1, 2]
+    assert first.warnings == ()
+    assert ensure_sources(url, lives("a", "b", "c")).numbers == {**first.numbers, "topic-2": 3}
+
+
+def test_a_topic_made_again_and_another_cluster_get_other_numbers(url: str) -> None:
+    one = ensure_sources(url, {"t": Incarnation("cluster", "t", "a")}).numbers["t"]
+    again = ensure_sources(url, {"t": Incarnation("cluster", "t", "b")}).numbers["t"]
+    elsewhere = ensure_sources(url, {"t": Incarnation("other", "t", "a")}).numbers["t"]
+    assert len({one, again, elsewhere}) == 3
+    assert ensure_sources(url, {"t": Incarnation("cluster", "t", "a")}).numbers["t"] == one
+
+
+def test_without_ids_the_name_alone_counts_with_a_warning(url: str) -> None:
+    first = ensure_sources(url, lives(None, "b"))
+    assert ensure_sources(url, lives(None, "b")).numbers == first.numbers
+    assert len(first.warnings) == 1
+    assert "topic-0" in first.warnings[0]
+
+
+def test_several_that_start_at_once_agree_and_waste_no_numbers(url: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: ensure_sources(url, lives("a", None, "c")).numbers, range(8)))
+    assert all(numbers == found[0] for numbers in found)
+    assert sorted(found[0].values()) == [1, 2, 3]
+
+
+def test_the_numbers_stand_beside_the_table(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE SCHEMA warehouse")
+    state = ensure_table(url, TableSpec("warehouse", "orders"))
+    ensure_sources(url, lives("a"), state.schema)
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        row = connection.execute("SELECT * FROM warehouse.ddpm_sources").fetchone()
+        assert row is not None
+        assert row.pop("first_seen") is not None
+        assert row == {"number": 1, "cluster_id": "cluster", "topic": "topic-0", "topic_id": "a"}
+
+
+def test_a_foreign_table_of_that_name_is_told_and_left_alone(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE ddpm_sources (name text)")
+    with pytest.raises(SchemaMismatchError, match="ddpm_sources"):
+        ensure_sources(url, lives("a"))
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM ddpm_sources").fetchone() == (0,)
+
+
+def test_a_missing_schema_is_told(url: str) -> None:
+    with pytest.raises(ConfigError, match="the schema nowhere"):
+        ensure_sources(url, lives("a"), "nowhere")
