@@ -3,30 +3,26 @@
 import hashlib
 import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+import ssl
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+
+import httpx
 
 from ddpm.engine.cache import cache_dir, make_once
 from ddpm.engine.progress import Progress, Step
 from ddpm.errors import MissingToolError
 
-if TYPE_CHECKING:
-    from jgo.maven import Artifact, MavenContext
-
 MAVEN_VARIABLE = "DDPM_MAVEN_URL"
 
 _LOCK_FILE = Path(__file__).with_name("kafka.lock")
 _LOCK_LINE = re.compile(r"([^\s:]+):([^\s:]+):([^\s:]+) sha256:([0-9a-f]{64}) (\d+)")
-_WORK = ".work"
 _PARALLEL = 8
 _ATTEMPTS = 3
-_TIMEOUT = 60
+_TIMEOUT = 60.0
 _MB = 1_000_000
 
 
@@ -44,6 +40,11 @@ class Jar:
     def name(self) -> str:
         """The name of its file."""
         return f"{self.artifact}-{self.version}.jar"
+
+    @property
+    def path(self) -> str:
+        """Where it lies in a Maven repository."""
+        return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.name}"
 
     def __str__(self) -> str:
         return f"{self.group}:{self.artifact}:{self.version}"
@@ -84,21 +85,23 @@ def fetch(jars: tuple[Jar, ...], into: Path, progress: Progress) -> None:
     """Download `jars` into the folder `into`, several at a time.
 
     Raises:
-        MissingToolError: A jar cannot be fetched or has another hash; the message names the first one.
+        MissingToolError: A jar cannot be fetched or has another hash; the message names it.
 
     """
-    with progress.step(f"Fetching Kafka ({len(jars)} jars)", "MB") as step:
+    repository = os.environ.get(MAVEN_VARIABLE) or _maven_central()
+    with (
+        progress.step(f"Fetching Kafka ({len(jars)} jars)", "MB") as step,
+        httpx.Client(base_url=repository, timeout=_TIMEOUT, follow_redirects=True, verify=_trust()) as client,
+        ThreadPoolExecutor(_PARALLEL) as pool,
+    ):
         meter = _Meter(step, sum(jar.size for jar in jars))
-        context = _maven(into / _WORK, meter)
-        with ThreadPoolExecutor(_PARALLEL) as pool:
-            downloads = [pool.submit(_fetch_one, context, jar, into) for jar in jars]
-            try:
-                for download in downloads:
-                    download.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-    shutil.rmtree(into / _WORK, ignore_errors=True)
+        downloads = [pool.submit(_fetch_one, client, jar, into, meter) for jar in jars]
+        try:
+            for download in downloads:
+                download.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 class _Meter:
@@ -110,59 +113,68 @@ class _Meter:
         self._done = 0
         self._lock = Lock()
 
-    @contextmanager
-    def follow(self, name: str, _size: int) -> Iterator[Callable[[int], None]]:
-        def add(count: int) -> None:
-            with self._lock:
-                self._done += count
-                self._step.update(self._done / _MB, self._total / _MB, name)
-
-        yield add
+    def add(self, count: int, name: str) -> None:
+        with self._lock:
+            self._done += count
+            self._step.update(self._done / _MB, self._total / _MB, name)
 
 
-def _maven(work: Path, meter: _Meter) -> "MavenContext":
+def _maven_central() -> str:
     try:
-        from jgo.maven import MavenContext, PythonResolver
+        from jgo.maven import MavenContext
     except ImportError as error:
-        msg = "the embedded Kafka needs the package jgo to fetch its jars, and it is not installed"
+        msg = "the embedded Kafka needs the package jgo to find its jars, and it is not installed"
         raise MissingToolError(msg, hint="pip install 'ddpm[embedded]'") from error
-    mirror = os.environ.get(MAVEN_VARIABLE)
-    return MavenContext(
-        resolver=PythonResolver(progress_callback=meter.follow),
-        repo_cache=work,
-        remote_repos={"mirror": mirror.rstrip("/")} if mirror else None,
-        timeout=_TIMEOUT,
-    )
+    return next(iter(MavenContext().remote_repos.values()))
 
 
-def _fetch_one(context: "MavenContext", jar: Jar, into: Path) -> None:
-    artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
+def _trust() -> ssl.SSLContext:
+    # The bundled authorities, and those of the machine: companies install their own there.
+    trust = httpx.create_ssl_context()
+    trust.load_default_certs()
+    return trust
+
+
+def _fetch_one(client: httpx.Client, jar: Jar, into: Path, meter: _Meter) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            downloaded = _download(context, artifact)
+            digest = _download(client, jar, into / jar.name, meter)
             break
-        except (OSError, RuntimeError) as error:
-            if attempt == _ATTEMPTS:
+        except httpx.HTTPError as error:
+            if attempt == _ATTEMPTS or not _may_pass(error):
                 msg = f"{jar}, one of Kafka's jars, could not be fetched: {error}"
                 hint = (
                     f"check the network; {MAVEN_VARIABLE} names a mirror; kafka.brokers can name a broker of your own"
                 )
                 raise MissingToolError(msg, hint=hint) from error
-    digest = hashlib.sha256(downloaded.read_bytes()).hexdigest()
+            time.sleep(attempt)
     if digest != jar.sha256:
         msg = f"{jar}, one of Kafka's jars, is not the file that was locked: its SHA-256 is {digest}, not {jar.sha256}"
         raise MissingToolError(msg, hint="something between here and the repository changes files; nothing was kept")
-    downloaded.rename(into / jar.name)
 
 
-def _download(context: "MavenContext", artifact: "Artifact") -> Path:
-    if artifact.cached_path is not None:
-        # The library writes where it means to keep the file: what an earlier attempt left there has to go first.
-        artifact.cached_path.unlink(missing_ok=True)
-    downloaded = context.resolver.download(artifact)
-    if downloaded is None:
-        raise FileNotFoundError(str(artifact))
-    return downloaded
+def _may_pass(error: httpx.HTTPError) -> bool:
+    if not isinstance(error, httpx.HTTPStatusError):
+        return True
+    return error.response.is_server_error or error.response.status_code == httpx.codes.TOO_MANY_REQUESTS
+
+
+def _download(client: httpx.Client, jar: Jar, file: Path, meter: _Meter) -> str:
+    """Write what the repository has and return its SHA-256."""
+    digest = hashlib.sha256()
+    received = 0
+    try:
+        with client.stream("GET", jar.path) as response, file.open("wb") as stream:
+            response.raise_for_status()
+            for chunk in response.iter_bytes():
+                stream.write(chunk)
+                digest.update(chunk)
+                received += len(chunk)
+                meter.add(len(chunk), jar.name)
+    except httpx.HTTPError:
+        meter.add(-received, jar.name)
+        raise
+    return digest.hexdigest()
 
 
 def _parse_line(line: str) -> Jar:

@@ -74,6 +74,13 @@ def make_once(folder: Path, make: Callable[[Path], None], complete: Callable[[Pa
             if folder.exists():
                 shutil.rmtree(folder)
             part.rename(folder)
+        except OSError as error:
+            raise _unwritable(folder.parent, error) from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def _unwritable(folder: Path, error: OSError) -> MissingToolError:
+    msg = f"cannot write to the cache folder {folder}: {error.strerror or error}"
+    return MissingToolError(msg, hint=f"name another one in the environment variable {CACHE_DIR_VARIABLE}")
