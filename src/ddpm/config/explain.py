@@ -70,8 +70,10 @@ def judge(root: tree.Mapping, key_at: Place) -> Verdict:
 
     """
     pipeline, errors = _validated(tree.to_data(root))
-    retyped = frozenset(node.path for node in (_found(root, key_at, error).node for error in errors if _retypes(error))
-                        if isinstance(node, Scalar) and node.plain and node.interpolated)
+    unfit = [_found(root, key_at, error).node for error in errors if error["type"] in _RETYPED]
+    retyped = frozenset(
+        node.path for node in unfit if isinstance(node, Scalar) and node.plain and node.interpolated
+    )
     if retyped:
         pipeline, errors = _validated(tree.to_data(root, retyped))
     findings, missing = [], []
@@ -116,10 +118,6 @@ def _telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:
         if error["type"] != "too_short"
         or not any(len(place) > len(error["loc"]) and place[: len(error["loc"])] == error["loc"] for place in places)
     ]
-
-
-def _retypes(error: ErrorDetails) -> bool:
-    return error["type"] in _RETYPED
 
 
 def _context(error: ErrorDetails) -> Mapping[str, Any]:

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ddpm.config import ConfigProblems, Problem, Severity, format_problem, load, to_json
-from ddpm.config.model import masked_url, url_passwords
+from ddpm.config.model import Pipeline, masked_url, url_passwords
 from unit.config.folder import MINIMAL, Folder
 
 GOLDEN = """\
@@ -237,7 +238,7 @@ def test_no_value_from_outside_is_in_a_problem(folder: Folder, field: str, form:
     assert "hunter2" not in f"{caught.value} {to_json(caught.value.problems)}"
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_mutation_of_a_file_crashes_or_leaks(folder: Folder, data: st.DataObject) -> None:
     password = "hunter2hunter2"
@@ -277,3 +278,24 @@ def test_no_mutation_of_a_file_crashes_or_leaks(folder: Folder, data: st.DataObj
 def test_masked_urls(url: str, masked: str, passwords: tuple[str, ...]) -> None:
     assert masked_url(url) == masked
     assert url_passwords(url) == passwords
+
+
+keys = st.sampled_from([*Pipeline.model_fields, *(field.split(".")[-1] for field in FIELDS), "<<", "kind", "from", "a"])
+scalars = st.sampled_from(
+    ["json", "embedded", "${A}", "${B}", "a.b", "", "no", "x.so", "kafka", "10s", "/", "a\0b", "\ue000", None, True, 0, -1]
+) | st.floats() | st.integers() | st.text(max_size=5)  # fmt: skip
+trees = st.recursive(
+    scalars, lambda below: st.lists(below, max_size=3) | st.dictionaries(keys, below, max_size=4), max_leaves=12
+)
+sections = st.dictionaries(keys, trees, max_size=5)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(app=sections | trees, pipelines=st.dictionaries(keys, sections) | st.lists(sections) | trees)
+def test_no_structure_crashes_the_loader(folder: Folder, app: object, pipelines: object) -> None:
+    text = yaml.safe_dump({"app": app, "pipelines": pipelines}, allow_unicode=True)
+    for problem in folder.problems(text, {"A": "x", "B": "5"}):
+        assert problem.line
+        assert problem.message
+        assert "pydantic" not in f"{problem.message} {problem.hint}"
+        assert "Input should" not in problem.message
