@@ -76,13 +76,13 @@ def opened(
 
     """
     _silence_library()
-    _probe_addresses(brokers, min(timeout, _PROBE_SECONDS))
+    answering = _answering(brokers, min(timeout, _PROBE_SECONDS))
     net_client = _NetClientFactory()
     client: Any = None
     with translate_errors(brokers, net_client.advertised):
         try:
             client = factory(
-                bootstrap_servers=list(brokers),
+                bootstrap_servers=answering,
                 bootstrap_timeout_ms=int(min(timeout, _BOOTSTRAP_SECONDS) * 1000),
                 request_timeout_ms=int(timeout * 1000),
                 kafka_client=net_client,
@@ -171,12 +171,14 @@ def _lost_connection(brokers: Sequence[str], advertised: Sequence[str], error: K
     )
 
 
-def _probe_addresses(brokers: Sequence[str], timeout: float) -> None:
+def _answering(brokers: Sequence[str], timeout: float) -> list[str]:
     problems = probe(brokers, timeout)
-    if all(problems.values()):
+    answering = [address for address, problem in problems.items() if problem is None]
+    if not answering:
         listed = "; ".join(f"{address}: {problem}" for address, problem in problems.items())
         what = "the Kafka broker cannot be reached" if len(brokers) == 1 else "no Kafka broker can be reached"
         raise ServiceError(f"{what}: {listed}", hint=_HINT_ADDRESS)
+    return answering
 
 
 def probe(addresses: Sequence[str], timeout: float) -> dict[str, str | None]:

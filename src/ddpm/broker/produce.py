@@ -168,11 +168,21 @@ class Producer:
         future, size = self._in_flight[0]
         try:
             future.get()
-        except KafkaError as error:
-            raise self._undelivered(self._delivered + 1, error) from error
+        except KafkaError:
+            number, error = self._first_culprit()
+            raise self._undelivered(number, error) from error
         self._in_flight.popleft()
         self._bytes -= size
         self._delivered += 1
+
+    def _first_culprit(self) -> tuple[int, KafkaError]:
+        """The first record that was refused for its own sake, if any; its whole batch fails with it."""
+        failed = [
+            (number, future.exception)
+            for number, (future, _) in enumerate(self._in_flight, self._delivered + 1)
+            if future.is_done and future.failed()
+        ]
+        return next(((number, error) for number, error in failed if type(error) is not KafkaError), failed[0])
 
     def _undelivered(self, number: int, error: Exception) -> ServiceError:
         which = f"record {number} did not get into topic {self._topic} ({self._delivered} before it did)"
