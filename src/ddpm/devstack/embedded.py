@@ -10,7 +10,7 @@ from ddpm.devstack.ownership import Claim
 from ddpm.devstack.ports import choose
 from ddpm.devstack.processes import Server, ServerCommand
 from ddpm.engine.progress import Progress, Silent
-from ddpm.errors import ServiceError
+from ddpm.errors import MissingToolError, ServiceError
 
 STOP_SECONDS = 10.0
 
@@ -71,6 +71,10 @@ class EmbeddedServer(ABC):
         try:
             self._prepare()
             self._start_on_some_port()
+        except OSError as error:
+            self._let_go()
+            msg = f"{self.title} cannot use its data folder {self.data_dir}: {error}"
+            raise MissingToolError(msg, hint="free or correct what it names; `make reset` makes a new start") from error
         except BaseException:
             self._let_go()
             raise

@@ -50,7 +50,7 @@ class EmbeddedPostgres(EmbeddedServer):
         super().__init__(TITLE, data_dir, "postgres.log", port, progress)
         self.passfile = self.data_dir / "pgpass"
         self._account: Account | None = None
-        self._programs = self._data = Path()
+        self._programs = self.data = Path()
 
     @property
     def dsn(self) -> str:
@@ -66,22 +66,22 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _prepare(self) -> None:
         usual = account_for_server()
-        self._data = place_for_data(self.data_dir, usual)
-        self._account = owner_of(self._data, usual)
+        self.data = place_for_data(self.data_dir, usual)
+        self._account = owner_of(self.data, usual)
         self._programs = programs_for(_programs(), self._account, _libraries())
-        end_processes(_servers_in(self._data), signal.SIGINT, STOP_SECONDS)
-        if not (self._data / "PG_VERSION").exists():
+        end_processes(_servers_in(self.data), signal.SIGINT, STOP_SECONDS)
+        if not (self.data / "PG_VERSION").exists():
             self._initialise()
         self._check_version()
-        _forget_stale_pid(self._data)
+        _forget_stale_pid(self.data)
 
     def _command(self, port: int) -> ServerCommand:
         settings = {"port": port, "listen_addresses": HOST, **_SETTINGS}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return ServerCommand(
             title=self.title,
-            argv=(str(self._program("postgres")), "-D", str(self._data), *options),
-            cwd=self._data,
+            argv=(str(self._program("postgres")), "-D", str(self.data), *options),
+            cwd=self.data,
             log=self.log,
             env=_environment(),
             stop_signal=signal.SIGINT,
@@ -103,7 +103,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _initialise(self) -> None:
         """Make cluster, role, password and database beside their place, so that a half-made one is never used."""
-        fresh = self._data.with_name("data.new")
+        fresh = self.data.with_name("data.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
         if self._account is not None:
@@ -119,7 +119,7 @@ class EmbeddedPostgres(EmbeddedServer):
             statements = f"ALTER ROLE {USER} PASSWORD '{password}'\nCREATE DATABASE {DATABASE}\n"
             self._run([self._program("postgres"), "--single", "-D", fresh, "postgres"], text=statements)
         (fresh / "pg_hba.conf").write_text(_ACCESS, encoding="ascii")
-        fresh.rename(self._data)
+        fresh.rename(self.data)
 
     def _run(self, command: list[str | Path], *, text: str = "") -> None:
         account = self._account
@@ -144,9 +144,9 @@ class EmbeddedPostgres(EmbeddedServer):
     def _check_version(self) -> None:
         said = subprocess.run([self._program("postgres"), "--version"], capture_output=True, text=True, check=True)
         program = said.stdout.split()[2].split(".")[0]
-        made_by = (self._data / "PG_VERSION").read_text(encoding="ascii").strip()
+        made_by = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
         if program != made_by:
-            msg = f"the data in {self._data} was made by PostgreSQL {made_by}, but PostgreSQL {program} is installed"
+            msg = f"the data in {self.data} was made by PostgreSQL {made_by}, but PostgreSQL {program} is installed"
             raise MissingToolError(
                 msg, hint="`make reset` removes the embedded data; install the former version to keep it"
             )

@@ -95,7 +95,7 @@ class Server:
     def stop(self, timeout: float) -> None:
         """Ask it to end, and end it by force when `timeout` seconds were not enough; returns when nothing runs."""
         self.resume()
-        self._signal([self._process], self._command.stop_signal)
+        _send([self._process], self._command.stop_signal)
         try:
             self._guard.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -105,19 +105,19 @@ class Server:
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send `number`, a signal that ends it at once, and return when nothing of it runs."""
         members = self._members()
-        self._signal(members if number == signal.SIGKILL else [self._process], number)
+        _send(members if number == signal.SIGKILL else [self._process], number)
         await_end(members, _KILL_SECONDS)
         self._guard.wait(_KILL_SECONDS)
         self._release()
 
     def suspend(self) -> None:
         """Freeze all of its processes: connections stay open, nothing answers."""
-        self._signal([self._process], signal.SIGSTOP)
-        self._signal(self._members(), signal.SIGSTOP)
+        _send([self._process], signal.SIGSTOP)
+        _send(self._members(), signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let frozen processes go on."""
-        self._signal(self._members(), signal.SIGCONT)
+        _send(self._members(), signal.SIGCONT)
 
     def _read_process(self) -> "psutil.Process":
         assert self._guard.stdout is not None  # noqa: S101 -- a pipe was asked for
@@ -141,38 +141,51 @@ class Server:
             return [self._process, *self._process.children(recursive=True)]
         return [self._process]
 
-    def _signal(self, members: "Iterable[psutil.Process]", number: signal.Signals) -> None:
-        for member in members:
-            # psutil compares the time of creation, so a process that merely got the same number is left alone.
-            with suppress(_psutil().NoSuchProcess):
-                member.send_signal(number)
-
     def _release(self) -> None:
         if self._guard.stdin is not None:
             self._guard.stdin.close()
 
 
 def find_processes(belongs: "Callable[[psutil.Process], bool]") -> "list[psutil.Process]":
-    """All processes of this machine for which `belongs` says yes; those that may not be looked at are left out."""
-    found = []
+    """The processes of this machine for which `belongs` says yes, without the children of those.
+
+    Processes that may not be looked at are left out.
+    """
+    found = {}
     for process in _psutil().process_iter():
         with suppress(_psutil().Error, OSError):
             if belongs(process):
-                found.append(process)
-    return found
+                found[process.pid] = process
+    return [process for process in found.values() if _parent(process) not in found]
 
 
 def end_processes(processes: "Sequence[psutil.Process]", stop_signal: signal.Signals, grace: float) -> None:
-    """End exactly these processes: `stop_signal`, then after `grace` seconds by force; returns when they are gone."""
-    for number in (signal.SIGCONT, stop_signal):
-        for process in processes:
-            with suppress(_psutil().NoSuchProcess):
-                process.send_signal(number)
-    _, alive = _psutil().wait_procs(processes, timeout=grace)
-    for process in alive:
+    """End exactly these processes: `stop_signal`, then after `grace` seconds by force, also for their children.
+
+    Returns when all of them are gone.
+    """
+    members = list(processes)
+    for process in processes:
         with suppress(_psutil().NoSuchProcess):
-            process.kill()
+            members += process.children(recursive=True)
+    _send(members, signal.SIGCONT)
+    _send(processes, stop_signal)
+    _, alive = _psutil().wait_procs(members, timeout=grace)
+    _send(alive, signal.SIGKILL)
     await_end(alive, _KILL_SECONDS)
+
+
+def _send(processes: "Iterable[psutil.Process]", number: signal.Signals) -> None:
+    for process in processes:
+        # psutil compares the time of creation, so a process that merely got the same number is left alone.
+        with suppress(_psutil().NoSuchProcess):
+            process.send_signal(number)
+
+
+def _parent(process: "psutil.Process") -> int:
+    with suppress(_psutil().NoSuchProcess):
+        return int(process.ppid())
+    return 0
 
 
 def await_end(processes: "Sequence[psutil.Process]", timeout: float) -> None:

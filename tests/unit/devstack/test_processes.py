@@ -19,16 +19,13 @@ from harness.waiting import eventually
 # Ends in an orderly way on SIGTERM, and has a child of its own as Postgres has.
 POLITE = """
 import signal, subprocess, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-def stop(*_):
-    child.kill()
-    child.wait()
-    print("stopped politely", flush=True)
-    sys.exit(0)
-signal.signal(signal.SIGTERM, stop)
 print("ready", flush=True)
-while True:
-    signal.pause()
+signal.sigwait({signal.SIGTERM})
+child.kill()
+child.wait()
+print("stopped politely", flush=True)
 """
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); signal.pause()"
 
