@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka.errors import AuthorizationError, KafkaError, MessageSizeTooLargeError
 from kafka.serializer.abstract import Serializer
 
 from ddpm.broker.connection import admin, answer, opened, translate_errors
@@ -190,6 +190,8 @@ class Producer:
             return ServiceError(f"{which}: it is larger than the topic takes", hint="raise its max.message.bytes")
         if isinstance(error, ValueError):
             return ServiceError(f"{which}: {error}", hint="correct the record")
+        if isinstance(error, AuthorizationError):
+            return ServiceError(f"{which}: {answer(error)}", hint="give the user of ddpm the right Write on the topic")
         return ServiceError(f"{which}: {answer(error)}", hint=f"see whether {', '.join(self._brokers)} still runs")
 
 

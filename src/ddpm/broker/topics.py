@@ -153,7 +153,8 @@ def describe(client: KafkaAdminClient, topics: Sequence[str]) -> dict[str, dict[
         if code == _UNKNOWN_TOPIC:
             raise ServiceError(f"there is no topic {name}", hint="`ddpm run` makes the topics of its pipelines")
         if code not in (0, _NO_LEADER):
-            raise ServiceError(f"topic {name} cannot be described: {for_code(code).message}")
+            msg = f"topic {name} cannot be described: the broker answers {for_code(code).message}"
+            raise ServiceError(msg, hint=_WAYS_OUT.get(code))
     return found
 
 
