@@ -28,7 +28,7 @@ class Progress(Protocol):
     """Receives what is under way; may be called from several threads at once."""
 
     def step(self, title: str, unit: str = "") -> AbstractContextManager[Step]:
-        """Begin a step that lasts as long as the context; `unit` names what is counted (`MB`, `packages`)."""
+        """Begin a step that lasts as long as the context; `unit` names what is counted (`MB`, `packages`), if anything is."""
 
 
 class Silent:
@@ -120,10 +120,8 @@ class _Line:
             if now - self._said < _SECONDS_BETWEEN_LINES:
                 return
             self._said = now
-        elapsed = f"{now - self._began:.0f} s"
-        self._console.print(
-            f"{self._title} … {_count(done, total, self._unit)} {elapsed}", highlight=False, markup=False
-        )
+        parts = [self._title, "…", _count(done, total, self._unit), f"{now - self._began:.0f} s"]
+        self._console.print(" ".join(part for part in parts if part), highlight=False, markup=False)
 
     def end(self) -> None:
         elapsed = time.monotonic() - self._began
@@ -131,4 +129,6 @@ class _Line:
 
 
 def _count(done: float, total: float | None, unit: str) -> str:
+    if not unit:
+        return ""
     return f"{done:.0f} {unit}" if total is None else f"{done:.0f}/{total:.0f} {unit}"

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +54,7 @@ def install_wheel(lock: Path, member: str, progress: Progress) -> Path:
     folder = cache_dir() / "tools" / f"{pin.name}-{pin.version}-{sys.platform}-{key}"
 
     def make(part: Path) -> None:
-        with progress.step(f"Installing {pin.name} {pin.version}", "s") as step:
+        with progress.step(f"Installing {pin.name} {pin.version}") as step:
             _pip_install(lock, part, step)
         program = part / member
         if not program.is_file():
@@ -72,11 +71,10 @@ def _pip_install(lock: Path, target: Path, step: Step) -> None:
     command += ["--target", str(target), "--requirement", str(lock)]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         pip = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-        began = time.monotonic()
         try:
-            # pip tells nothing while it downloads: the seconds gone by show that it is alive.
+            # pip tells nothing while it downloads: the time that is shown says that it is alive.
             while not _ended(pip, within=1.0):
-                step.update(time.monotonic() - began)
+                step.update(0)
         finally:
             if pip.poll() is None:
                 pip.kill()
