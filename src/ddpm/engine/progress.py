@@ -28,7 +28,7 @@ class Progress(Protocol):
     """Receives what is under way; may be called from several threads at once."""
 
     def step(self, title: str, unit: str = "") -> AbstractContextManager[Step]:
-        """Begin a step that lasts as long as the context; `unit` names what is counted (`MB`, `packages`), if anything is."""
+        """Begin a step that lasts as long as the context; `unit` names what is counted (`MB`), if anything is."""
 
 
 class Silent:
