@@ -80,7 +80,7 @@ def config(world: World) -> dict[str, object]:
 
 
 def check(world: World) -> Books:
-    books = audit(world, expected)
+    books = audit(world, expected, crashed=True)
     assert books.produced == RECORDS
     assert books.dead == RECORDS // POISON_EVERY
     return books
@@ -117,7 +117,7 @@ def test_postgres_restarted_at_once(
 ) -> None:
     ddpm = with_fault(world, config, tmp_path, lambda _: postgres.restart(immediate=True))
     check(world)
-    assert ddpm.log.count("\n") < 500, "an outage must not flood the log"
+    assert 1 <= ddpm.log.count("Postgres does not take rows") <= 10, "an outage is said, and not over and over"
 
 
 def test_ddpm_killed_takes_its_engine_along(world: World, config: dict[str, object], tmp_path: Path) -> None:

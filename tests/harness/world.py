@@ -73,7 +73,7 @@ class World:
 
     def produce(self, records: Iterable[Record]) -> int:
         """Produce into the topic and return how many the broker acknowledged."""
-        return produce([self.bootstrap], self.topic, records)
+        return produce([self.bootstrap], self.topic, records, timeout=DELIVERY_TIMEOUT)
 
     def raw(self) -> list[RawRecord]:
         """Everything in the topic, as it was produced."""

@@ -25,7 +25,7 @@ def made(world: World) -> list[str]:
     """Tables and topics of this world that exist."""
     with psycopg.connect(world.dsn) as connection:
         found = connection.execute("select to_regclass(%s)::text", [world.table]).fetchone()
-    from ddpm.broker.topics import list_topics
+    from ddpm.broker.topics import existing
 
     topics = existing([world.bootstrap])
     return [name for name in (found and found[0], world.topic in topics and world.topic) if name]
@@ -66,7 +66,7 @@ def test_yaml_syntax_error_has_its_place(tmp_path: Path) -> None:
     (tmp_path / "app-config.yaml").write_text("app:\n  kafka: {brokers: [a\n")
     ended = ddpm("run", "--config", "app-config.yaml", cwd=tmp_path)
     assert ended.returncode == 2
-    assert "app-config.yaml:3:1: error[yaml-syntax]" in ended.stderr
+    assert "app-config.yaml:2:20: error[yaml-syntax]" in ended.stderr
 
 
 def test_port_in_use(world: World, tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from ddpm.broker.connection import reachable
 from ddpm.broker.topics import TopicSpec, ensure_topics, incarnations
 from ddpm.config.model import Pipeline, Postgres
 from ddpm.store.sources import ensure_sources
-from ddpm.store.tables import TableSpec, ensure_table
+from ddpm.store.tables import TableSpec, TableState, ensure_table
 
 DOCUMENT_COLUMNS = (("timestamp", "timestamptz"), ("data", "jsonb"))
 
@@ -35,22 +36,32 @@ def provision(pipeline: Pipeline) -> Provisioned:
 
     """
     log = structlog.get_logger().bind(pipeline=pipeline.name)
+    # In this order nothing is made unless both services answer, and no topic for a table that does not fit.
+    reachable(pipeline.kafka.brokers)
+    table = _table(pipeline, log)
     for topic in ensure_topics(pipeline.kafka.brokers, topic_specs(pipeline)):
         for warning in topic.warnings:
             log.warning(warning, topic=topic.name)
         if topic.changed:
             log.info(f"topic {topic.change}", topic=topic.name, partitions=topic.partitions)
-    if not pipeline.writes_postgres or pipeline.postgres is None:
+    if table is None or pipeline.postgres is None:
         return Provisioned({})
-    url = pipeline.postgres.url
-    table = ensure_table(url, table_spec(pipeline.postgres))
-    if table.created:
-        log.info("table created", table=pipeline.postgres.table)
     found = incarnations(pipeline.kafka.brokers, pipeline.kafka.topics)
-    sources = ensure_sources(url, found, table.schema)
-    for warning in (*table.warnings, *sources.warnings):
+    sources = ensure_sources(pipeline.postgres.url, found, table.schema)
+    for warning in sources.warnings:
         log.warning(warning)
     return Provisioned(dict(sources.numbers))
+
+
+def _table(pipeline: Pipeline, log: structlog.stdlib.BoundLogger) -> TableState | None:
+    if not pipeline.writes_postgres or pipeline.postgres is None:
+        return None
+    table = ensure_table(pipeline.postgres.url, table_spec(pipeline.postgres))
+    for warning in table.warnings:
+        log.warning(warning)
+    if table.created:
+        log.info("table created", table=f"{table.schema}.{pipeline.postgres.table.rpartition('.')[2]}")
+    return table
 
 
 def topic_specs(pipeline: Pipeline) -> list[TopicSpec]:

@@ -30,7 +30,7 @@ POISON = {
     b'{"zero": "\\u0000"}': "22P05",
     b'{"number": 1e999999}': "22003",
     b"": "empty",
-    None: "tombstone",
+    None: "null_value",
 }
 
 
