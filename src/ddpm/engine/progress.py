@@ -6,7 +6,7 @@ whoever creates it. Nothing here knows what is being done.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -46,8 +46,9 @@ class Silent:
 class Terminal:
     """A live display where the console is a terminal, a plain line now and then where it is not."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
+        self._clock = clock
         self._lock = threading.Lock()
         self._display: RichProgress | None = None
         self._steps = 0
@@ -56,7 +57,7 @@ class Terminal:
     def step(self, title: str, unit: str = "") -> Iterator[Step]:
         """See `Progress`."""
         if not self._console.is_terminal:
-            line = _Line(self._console, title, unit)
+            line = _Line(self._console, title, unit, self._clock)
             line.begin()
             yield line
             line.end()
@@ -104,18 +105,19 @@ class _Bar:
 
 
 class _Line:
-    def __init__(self, console: Console, title: str, unit: str) -> None:
+    def __init__(self, console: Console, title: str, unit: str, clock: Callable[[], float]) -> None:
         self._console = console
+        self._clock = clock
         self._title = title
         self._unit = unit
-        self._began = self._said = time.monotonic()
+        self._began = self._said = clock()
         self._lock = threading.Lock()
 
     def begin(self) -> None:
         self._console.print(f"{self._title} …", highlight=False, markup=False)
 
     def update(self, done: float, total: float | None = None, note: str = "") -> None:
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             if now - self._said < _SECONDS_BETWEEN_LINES:
                 return
@@ -124,7 +126,7 @@ class _Line:
         self._console.print(" ".join(part for part in parts if part), highlight=False, markup=False)
 
     def end(self) -> None:
-        elapsed = time.monotonic() - self._began
+        elapsed = self._clock() - self._began
         self._console.print(f"{self._title}: done in {elapsed:.1f} s", highlight=False, markup=False)
 
 

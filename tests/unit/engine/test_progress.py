@@ -3,10 +3,8 @@
 import io
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 from rich.console import Console
 
-from ddpm.engine import progress
 from ddpm.engine.progress import Silent, Terminal
 
 
@@ -20,11 +18,11 @@ def test_live_display_counts_on_a_terminal() -> None:
     assert "kafka-clients.jar" in screen.getvalue()
 
 
-def test_plain_lines_come_now_and_then_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_lines_come_now_and_then_elsewhere() -> None:
     clock = iter([0.0, 1.0, 11.0, 12.0, 13.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     said = io.StringIO()
-    with Terminal(Console(file=said, width=120)).step("Building", "packages") as step:
+    terminal = Terminal(Console(file=said, width=120), clock=lambda: next(clock))
+    with terminal.step("Building", "packages") as step:
         for done in (1, 2, 3):
             step.update(done, 700)
     assert said.getvalue().splitlines() == ["Building …", "Building … 2/700 packages 11 s", "Building: done in 13.0 s"]
