@@ -162,9 +162,7 @@ def test_outage_with_large_records_stays_within_memory(
     world: World, tmp_path: Path, postgres: EmbeddedPostgres
 ) -> None:
     large = 900_000
-    records = [
-        Record(value=json.dumps({"n": n, "padding": "x" * large}).encode(), partition=n % 3) for n in range(600)
-    ]
+    records = [Record(value=json.dumps({"n": n, "padding": "x" * large}).encode(), partition=n % 3) for n in range(600)]
     world.create_topic()
     with Ddpm(world.config(postgres={"columns": COLUMNS, "write_timeout": "2s"}), tmp_path) as ddpm:
         ddpm.wait_healthy()

@@ -71,9 +71,7 @@ def judge(root: tree.Mapping, key_at: Place) -> Verdict:
     """
     pipeline, errors = _validated(tree.to_data(root))
     unfit = [_found(root, key_at, error).node for error in errors if error["type"] in _RETYPED]
-    retyped = frozenset(
-        node.path for node in unfit if isinstance(node, Scalar) and node.plain and node.interpolated
-    )
+    retyped = frozenset(node.path for node in unfit if isinstance(node, Scalar) and node.plain and node.interpolated)
     if retyped:
         pipeline, errors = _validated(tree.to_data(root, retyped))
     findings, missing = [], []

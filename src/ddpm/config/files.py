@@ -84,8 +84,13 @@ def _check_template(template: Scalar, folders: Sequence[Path]) -> Iterator[Findi
     if path is None:
         looked = "looked for it as it is" if named.is_absolute() else f"looked in {' and '.join(map(str, folders))}"
         message = f"the template {template.text} does not exist"
-        yield Finding("template-missing", template.at, template.path, message, f"{looked}; leave the key away to use "
-                      "the template of ddpm")
+        yield Finding(
+            "template-missing",
+            template.at,
+            template.path,
+            message,
+            f"{looked}; leave the key away to use the template of ddpm",
+        )
         return
     try:
         text = read_text(path)

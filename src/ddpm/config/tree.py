@@ -305,9 +305,7 @@ class _Builder:
 def _converted(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
     kind = node.tag.removeprefix(_TAG)
     text = node.value
-    if kind in ("str", "timestamp", "merge", "value") or (
-        kind in ("int", "float") and is_treacherous(text)
-    ):
+    if kind in ("str", "timestamp", "merge", "value") or (kind in ("int", "float") and is_treacherous(text)):
         return text
     if kind == "null":
         return None

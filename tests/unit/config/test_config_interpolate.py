@@ -17,7 +17,7 @@ FILES = {"/run/secrets/x": "from a file"}
 
 # What an environment variable can hold.
 values = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
-texts = st.text(st.characters(exclude_categories=["Cs"])) | st.text("$${{}AB:-!?\"#\n\\ ")
+texts = st.text(st.characters(exclude_categories=["Cs"])) | st.text('$${{}AB:-!?"#\n\\ ')
 
 
 def read(path: str) -> str:
@@ -302,7 +302,7 @@ def test_secrets_are_collected(
 
 
 def test_values_in_user_code_are_secrets(folder: Folder) -> None:
-    text = MINIMAL + "  processors: [{mapping: 'root.h = content().hash(\"hmac_sha256\", \"${SALT}\")'}]\n"
+    text = MINIMAL + '  processors: [{mapping: \'root.h = content().hash("hmac_sha256", "${SALT}")\'}]\n'
     config = folder.load(text, {"SALT": "sea-salt"}).config
     assert config.secrets == ("sea-salt",)
     assert config.pipelines[0].processors[0].mapping == 'root.h = content().hash("hmac_sha256", "sea-salt")'

@@ -76,7 +76,9 @@ def test_the_smallest_file_has_all_defaults(folder: Folder) -> None:
     assert pipeline.pipeline_template is None
 
 
-@pytest.mark.parametrize("level", ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "trace", "Debug", "info", "warn", "eRRor"])
+@pytest.mark.parametrize(
+    "level", ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "trace", "Debug", "info", "warn", "eRRor"]
+)
 def test_levels_in_any_case(folder: Folder, level: str) -> None:
     assert folder.load(app(f"logger: {{level: {level}}}")).config.logger.level is LogLevel(level.upper())
 
@@ -108,7 +110,9 @@ def test_values_that_load(folder: Folder, line: str, read: Callable[[Pipeline], 
 
 
 def test_typed_columns_in_both_forms(folder: Folder) -> None:
-    text = replaced("table: orders", "table: orders, columns: {id: bigint, on: date, at: {type: timestamptz, from: meta.at}}")
+    text = replaced(
+        "table: orders", "table: orders, columns: {id: bigint, on: date, at: {type: timestamptz, from: meta.at}}"
+    )
     postgres = folder.load(text).config.pipelines[0].postgres
     assert postgres is not None
     assert postgres.columns is not None
@@ -127,7 +131,13 @@ def test_typed_columns_in_both_forms(folder: Folder) -> None:
         ("zzzzz: 1", "unknown-field", "app.zzzzz", "unknown field", "known here: name, profiling"),
         ("name: Big One", "invalid-value", "app.name", '"Big One" is not the name of a pipeline', None),
         ("name:", "wrong-type", "app.name", "expected text, got nothing", "give it a value, or remove the key"),
-        ("name: off", "wrong-type", "app.name", "expected text, got false", 'YAML reads off as false; write it in quotes: "off"'),
+        (
+            "name: off",
+            "wrong-type",
+            "app.name",
+            "expected text, got false",
+            'YAML reads off as false; write it in quotes: "off"',
+        ),
         ("name: 12", "wrong-type", "app.name", "expected text, got the number 12", 'write it in quotes: "12"'),
         ("name: [a]", "wrong-type", "app.name", "expected text, got a list", "write one value"),
         ('profiling: "no"', "wrong-type", "app.profiling", "expected true or false, got text", "remove the quotes"),
@@ -136,17 +146,35 @@ def test_typed_columns_in_both_forms(folder: Folder) -> None:
         ("batching:", "wrong-type", "app.batching", "expected keys and values, got nothing", "remove the key"),
         ("batching: {count: 010}", "wrong-type", "app.batching.count", "expected a whole number, got 010", "write 10"),
         ("batching: {count: 1:30}", "wrong-type", "app.batching.count", "expected a whole number, got 1:30", "base-60"),
-        ('batching: {count: "5"}', "wrong-type", "app.batching.count", "expected a whole number, got text", "remove the quotes"),
+        (
+            'batching: {count: "5"}',
+            "wrong-type",
+            "app.batching.count",
+            "expected a whole number, got text",
+            "remove the quotes",
+        ),
         ("batching: {count: true}", "wrong-type", "app.batching.count", "expected a whole number, got true", None),
         ("batching: {count: 1.5}", "wrong-type", "app.batching.count", "got the number 1.5", None),
         ("batching: {count: 0}", "invalid-value", "app.batching.count", "must be at least 1, is 0", None),
         ("batching: {period: 0}", "invalid-value", "app.batching.period", "must be more than 0, is 0", None),
         ("batching: {period: .nan}", "invalid-value", "app.batching.period", "must be", None),
         ("batching: {period: .inf}", "invalid-value", "app.batching.period", "must be a finite number", None),
-        ("batching: {period: 5 parsecs}", "invalid-value", "app.batching.period", '"5 parsecs" is not a duration', None),
+        (
+            "batching: {period: 5 parsecs}",
+            "invalid-value",
+            "app.batching.period",
+            '"5 parsecs" is not a duration',
+            None,
+        ),
         ("batching: {byte_size: lots}", "invalid-value", "app.batching.byte_size", '"lots" is not a size', None),
         ("server: {port: 70000}", "invalid-value", "app.server.port", "must be at most 65535, is 70000", None),
-        ("logger: {level: WARNING}", "invalid-value", "app.logger.level", "expected one of TRACE,", 'did you mean "WARN"?'),
+        (
+            "logger: {level: WARNING}",
+            "invalid-value",
+            "app.logger.level",
+            "expected one of TRACE,",
+            'did you mean "WARN"?',
+        ),
         ("logger: {level: 3}", "wrong-type", "app.logger.level", "got the number 3", None),
         ("logger: {format: jsn}", "invalid-value", "app.logger.format", "auto, console, json", 'did you mean "json"?'),
         ("pipeline_template: ''", "invalid-value", "app.pipeline_template", "names no file", None),
@@ -158,20 +186,36 @@ def test_typed_columns_in_both_forms(folder: Folder) -> None:
         ("sinks: [{stdout: {}, postgres: {}}]", "invalid-value", "app.sinks[0]", "one word or one key", None),
         ("sinks: [{stdout: {a: 1}}]", "invalid-value", "app.sinks[0]", "has no options", None),
         ("sinks: [stdout, stdout]", "invalid-value", "app.sinks[1]", "named twice", None),
-        ("sinks: [{kafka: {topic: orders}}]", "invalid-value", "app.kafka.topics[0]", "records would run in a circle", None),
+        (
+            "sinks: [{kafka: {topic: orders}}]",
+            "invalid-value",
+            "app.kafka.topics[0]",
+            "records would run in a circle",
+            None,
+        ),
         ("dead_letter: {topic: orders}", "invalid-value", "app.kafka.topics[0]", "records would run in a circle", None),
         ("dead_letter: {topic: ..}", "invalid-value", "app.dead_letter.topic", '".." is not the name of a topic', None),
         ("processors: [{mapping: a, filter: b}]", "invalid-value", "app.processors[0]", "exactly one of", None),
         ("processors: [{}]", "invalid-value", "app.processors[0]", "exactly one of", None),
         ("processors: {mapping: a}", "wrong-type", "app.processors", "expected a list, got keys and values", None),
         ("processors: [{maping: a}]", "unknown-field", "app.processors[0].maping", "unknown field", '"mapping"'),
-        ("source: {parser: jsom}", "unknown-parser", "app.source.parser", 'no parser "jsom"', 'did you mean "json"? known: json'),
-        ("source: {parser: avro, plugin_path: x/avro.so}", "unknown-parser", "app.source.parser", "avro", "a Go plugin cannot"),
+        (
+            "source: {parser: jsom}",
+            "unknown-parser",
+            "app.source.parser",
+            'no parser "jsom"',
+            'did you mean "json"? known: json',
+        ),
+        (
+            "source: {parser: avro, plugin_path: x/avro.so}",
+            "unknown-parser",
+            "app.source.parser",
+            "avro",
+            "a Go plugin cannot",
+        ),
     ],
 )
-def test_one_problem_in_a_line(
-    folder: Folder, line: str, code: str, path: str, message: str, hint: str | None
-) -> None:
+def test_one_problem_in_a_line(folder: Folder, line: str, code: str, path: str, message: str, hint: str | None) -> None:
     problem = next(problem for problem in folder.errors(app(line)) if problem.path == path and problem.code == code)
     assert message in problem.message
     assert (hint or "") in (problem.hint or "")
@@ -192,7 +236,13 @@ def test_one_problem_in_a_line(
         ('["localhost:9092"]', '["a:1,b:2"]', "invalid-value", "app.kafka.brokers[0]", "one host:port an item"),
         ('["localhost:9092"]', '["a:99999"]', "invalid-value", "app.kafka.brokers[0]", "not the address"),
         ('["localhost:9092"]', '["a:1", embedded]', "invalid-value", "app.kafka.brokers", "cannot be mixed"),
-        ("consumer_group: group", "consumer_group: ''", "invalid-value", "app.kafka.consumer_group", "must not be empty"),
+        (
+            "consumer_group: group",
+            "consumer_group: ''",
+            "invalid-value",
+            "app.kafka.consumer_group",
+            "must not be empty",
+        ),
         ("consumer_group: group", "group: x", "missing-field", "app.kafka.consumer_group", "missing field"),
         ("table: orders", "tabel: orders", "unknown-field", "app.postgres.tabel", "unknown field"),
         ("{url: embedded,", "{", "missing-field", "app.postgres.url", "missing field"),
@@ -205,10 +255,22 @@ def test_one_problem_in_a_line(
         ("table: orders", 'table: "a\\0b"', "invalid-value", "app.postgres.table", "contains the character NUL"),
         ("table: orders", "table: t, columns: {'': int}", "invalid-value", "app.postgres.columns.", "is empty"),
         ("table: orders", "table: t, columns: {}", "invalid-value", "app.postgres.columns", "no column is named"),
-        ("table: orders", "table: t, columns: {offset: int}", "invalid-value", "app.postgres.columns.offset", "identity"),
+        (
+            "table: orders",
+            "table: t, columns: {offset: int}",
+            "invalid-value",
+            "app.postgres.columns.offset",
+            "identity",
+        ),
         ("table: orders", "table: t, columns: {a: 5}", "wrong-type", "app.postgres.columns.a", "the number 5"),
         ("table: orders", "table: t, columns: {a: int;}", "invalid-value", "app.postgres.columns.a", "Postgres type"),
-        ("table: orders", "table: t, columns: {a: {}}", "missing-field", "app.postgres.columns.a.type", "missing field"),
+        (
+            "table: orders",
+            "table: t, columns: {a: {}}",
+            "missing-field",
+            "app.postgres.columns.a.type",
+            "missing field",
+        ),
     ],
 )
 def test_one_problem_of_kafka_or_postgres(
@@ -299,7 +361,12 @@ def test_a_file_that_is_not_utf_8_says_where(folder: Folder) -> None:
     with pytest.raises(ConfigProblems) as caught:
         load(Path("latin.yaml"), {})
     (problem,) = caught.value.problems
-    assert (problem.code, problem.line, problem.column, problem.message) == ("yaml-syntax", 2, 12, "the file is not UTF-8")
+    assert (problem.code, problem.line, problem.column, problem.message) == (
+        "yaml-syntax",
+        2,
+        12,
+        "the file is not UTF-8",
+    )
 
 
 def test_a_huge_file_is_not_read(folder: Folder) -> None:

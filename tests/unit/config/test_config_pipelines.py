@@ -41,13 +41,16 @@ def test_both_forms_merge_into_the_defaults_of_app(folder: Folder, pipelines: st
 
 
 def test_mappings_merge_deeply_lists_and_nothing_replace(folder: Folder) -> None:
-    text = BASE + """\
+    text = (
+        BASE
+        + """\
 pipelines:
   a:
     kafka: {topics: [x, y]}
     postgres: {columns: {at: timestamptz}}
   b: {postgres: , sinks: [stdout]}
 """
+    )
     first, second = folder.load(text).config.pipelines
     assert first.kafka.topics == ("x", "y")
     assert first.postgres is not None
@@ -77,13 +80,20 @@ def test_app_may_be_left_away(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("pipelines", "line", "column", "path"),
     [
-        ("  a: {kafka: {consumer_group: same}}\n  b: {kafka: {consumer_group: same}}\n", 8, 31, "pipelines.b.kafka.consumer_group"),
+        (
+            "  a: {kafka: {consumer_group: same}}\n  b: {kafka: {consumer_group: same}}\n",
+            8,
+            31,
+            "pipelines.b.kafka.consumer_group",
+        ),
         ("  a:\n  b: {kafka: {consumer_group: shop-a}}\n", 8, 31, "pipelines.b.kafka.consumer_group"),
         ("  a: {kafka: {consumer_group: shop-b}}\n  b:\n", 8, 3, "pipelines.b.kafka.consumer_group"),
         ("  - {name: a, kafka: {consumer_group: shop-b}}\n  - name: b\n", 8, 5, "pipelines[1].kafka.consumer_group"),
     ],
 )
-def test_a_shared_group_is_an_error_at_its_place(folder: Folder, pipelines: str, line: int, column: int, path: str) -> None:
+def test_a_shared_group_is_an_error_at_its_place(
+    folder: Folder, pipelines: str, line: int, column: int, path: str
+) -> None:
     problem = folder.error(BASE + "pipelines:\n" + pipelines)
     assert (problem.code, problem.line, problem.column, problem.path) == ("shared-consumer-group", line, column, path)
     assert 'is also that of the pipeline "a"' in problem.message
@@ -98,7 +108,10 @@ def test_groups_from_the_environment_are_compared_by_value_and_shown_as_written(
 
 
 def test_one_generated_file_becomes_one_for_each(folder: Folder) -> None:
-    text = BASE + "  generated_pipeline_config: out/engine.v1.yaml\npipelines:\n  a:\n  b: {generated_pipeline_config: b.yaml}\n"
+    text = (
+        BASE
+        + "  generated_pipeline_config: out/engine.v1.yaml\npipelines:\n  a:\n  b: {generated_pipeline_config: b.yaml}\n"
+    )
     paths = [pipeline.generated_pipeline_config for pipeline in folder.load(text).config.pipelines]
     assert paths == [folder.path / "out/engine.v1-a.yaml", folder.path / "b.yaml"]
 
@@ -125,16 +138,52 @@ def test_a_shared_generated_file_is_an_error(folder: Folder) -> None:
         ("pipelines:\n  A b:\n", "invalid-value", 7, "pipelines.A b", '"A b" is not the name of a pipeline'),
         ("pipelines:\n  a/b:\n", "invalid-value", 7, "pipelines.a/b", '"a/b" is not the name of a pipeline'),
         ("pipelines:\n  - name: 5\n", "wrong-type", 7, "pipelines[0].name", "expected text, got the number 5"),
-        ("pipelines:\n  a: {name: b}\n", "invalid-value", 7, "pipelines.a.name", 'the key "a" names this pipeline already'),
-        ("pipelines:\n  a: {server: {port: 1}}\n", "process-wide", 7, "pipelines.a.server", "concerns the whole process"),
+        (
+            "pipelines:\n  a: {name: b}\n",
+            "invalid-value",
+            7,
+            "pipelines.a.name",
+            'the key "a" names this pipeline already',
+        ),
+        (
+            "pipelines:\n  a: {server: {port: 1}}\n",
+            "process-wide",
+            7,
+            "pipelines.a.server",
+            "concerns the whole process",
+        ),
         ("pipelines:\n  a: {logger: {level: LOUD}}\n", "process-wide", 7, "pipelines.a.logger", "the whole process"),
         ("pipelines:\n  a: {tabel: x}\n", "unknown-field", 7, "pipelines.a.tabel", "unknown field"),
-        ("pipelines:\n  a: {postgres: {tabel: x}}\n", "unknown-field", 7, "pipelines.a.postgres.tabel", "unknown field"),
+        (
+            "pipelines:\n  a: {postgres: {tabel: x}}\n",
+            "unknown-field",
+            7,
+            "pipelines.a.postgres.tabel",
+            "unknown field",
+        ),
         ("pipelines:\n  a: {kafka: }\n", "wrong-type", 7, "pipelines.a.kafka", "expected keys and values, got nothing"),
-        ("pipelines:\n  a: {kafka: {topics: []}}\n", "invalid-value", 7, "pipelines.a.kafka.topics", "must not be empty"),
-        ("pipelines:\n  a: {dead_letter: {topic: orders}}\n", "invalid-value", 2, "app.kafka.topics[0]", "run in a circle"),
+        (
+            "pipelines:\n  a: {kafka: {topics: []}}\n",
+            "invalid-value",
+            7,
+            "pipelines.a.kafka.topics",
+            "must not be empty",
+        ),
+        (
+            "pipelines:\n  a: {dead_letter: {topic: orders}}\n",
+            "invalid-value",
+            2,
+            "app.kafka.topics[0]",
+            "run in a circle",
+        ),
         ("pipelines:\n  a: {source: {parser: jsn}}\n", "unknown-parser", 7, "pipelines.a.source.parser", "no parser"),
-        ("pipelines:\n  a: {pipeline_template: x}\n", "template-missing", 7, "pipelines.a.pipeline_template", "not exist"),
+        (
+            "pipelines:\n  a: {pipeline_template: x}\n",
+            "template-missing",
+            7,
+            "pipelines.a.pipeline_template",
+            "not exist",
+        ),
     ],
 )
 def test_problems_of_an_entry_are_shown_in_it(
@@ -188,7 +237,9 @@ def test_what_only_some_pipelines_lack_is_missing_in_their_entries(
 
 
 def test_secrets_of_all_pipelines_are_collected(folder: Folder) -> None:
-    text = BASE + 'pipelines:\n  a: {postgres: {url: "postgresql://u:first-one@db/x"}}\n  b: {postgres: {url: "${PG}"}}\n'
+    text = (
+        BASE + 'pipelines:\n  a: {postgres: {url: "postgresql://u:first-one@db/x"}}\n  b: {postgres: {url: "${PG}"}}\n'
+    )
     config = folder.load(text, {"PG": "postgresql://u:second@db/x"}).config
     assert config.secrets == ("postgresql://u:second@db/x", "first-one", "second")
 

@@ -171,14 +171,19 @@ def test_a_problem_in_an_alias_is_shown_where_it_is_written(folder: Folder) -> N
 
 def test_a_bomb_of_aliases_is_refused(folder: Folder) -> None:
     levels = ["x-a: &a [x, x, x, x, x, x, x, x, x, x]"]
-    levels += [f"x-{new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)]
+    levels += [
+        f"x-{new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
     problem = folder.error("\n".join(levels) + "\n")
     assert "more than 20000 values" in problem.message
 
 
 def test_a_bomb_of_merge_keys_is_refused(folder: Folder) -> None:
     levels = ["x-a: &a {k: v}"]
-    levels += [f"x-{new}: &{new} {{<<: [{', '.join([f'*{old}'] * 10)}]}}" for old, new in zip("abcdefgh", "bcdefghi", strict=True)]
+    levels += [
+        f"x-{new}: &{new} {{<<: [{', '.join([f'*{old}'] * 10)}]}}"
+        for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
     problem = folder.error("\n".join(levels) + "\n")
     assert "more than 20000 values" in problem.message
 
@@ -250,7 +255,9 @@ def test_no_mutation_of_a_file_crashes_or_leaks(folder: Folder, data: st.DataObj
     index = data.draw(st.integers(0, len(text) - 1))
     inside = text.index(password) <= index < text.index(password) + len(password)
     cut = 0 if inside else data.draw(st.integers(0, 3))
-    new = data.draw(st.sampled_from(["", *":{}[],&*#?|-<>=!%@\\'\"`\n\t $~0a\x00\x85", "${", "${A}", "${! x }", "\n  ", ": "]))
+    new = data.draw(
+        st.sampled_from(["", *":{}[],&*#?|-<>=!%@\\'\"`\n\t $~0a\x00\x85", "${", "${A}", "${! x }", "\n  ", ": "])
+    )
     (folder.path / "app-config.yaml").write_text(text[:index] + new + text[index + cut :], encoding="utf-8", newline="")
     try:
         load(Path("app-config.yaml"), {"A": "value"})
