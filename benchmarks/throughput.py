@@ -281,7 +281,7 @@ def main() -> None:
     arguments.add_argument("--events-handwritten", type=int, default=100_000, help="events in a run of the other")
     chosen = arguments.parse_args()
     progress = Terminal(console)
-    stock = binary.build(progress, tags=("stocksql",))
+    stock = binary.install(progress, tags=("stocksql",))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         with EmbeddedKafka(Path(folder) / "kafka") as kafka, EmbeddedPostgres(Path(folder) / "postgres") as postgres:

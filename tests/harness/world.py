@@ -83,12 +83,12 @@ class World:
         """Everything in the dead-letter topic."""
         return list(dump([self.bootstrap], [self.dead_topic]))
 
-    def rows(self, columns: str = "*") -> list[dict[str, Any]]:
-        """All rows of the table."""
+    def rows(self, columns: str = "*", table: str | None = None) -> list[dict[str, Any]]:
+        """All rows of the table, or of another one."""
         with psycopg.connect(self.dsn, row_factory=dict_row) as connection:
             # Numbers as they stand in the document, so that the auditor compares every digit.
             set_json_loads(partial(json.loads, parse_float=Decimal), connection)
-            return connection.execute(f'select {columns} from "{self.table}"').fetchall()
+            return connection.execute(f'select {columns} from "{table or self.table}"').fetchall()
 
     def count(self) -> int:
         with psycopg.connect(self.dsn) as connection:

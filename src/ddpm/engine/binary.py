@@ -27,11 +27,12 @@ _ANSWER_SECONDS = 60
 _LINT_PLACE = re.compile(r"^\S.*?\(\d+,\d+\)\s")
 
 
-def install(progress: Progress | None = None) -> Path:
+def install(progress: Progress | None = None, *, tags: Sequence[str] = ()) -> Path:
     """Build the engine from the source that came with ddpm, once for each content of that source.
 
     Args:
         progress: Told about downloads and packages; the first build takes minutes.
+        tags: Go's build tags, for an engine with more in it than the one that ddpm runs.
 
     Returns:
         The path of the binary in the user's cache folder.
@@ -41,11 +42,12 @@ def install(progress: Progress | None = None) -> Path:
 
     """
     source = engine_source()
-    folder = cache_dir() / "engine" / f"{source_key(source)}-{platform.system()}-{platform.machine()}".lower()
+    name = "-".join((source_key(source), platform.system(), platform.machine(), *tags)).lower()
+    folder = cache_dir() / "engine" / name
 
     def build(part: Path) -> None:
         shown = progress or Silent()
-        _build(find_go(shown), source, part / _NAME, shown)
+        _build(find_go(shown), source, part / _NAME, (*_BUILD_FLAGS, "-tags", ",".join(tags)), shown)
 
     return make_once(folder, build, complete=lambda made: (made / _NAME).is_file()) / _NAME
 
@@ -150,16 +152,16 @@ def _problems(said: str) -> list[str]:
     return problems
 
 
-def _build(go: Go, source: Path, target: Path, progress: Progress) -> None:
+def _build(go: Go, source: Path, target: Path, flags: Sequence[str], progress: Progress) -> None:
     with progress.step("Building the engine: fetching modules", "modules") as step:
         fetched = _Counter(step, "go: downloading ")
         packages = _run_go(
-            go, source, ("list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", *_BUILD_FLAGS, "."), fetched
+            go, source, ("list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", *flags, "."), fetched
         )
     total = len(packages.split())
     with progress.step("Building the engine: compiling", "packages") as step:
         compiled = _Counter(step, "", total)
-        _run_go(go, source, ("build", "-v", *_BUILD_FLAGS, "-o", str(target), "."), compiled)
+        _run_go(go, source, ("build", "-v", *flags, "-o", str(target), "."), compiled)
 
 
 class _Counter:

@@ -1,6 +1,6 @@
 """A file becomes a configuration, or one list of everything that is wrong with it."""
 
-# ruff: noqa: E501, PLR0917 -- one row of a table stays one line, and one test has all its columns
+# ruff: noqa: PLR0917 -- one row of a table stays one line, and one test has all its columns
 
 from collections.abc import Callable
 from pathlib import Path
