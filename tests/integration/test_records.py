@@ -9,7 +9,7 @@ import yaml
 
 from ddpm.broker.dump import RawRecord, dump
 from ddpm.broker.produce import Record
-from harness.audit import Poison, Row, audit
+from harness.audit import Poison, Row, audit, headers
 from harness.formats import Format, round_trip
 from harness.process import Ddpm, ddpm
 from harness.waiting import eventually
@@ -19,7 +19,8 @@ NUMBERED = {"columns": {"n": "integer"}}
 
 
 def as_document(record: RawRecord) -> Row:
-    return json.loads(record.value or b"")
+    document: Row = json.loads(record.value or b"")
+    return document
 
 
 def test_headers_cannot_forge_identity(world: World, tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ def test_headers_cannot_forge_identity(world: World, tmp_path: Path) -> None:
     assert (books.rows, books.dead) == (20, 5)
     letter = world.dead()[0]
     # The engine writes each header once; of one that was repeated the last value stays.
-    assert dict(letter.headers)["tag"] == b"second", "the record's own headers travel along"
+    assert headers(letter)["tag"] == b"second", "the record's own headers travel along"
 
 
 def test_a_mapping_can_change_neither_identity_nor_dead_letter(world: World, tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_a_mapping_can_change_neither_identity_nor_dead_letter(world: World, tmp
     sample = Format({"postgres": NUMBERED, "processors": [{"mapping": mapping}]}, records, expected)
     books = round_trip(world, sample, tmp_path)
     assert books.dead == 1
-    assert b"no threes" in dict(world.dead()[0].headers)["__connect.errors.exception.message"]
+    assert b"no threes" in headers(world.dead()[0])["__connect.errors.exception.message"]
 
 
 def test_a_filter_keeps_what_its_condition_is_true_for(world: World, tmp_path: Path) -> None:
