@@ -139,6 +139,7 @@ func Start(t testing.TB, processors []string, output string, listeners ...func(s
 	for _, processor := range processors {
 		must(t, builder.AddProcessorYAML(processor))
 	}
+	builder.SetThreads(4)
 	builder.SetPrintLogger(printer{listeners})
 	var err error
 	s.produce, err = builder.AddBatchProducerFunc()

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,19 +22,19 @@ import (
 func process(t *testing.T, processors []string, records ...enginetest.Record) service.MessageBatch {
 	t.Helper()
 	builder := service.NewEnvironment().NewStreamBuilder()
-	check(t, builder.SetLoggerYAML("level: OFF"))
+	must(t, builder.SetLoggerYAML("level: OFF"))
 	for _, processor := range append([]string{"ddpm_origin: {}"}, processors...) {
-		check(t, builder.AddProcessorYAML(processor))
+		must(t, builder.AddProcessorYAML(processor))
 	}
 	var out service.MessageBatch
-	check(t, builder.AddBatchConsumerFunc(func(_ context.Context, b service.MessageBatch) error {
+	must(t, builder.AddBatchConsumerFunc(func(_ context.Context, b service.MessageBatch) error {
 		out = append(out, b...)
 		return nil
 	}))
 	produce, err := builder.AddBatchProducerFunc()
-	check(t, err)
+	must(t, err)
 	stream, err := builder.Build()
-	check(t, err)
+	must(t, err)
 	go func() { _ = stream.Run(context.Background()) }()
 	defer func() { _ = stream.StopWithin(5 * time.Second) }()
 	batch := make(service.MessageBatch, len(records))
@@ -42,11 +43,11 @@ func process(t *testing.T, processors []string, records ...enginetest.Record) se
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	check(t, produce(ctx, batch))
+	must(t, produce(ctx, batch))
 	return out
 }
 
-func check(t *testing.T, err error) {
+func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -103,20 +104,20 @@ func TestMetadataOfAnotherTypeIsNoOrigin(t *testing.T) {
 		msg.MetaSetMut(name, []any{"7"})
 	}
 	builder := service.NewEnvironment().NewStreamBuilder()
-	check(t, builder.SetLoggerYAML("level: OFF"))
-	check(t, builder.AddProcessorYAML("ddpm_origin: {}"))
+	must(t, builder.SetLoggerYAML("level: OFF"))
+	must(t, builder.AddProcessorYAML("ddpm_origin: {}"))
 	found := false
-	check(t, builder.AddConsumerFunc(func(_ context.Context, m *service.Message) error {
+	must(t, builder.AddConsumerFunc(func(_ context.Context, m *service.Message) error {
 		_, found = origin.From(m)
 		return nil
 	}))
 	produce, err := builder.AddProducerFunc()
-	check(t, err)
+	must(t, err)
 	stream, err := builder.Build()
-	check(t, err)
+	must(t, err)
 	go func() { _ = stream.Run(context.Background()) }()
 	defer func() { _ = stream.StopWithin(5 * time.Second) }()
-	check(t, produce(context.Background(), msg))
+	must(t, produce(context.Background(), msg))
 	if found {
 		t.Error("headers became an origin")
 	}
@@ -214,6 +215,28 @@ func TestParserNamesTheReason(t *testing.T) {
 	}
 }
 
+func TestParserServesManyThreads(t *testing.T) {
+	s := enginetest.Start(t, []string{"ddpm_origin: {}", "ddpm_json: {}"}, deadLetters)
+	batch := make([]enginetest.Record, 500)
+	for i := range batch {
+		batch[i] = record(`{"a": [[{"b": [{}, [], {"c": [1, 2, {"d": []}]}]}]], "e": {"f": {"g": [{}]}}}`)
+	}
+	var threads sync.WaitGroup
+	for range 8 {
+		threads.Go(func() {
+			for range 20 {
+				if err := s.Produce(context.Background(), batch...); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	threads.Wait()
+	if n := len(s.Dead.Sent()); n > 0 {
+		t.Errorf("%d good documents were rejected", n)
+	}
+}
+
 const deadLetters = `
 fallback:
   - reject_errored:
@@ -261,7 +284,7 @@ func TestDeadLetterIsTheRecordWithItsReason(t *testing.T) {
 		t.Errorf("headers %q\nwant %q", got.Headers, want)
 	}
 	var pairs [][2]string
-	check(t, json.Unmarshal([]byte(got.Headers[origin.HeaderHeaders]), &pairs))
+	must(t, json.Unmarshal([]byte(got.Headers[origin.HeaderHeaders]), &pairs))
 	if len(pairs) != 3 || pairs[2] != [2]string{"h", "/g=="} {
 		t.Errorf("the original headers are %q", pairs)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/warpstreamlabs/bento/public/service"
 
@@ -28,24 +29,26 @@ func init() {
 		Field(service.NewObjectField("").Default(map[string]any{}))
 	err := service.RegisterBatchProcessor("ddpm_json", spec,
 		func(*service.ParsedConfig, *service.Resources) (service.BatchProcessor, error) {
-			return &jsonCheck{}, nil
+			return &jsonCheck{scanners: sync.Pool{New: func() any { return &jsontext.Scanner{} }}}, nil
 		})
 	if err != nil {
 		panic(err)
 	}
 }
 
-// jsonCheck belongs to one pipeline thread: the engine makes one for each.
+// jsonCheck is shared by all threads of a pipeline; a scanner serves one batch at a time.
 type jsonCheck struct {
-	scanner jsontext.Scanner
+	scanners sync.Pool
 }
 
 func (c *jsonCheck) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	scanner := c.scanners.Get().(*jsontext.Scanner)
+	defer c.scanners.Put(scanner)
 	for _, msg := range batch {
 		if msg.GetError() != nil {
 			continue
 		}
-		if failure := c.check(msg); failure != nil {
+		if failure := check(scanner, msg); failure != nil {
 			msg.SetError(failure)
 		}
 	}
@@ -54,7 +57,7 @@ func (c *jsonCheck) ProcessBatch(_ context.Context, batch service.MessageBatch) 
 
 func (c *jsonCheck) Close(context.Context) error { return nil }
 
-func (c *jsonCheck) check(msg *service.Message) *reason.Reason {
+func check(scanner *jsontext.Scanner, msg *service.Message) *reason.Reason {
 	if o, ok := From(msg); ok && o.Null {
 		return parseFailure(codeNull, "tombstone: the record has a null value")
 	}
@@ -68,7 +71,7 @@ func (c *jsonCheck) check(msg *service.Message) *reason.Reason {
 	if at := jsontext.InvalidUTF8(doc); at >= 0 {
 		return parseFailure(codeUTF8, fmt.Sprintf("invalid UTF-8 at byte %d: 0x%02x", at, doc[at]))
 	}
-	if err := c.scanner.Validate(doc); err != nil {
+	if err := scanner.Validate(doc); err != nil {
 		var syntax *jsontext.SyntaxError
 		if errors.As(err, &syntax) && syntax.Offset == 0 && bytes.HasPrefix(doc, []byte("\uFEFF")) {
 			return parseFailure(codeNotJSON, "not JSON: byte order mark at byte 0")

@@ -2,6 +2,7 @@ package postgrescopy
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -86,6 +87,7 @@ func (e *encoder) encode(batch service.MessageBatch) (*encoded, error) {
 	b := e.buffers.Get().(*encoded)
 	s := e.scratch.Get().(*scratch)
 	defer e.scratch.Put(s)
+	b.text = slices.Grow(b.text, estimate(batch))
 	for i, msg := range batch {
 		if err := e.add(b, s, i, msg); err != nil {
 			e.release(b)
@@ -93,6 +95,18 @@ func (e *encoder) encode(batch service.MessageBatch) (*encoded, error) {
 		}
 	}
 	return b, nil
+}
+
+// estimate returns about how long a batch's text becomes, so that its buffer need not grow by copies.
+func estimate(batch service.MessageBatch) int {
+	const identityAndNewline = 40
+	size := 0
+	for _, msg := range batch {
+		if doc, err := msg.AsBytes(); err == nil {
+			size += len(doc) + len(doc)/32 + identityAndNewline
+		}
+	}
+	return size
 }
 
 // release hands a batch's memory to the next one.
