@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-import httpx
+import httpx2 as httpx
 
 from ddpm.engine.cache import cache_dir, make_once
 from ddpm.engine.progress import Progress, Step
