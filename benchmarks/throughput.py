@@ -109,7 +109,7 @@ class Clock(threading.Thread):
         self._servers = servers
         self._table = table
         self._engine = engine
-        self._stop = threading.Event()
+        self._done = threading.Event()
         self._sizes: list[tuple[float, int]] = []
         self._peak = 0
         self._postgres = psutil.Process(servers.postgres.pid)
@@ -120,7 +120,7 @@ class Clock(threading.Thread):
     def run(self) -> None:
         """Sample until `result` is asked for."""
         with psycopg.connect(self._servers.postgres.dsn, autocommit=True) as connection:
-            while not self._stop.wait(SAMPLE_SECONDS):
+            while not self._done.wait(SAMPLE_SECONDS):
                 row = connection.execute("select pg_relation_size(%s::regclass)", [f'"{self._table}"']).fetchone()
                 self._sizes.append((time.monotonic(), row[0] if row else 0))
                 self._engine_after = _cpu(self._engine)
@@ -128,7 +128,7 @@ class Clock(threading.Thread):
 
     def result(self, rows: int) -> Measured:
         """Stop and evaluate; `rows` is how many the table has now."""
-        self._stop.set()
+        self._done.set()
         self.join()
         final = self._sizes[-1][1]
         begin = next(at for at, size in self._sizes if size >= 0.10 * final)
@@ -251,8 +251,8 @@ def report(ours: Sequence[Measured], theirs: Sequence[Measured], counts: tuple[i
     return "\n".join(
         [
             MARK,
-            f"`make bench` on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, "
-            f"Linux {platform.release()}; broker, engine and Postgres on the same machine, durable commits.",
+            f"`make bench` on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}; "
+            "broker, engine and Postgres on the same machine, durable commits.",
             "",
             "| what | events a run | rows/s, each run | CPU s per 1M rows: engine + Postgres | peak memory MB |",
             "|---|---|---|---|---|",
