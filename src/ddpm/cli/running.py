@@ -1,7 +1,9 @@
 """`ddpm run` and `ddpm reset`: what a person sees while pipelines start, run and stop."""
 
 import os
+import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -84,12 +86,22 @@ def _show_where_to_look(started: Started) -> None:
         table.add_row("rows", f"{started.endpoints.psql_command} -c 'table {first.postgres.table} limit 5'")
     elif first.postgres:
         table.add_row("database", masked_url(first.postgres.url))
-    table.add_row("produce", f"ddpm produce --topic {first.kafka.topics[0]} FILE   (or lines on standard input)")
+    produce = f"{_this_command()} produce --config {shlex.quote(str(started.config.path))}"
+    table.add_row("produce", f"{produce} FILE   (one record a line; standard input without FILE)")
     table.add_row("stop", "Ctrl-C drains, a second Ctrl-C does not wait")
     console = Console(stderr=True)
     console.rule("ddpm runs")
     console.print(table, markup=False, highlight=False)
     console.rule()
+
+
+def _this_command() -> str:
+    """How a person calls ddpm from here: by its name when that finds this installation, else by its path."""
+    mine = Path(sys.executable).with_name("ddpm")
+    found = shutil.which("ddpm")
+    if not mine.exists() or (found and Path(found).samefile(mine)):
+        return "ddpm"
+    return shlex.quote(os.path.relpath(mine))
 
 
 def reset_command(

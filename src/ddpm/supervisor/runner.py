@@ -1,6 +1,5 @@
 """Carries out the policy: launches, watches and ends the engines of all pipelines, in the thread that calls `run`."""
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -93,9 +92,9 @@ class Supervisor:
             )
             for managed in pipelines
         ]
-        self._draining = threading.Event()
-        self._forced = threading.Event()
-        self._ticked_at = clock()
+        # Plain flags: they are set from signal handlers, where taking the lock of an Event could deadlock.
+        self._draining = False
+        self._forced = False
 
     def statuses(self) -> tuple[Status, ...]:
         """The present status of every pipeline."""
@@ -103,19 +102,19 @@ class Supervisor:
 
     def drain(self) -> None:
         """Let every pipeline finish what is in flight and stop."""
-        self._draining.set()
+        self._draining = True
 
     def force(self) -> None:
         """End every engine now."""
-        self._forced.set()
-        self._draining.set()
+        self._forced = True
+        self._draining = True
 
     def run(self) -> None:
         """Keep the pipelines running until all have stopped or failed; ends every engine on the way out."""
         try:
             while not all(entry.status.state in FINAL_STATES for entry in self._entries):
                 self.tick()
-                (self._forced if self._draining.is_set() else self._draining).wait(TICK_SECONDS)
+                time.sleep(TICK_SECONDS)
         finally:
             for entry in self._entries:
                 if entry.engine is not None and entry.engine.exit_code() is None:
@@ -123,7 +122,6 @@ class Supervisor:
 
     def tick(self) -> None:
         """Look at every pipeline once and do what the policy says."""
-        self._ticked_at = self._clock()
         for entry in self._entries:
             self._observe(entry)
             decision = decide(self._snapshot(entry), self._clock(), random_jitter())
@@ -149,8 +147,8 @@ class Supervisor:
             alive=entry.engine is not None,
             exit_code=entry.exit_code,
             ready=entry.status.ready,
-            stop_requested=self._draining.is_set(),
-            kill_requested=self._forced.is_set(),
+            stop_requested=self._draining,
+            kill_requested=self._forced,
             failures=entry.failures,
             retry_at=entry.retry_at,
             drain=entry.managed.drain,
