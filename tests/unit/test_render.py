@@ -112,6 +112,12 @@ def test_a_template_of_ones_own_may_place_sections_inline() -> None:
     assert document["label"] == "pipeline: [x]"
 
 
+def test_a_parser_that_is_not_there_is_named() -> None:
+    source = {"parser": "mine", "plugin_path": "plugins/mine.py"}
+    with pytest.raises(ConfigError, match='"mine", which is not built in, and plugins/mine.py cannot be loaded'):
+        rendered(CASES["sink-stdout"] | {"source": source})
+
+
 @pytest.mark.parametrize(
     ("template", "message"),
     [

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ddpm.catalogue.component import Component
 from ddpm.config.model import Source
+from ddpm.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,16 @@ def _json(_: Source) -> list[Component]:
 
 
 PARSERS = {parser.name: parser for parser in (Parser("json", "one JSON document a record (RFC 8259, UTF-8)", _json),)}
+
+
+def parser_of(source: Source) -> Parser:
+    """The parser that a pipeline names.
+
+    Raises:
+        ConfigError: There is none of that name.
+
+    """
+    if source.parser not in PARSERS:
+        msg = f'app.source.parser is "{source.parser}", which is not built in, and {source.plugin_path} cannot be loaded'
+        raise ConfigError(msg, hint=f"parsers from files come later; built in are: {', '.join(sorted(PARSERS))}")
+    return PARSERS[source.parser]

@@ -2,7 +2,7 @@
 
 from ddpm.catalogue import environment, sinks, sources
 from ddpm.catalogue.component import Component, EngineEnv, Value, duration
-from ddpm.catalogue.parsers import PARSERS
+from ddpm.catalogue.parsers import parser_of
 from ddpm.catalogue.processors import user_code
 from ddpm.config.model import Pipeline
 
@@ -18,7 +18,7 @@ def sections(pipeline: Pipeline) -> dict[str, Value]:
     """
     # The identity is captured before any code of a user runs, so a mapping can break a record, never its identity.
     origin: list[Value] = [{"ddpm_origin": {}}]
-    parser: list[Value] = [*PARSERS[pipeline.source.parser].processors(pipeline.source)]
+    parser: list[Value] = [*parser_of(pipeline.source).processors(pipeline.source)]
     steps: list[Value] = [*user_code(pipeline.processors)]
     processing: Component = {"threads": -1, "processors": [*origin, *parser, *steps]}
     return {

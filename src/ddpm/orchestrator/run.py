@@ -74,6 +74,8 @@ def run(config: Config, options: RunOptions) -> None:
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
         # Before anything is made: a mistake in a mapping is the most common one.
         for pipeline in config.pipelines:
+            if pipeline.profiling:
+                structlog.get_logger().warning("app.profiling has no effect yet", pipeline=pipeline.name)
             _write_and_lint(binaries[pipeline.engine.binary], generated_path(pipeline), rendered(config, pipeline))
         with embedded_servers(config, options.progress) as endpoints:
             config = endpoints.resolve(config)
