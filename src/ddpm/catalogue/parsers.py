@@ -35,6 +35,6 @@ def parser_of(source: Source) -> Parser:
 
     """
     if source.parser not in PARSERS:
-        msg = f'app.source.parser is "{source.parser}", which is not built in, and {source.plugin_path} cannot be loaded'
+        msg = f'app.source.parser is "{source.parser}", not built in, and {source.plugin_path} cannot be loaded'
         raise ConfigError(msg, hint=f"parsers from files come later; built in are: {', '.join(sorted(PARSERS))}")
     return PARSERS[source.parser]
