@@ -21,8 +21,8 @@ import (
 	_ "ddpm/engine/postgrescopy"
 )
 
-// The heap may grow to three times what is alive, which saves a quarter of the CPU time with small
-// records, until the process reaches the limit, which large records would otherwise exceed.
+// The heap may grow to three times what is alive, which saves CPU time with small records, up to a
+// limit that large records would otherwise exceed. GOGC and GOMEMLIMIT in the environment win.
 const (
 	heapGrowth  = 200
 	memoryLimit = 448 << 20

@@ -46,8 +46,10 @@ A batch is one COPY and one transaction. The identity of a row is the record's s
 offset, captured by the `+"`ddpm_origin`"+` processor; a record that was written before is skipped.
 
 A record that Postgres refuses for what it contains fails alone, with a reason in JSON as the text of
-its error, and the other records of its batch are written. Everything else (no connection, a lock, no
-rights, a missing table …) is waited for, for as long as it takes.
+its error, and the other records of its batch are written. A refusal that may be the table's fault as
+well (a trigger's RAISE, a limit, an internal error) is the record's only if the table takes others.
+Everything else (no connection, a lock, no rights, a missing table …) is waited for, for as long as it
+takes.
 
 Batches form at the input: batching at an output would hide which record failed.`).
 		Fields(
