@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["fix_services", "fix_world"]
+
+# A slow machine is no defect of the code.
+settings.register_profile("ddpm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ddpm")
 
 TESTS = Path(__file__).parent
 
