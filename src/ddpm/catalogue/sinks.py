@@ -12,6 +12,9 @@ from ddpm.config.model import Column, KafkaSink, Pipeline, Sink
 # Room for a large record and its headers; the broker's own limits decide what is too large.
 MAX_MESSAGE_BYTES = 64_000_000
 
+# The plugins leave the original key, whatever a mapping did to the metadata, in a field that is not sent as a header.
+_KEY_OF_ORIGIN: Component = {"key": '${! metadata("ddpm_key") }', "metadata": {"exclude_prefixes": ["ddpm_key"]}}
+
 DOCUMENT_TABLE: list[Value] = [{"name": "timestamp", "from": "timestamp"}, {"name": "data", "from": "document"}]
 
 
@@ -71,10 +74,10 @@ def kafka(pipeline: Pipeline, sink: KafkaSink) -> Component:
         "kafka": {
             **_producer(sink.brokers or pipeline.kafka.brokers, sink.topic),
             "client_id": f"ddpm-{pipeline.name}",
-            "key": '${! metadata("kafka_key") }',
-            "metadata": {"exclude_prefixes": ["kafka_"]},
+            **_KEY_OF_ORIGIN,
             "max_in_flight": max_in_flight(pipeline),
-        }
+        },
+        "processors": [{"ddpm_forward": {}}],
     }
 
 
@@ -84,8 +87,7 @@ def dead_letter(pipeline: Pipeline) -> Component:
         "kafka": {
             **_producer(pipeline.kafka.brokers, pipeline.dead_letter.topic),
             "client_id": f"ddpm-{pipeline.name}-dead-letters",
-            "key": '${! metadata("ddpm_key") }',
-            "metadata": {"exclude_prefixes": ["ddpm_key"]},
+            **_KEY_OF_ORIGIN,
         },
         "processors": [{"ddpm_dead_letter": {"pipeline": pipeline.name}}],
     }

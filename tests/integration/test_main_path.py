@@ -121,13 +121,18 @@ def test_absurd_timestamps_are_no_poison(world: World, tmp_path: Path) -> None:
 def test_several_sinks_all_have_every_document(world: World, tmp_path: Path) -> None:
     copy = f"copy-{world.tag}"
     world.create_topic()
-    world.produce([*json_records([{"n": number} for number in range(100)]), Record(value=b"poison")])
+    headers_sent = (("tag", b"mine"),)
+    good = [Record(b'{"n": %d}' % number, key=b"k\xff%d" % number, headers=headers_sent) for number in range(100)]
+    world.produce([*good, Record(value=b"poison")])
     sinks = ["postgres", {"kafka": {"topic": copy}}, "stdout"]
     with Ddpm(world.config(postgres=NUMBERED, sinks=sinks), tmp_path) as running:
         world.wait_consumed()
         assert running.stop() == 0
         printed = [json.loads(line)["n"] for line in running.out.splitlines()]
-    copied = [json.loads(record.value or b"")["n"] for record in dump([world.bootstrap], [copy])]
+    copies = list(dump([world.bootstrap], [copy]))
+    copied = [json.loads(record.value or b"")["n"] for record in copies]
+    assert {record.key for record in copies} == {record.key for record in good}
+    assert {record.headers for record in copies} == {headers_sent}
     assert sorted(row["n"] for row in world.rows()) == sorted(printed) == sorted(copied) == list(range(100))
     assert len(world.dead()) == 1
 
