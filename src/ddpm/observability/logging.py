@@ -99,7 +99,7 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[level])
-    for noisy in ("kafka", "httpx2", "httpcore", "uvicorn.access", "urllib3", "asyncio", "docker"):
+    for noisy in ("kafka", "httpx2", "httpcore", "uvicorn", "urllib3", "asyncio", "docker"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
