@@ -1,7 +1,7 @@
 """Interpolates the scalars of a tree, and knows which of the values that came in are secrets."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from ddpm.config.document import Document
@@ -43,10 +43,12 @@ def is_url(scalar: Scalar) -> bool:
     return bool(_URL.search(scalar.path))
 
 
-def secrets(roots: Iterable[Node], pipelines: Iterable[Pipeline]) -> tuple[str, ...]:
+def secrets(roots: Iterable[Node], pipelines: Collection[Pipeline]) -> tuple[str, ...]:
     """The texts that no log may show: passwords, and values from outside that may be one; the longest first."""
     passwords = {word for pipeline in pipelines if pipeline.postgres for word in url_passwords(pipeline.postgres.url)}
-    found = set(passwords)
+    tokens = {pipeline.server.token for pipeline in pipelines if pipeline.server.token}
+    gateways = {pipeline.metrics.push_gateway for pipeline in pipelines if pipeline.metrics.push_gateway}
+    found = passwords | tokens | {word for url in gateways for word in url_passwords(url)}
     for root in roots:
         for scalar in walk(root):
             found |= {piece.value for piece in scalar.pieces if _is_secret(piece, scalar, passwords)}

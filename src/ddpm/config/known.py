@@ -32,7 +32,7 @@ def fields_at(steps: tuple[Step, ...]) -> dict[str, FieldInfo]:
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """`did you mean "table"?` when a known name is near."""
     by_lower = {candidate.lower(): candidate for candidate in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.65)
     return f'did you mean "{by_lower[near[0]]}"?' if near else None
 
 

@@ -389,13 +389,50 @@ class Engine(Model):
     binary: FilePath | None = None
     drain: Seconds = 20.0
     memory_limit: ByteSize = 800_000_000
+    stall_timeout: Seconds = 60.0
+
+
+class Scale(Model):
+    """`app.scale`: how many replicas run, by how long the oldest waiting record may wait (in seconds)."""
+
+    min: int = Field(default=1, ge=1, le=64)
+    max: int = Field(ge=1, le=64, examples=[3])
+    target_lag: Seconds = 30.0
+
+    @model_validator(mode="after")
+    def _max_is_not_below_min(self) -> "Scale":
+        if self.max < self.min:
+            raise broken_rule(f"must be at least min, which is {self.min}; is {self.max}", "max")
+        return self
 
 
 class Server(Model):
-    """`app.server`: where people and Prometheus find ddpm."""
+    """`app.server`: where people and Prometheus find ddpm, and who may use it.
+
+    `token` is what a client must send as `Authorization: Bearer …`; without it only loopback may be bound, unless
+    `insecure` says that whoever reaches the port may do everything. `allowed_hosts` are names besides the bound
+    address and localhost by which clients may call it.
+    """
 
     host: NonEmptyStr = "127.0.0.1"
     port: int = Field(default=4195, ge=0, le=65_535)
+    token: Annotated[str, Field(min_length=16)] | None = Field(default=None, repr=False)
+    insecure: bool = False
+    allowed_hosts: tuple[NonEmptyStr, ...] = ()
+
+
+class Metrics(Model):
+    """`app.metrics`: `push_gateway` is the URL of a Prometheus PushGateway that a bounded run reports to at its end."""
+
+    push_gateway: NonEmptyStr | None = Field(default=None, examples=["http://localhost:9091"])
+
+    @field_validator("push_gateway")
+    @classmethod
+    def _push_gateway_is_http(cls, url: str | None) -> str | None:
+        if url is not None and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname):
+            msg = f'"{url}" is not the address of a PushGateway; write for example http://localhost:9091'
+            raise ValueError(msg)
+        return url
 
 
 class Logger(Model):
@@ -425,8 +462,12 @@ class Pipeline(Model):
     sinks: Sinks = Field(default=(Sink(kind="postgres"),), min_length=1)
     dead_letter: DeadLetter = DeadLetter()
     engine: Engine = Engine()
+    replicas: int = Field(default=1, ge=1, le=64)
+    scale: Scale | None = None
+    once: bool = False
     server: Server = Server()
     logger: Logger = Logger()
+    metrics: Metrics = Metrics()
 
     @property
     def writes_postgres(self) -> bool:
@@ -440,6 +481,14 @@ class Pipeline(Model):
         for index, sink in enumerate(self.sinks):
             if sink in self.sinks[:index]:
                 raise broken_rule("this sink is named twice", "sinks", index)
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_of_scaling(self) -> "Pipeline":
+        if self.scale is not None and "replicas" in self.model_fields_set:
+            raise broken_rule("`replicas` fixes what `scale` would decide; leave one of them away", "replicas")
+        if self.scale is not None and self.once:
+            raise broken_rule("a bounded run (`once`) is not scaled by lag; set `replicas` instead", "scale")
         return self
 
     @model_validator(mode="after")
@@ -471,6 +520,11 @@ class Config(Model):
     def logger(self) -> Logger:
         """How this ddpm logs."""
         return self.pipelines[0].logger
+
+    @property
+    def metrics(self) -> Metrics:
+        """Where this ddpm's metrics are pushed."""
+        return self.pipelines[0].metrics
 
 
 def url_is_clean(url: str) -> bool:

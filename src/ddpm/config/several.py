@@ -8,7 +8,7 @@ from ddpm.config.explain import Missing, missing_finding
 from ddpm.config.problems import Finding, Place
 from ddpm.config.tree import Entry, Mapping, Node, Scalar, Sequence, find, merged
 
-PROCESS_WIDE = ("server", "logger")
+PROCESS_WIDE = ("server", "logger", "metrics")
 
 _GROUP = ("kafka", "consumer_group")
 _GENERATED = ("generated_pipeline_config",)

@@ -37,7 +37,7 @@ def test_it_names_every_key_of_app_and_forbids_others() -> None:
 def test_an_entry_of_pipelines_has_no_section_of_the_whole_process() -> None:
     mapping, items = json_schema()["properties"]["pipelines"]["anyOf"]
     entry = mapping["additionalProperties"]["anyOf"][0]
-    assert set(entry["properties"]) == set(Pipeline.model_fields) - {"server", "logger"}
+    assert set(entry["properties"]) == set(Pipeline.model_fields) - {"server", "logger", "metrics"}
     assert items["items"]["required"] == ["name"]
 
 

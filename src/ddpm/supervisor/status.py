@@ -1,0 +1,160 @@
+"""What anyone may know about a pipeline: immutable pictures that the supervisor hands out.
+
+All times are wall-clock seconds since 1970; all rates are per second.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ddpm.supervisor.states import State, Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The last answer of something that a pipeline depends on.
+
+    Attributes:
+        name: What was asked, as people know it: `engine 0`, `kafka`, `postgres`.
+        kind: Which of the three it is; a pipeline may have several of a kind.
+        ok: Whether it answered, and well.
+        message: What is wrong; empty when all is well.
+        at: When the answer came; None while there was none yet.
+
+    """
+
+    name: str
+    kind: Literal["engine", "broker", "sink"]
+    ok: bool
+    message: str
+    at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How an engine ended: `code` is None when a signal did it, `log` its last lines, oldest first."""
+
+    replica: int
+    at: float
+    code: int | None
+    signal: str | None
+    reason: str
+    log: tuple[str, ...]
+    config_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that went wrong, and when it was last seen; `count` says how often in a row."""
+
+    at: float
+    message: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """One engine process of a pipeline; `pid` and `port` are None while none runs."""
+
+    index: int
+    state: State
+    reason: str
+    since: float
+    restarts: int
+    ready: bool
+    pid: int | None
+    port: int | None
+    next_retry: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """How far a pipeline has come in one partition.
+
+    Attributes:
+        topic: The topic.
+        partition: The partition's number.
+        committed: The offset that will be read next; None when none was ever committed.
+        end: The offset that the next record will get.
+        lag: Offsets between them.
+        seconds: How long the oldest record between them has been waiting; 0 without lag.
+
+    """
+
+    topic: str
+    partition: int
+    committed: int | None
+    end: int
+    lag: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Records per second over the last seconds: read from the source, written to the sinks, dead-lettered."""
+
+    read: float
+    written: float
+    dead: float
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Records since ddpm started, over all replicas and restarts; `duplicates` are redeliveries that were skipped."""
+
+    read: int
+    written: int
+    dead: int
+    duplicates: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The near past for sparklines: equally long series, oldest first, one value every `step` seconds."""
+
+    step: float
+    lag: tuple[float, ...]
+    rate: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """How many replicas run and why: `mode` says who decides (the configuration, a person, or the lag)."""
+
+    desired: int
+    minimum: int
+    maximum: int
+    mode: Literal["fixed", "manual", "lag"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One pipeline, whole."""
+
+    name: str
+    state: State
+    reason: str
+    since: float
+    wish: Wish
+    restarts: int
+    next_retry: float | None
+    last_error: Trouble | None
+    last_exit: Exit | None
+    config_hash: str
+    scaling: Scaling
+    replicas: tuple[ReplicaStatus, ...]
+    probes: tuple[Probe, ...]
+    partitions: tuple[PartitionStatus, ...] | None
+    rates: Rates
+    totals: Totals
+    history: History
+
+    @property
+    def lag(self) -> int | None:
+        """Offsets behind, over all partitions; None while unknown."""
+        return None if self.partitions is None else sum(partition.lag for partition in self.partitions)
+
+    @property
+    def seconds_behind(self) -> float | None:
+        """How long the oldest waiting record has been waiting; None while unknown."""
+        return None if self.partitions is None else max((each.seconds for each in self.partitions), default=0.0)
