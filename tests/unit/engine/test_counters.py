@@ -1,0 +1,36 @@
+"""What an engine's metrics tell about its records, on pages that real engines gave."""
+
+from pathlib import Path
+
+from ddpm.engine.counters import Counters, counters
+
+PAGES = Path(__file__).parent / "pages"
+PLUGIN = 'label="",path="root.output.fallback.0.reject_errored"'
+
+
+def page(name: str) -> str:
+    """A page of an engine that read 1013 records: 1 filtered out, 8 broken in processors, 5 refused by Postgres."""
+    return (PAGES / f"{name}.prom").read_text()
+
+
+def test_one_sink_counts_its_rows_and_its_dead_letters() -> None:
+    assert counters(page("postgres")) == Counters(read=1013, written=999, dead=13, duplicates=0, waiting=None)
+
+
+def test_with_several_sinks_a_record_counts_once_all_have_it() -> None:
+    assert counters(page("three-sinks")) == Counters(read=1013, written=999, dead=13, duplicates=0, waiting=None)
+
+
+def test_what_postgres_skipped_was_not_written_again() -> None:
+    text = f"postgres_copy_rows_committed{{{PLUGIN}}} 0\npostgres_copy_duplicates_skipped{{{PLUGIN}}} 40\n"
+    text += f"output_sent{{{PLUGIN}}} 40\n"
+    assert counters(text) == Counters(read=0, written=0, dead=0, duplicates=40, waiting=None)
+
+
+def test_the_reason_that_most_batches_wait_for_is_named() -> None:
+    lines = [f'postgres_copy_waiting{{{PLUGIN},reason="{reason}"}} {n}' for reason, n in (("login", 1), ("lock", 3))]
+    assert counters("\n".join(lines)).waiting == "lock"
+
+
+def test_a_page_without_any_of_it_is_all_zeros() -> None:
+    assert counters("<html>busy</html>") == Counters(0, 0, 0, 0, None)
