@@ -31,7 +31,7 @@ def sections(pipeline: Pipeline) -> dict[str, Value]:
         "output": sinks.output(pipeline),
         "http": _http(),
         "logger": _logger(pipeline),
-        "metrics": {"prometheus": {"use_histogram_timing": True}},
+        "metrics": {"prometheus": {"use_histogram_timing": True, "add_process_metrics": True}},
         "shutdown_timeout": duration(pipeline.engine.drain),
     }
 
