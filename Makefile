@@ -9,7 +9,7 @@ export CONFIG_PATH ?= $(SHIPPED_CONFIG)
 SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjson.gz)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-integration test-integration-plugin lint format lock bench reset clean
+.PHONY: help run test test-unit test-integration test-integration-plugin lint format docs lock bench reset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ format: $(VENV)/.installed ## format Python and Go
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 	@$(PY) scripts/go.py fmt ./...
+
+docs: $(VENV)/.installed ## write docs/metrics.md anew
+	@$(PY) scripts/metrics_doc.py > docs/metrics.md
 
 lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with hashes (needs uv)
 	@uv pip compile pyproject.toml --extra embedded --extra dev --generate-hashes --universal --python-version 3.11 \
