@@ -9,7 +9,7 @@ export CONFIG_PATH ?= $(SHIPPED_CONFIG)
 SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjson.gz)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-integration test-integration-plugin lint format docs lock bench reset clean
+.PHONY: help run test test-unit test-integration test-integration-plugin test-tools lint format docs lock bench reset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,13 +17,13 @@ help: ## list the targets
 run: $(VENV)/.installed ## run the pipelines of CONFIG_PATH (default: the shipped one on embedded servers)
 	@$(PY) cmd/pipeline-manager/main.py $(SEED)
 
-test: $(VENV)/.installed ## all tests: Go, unit, golden, integration on real servers
+test: test-tools ## all tests: Go, unit, golden, integration on real servers
 	@$(PY) -m pytest
 
 test-unit: $(VENV)/.installed ## the tests that need no services
 	@$(PY) -m pytest tests/unit
 
-test-integration: $(VENV)/.installed ## the tests on a real Kafka, engine and Postgres
+test-integration: test-tools ## the tests on a real Kafka, engine and Postgres
 	@$(PY) -m pytest tests/integration
 
 test-integration-plugin: $(VENV)/.installed ## the integration test of one parser: make test-integration-plugin format=json
@@ -31,6 +31,9 @@ test-integration-plugin: $(VENV)/.installed ## the integration test of one parse
 	@test -d "tests/integration/plugins/$(format)" || { \
 		echo "there is no test for the format $(format); there are: $$(ls tests/integration/plugins | grep -v '\.py\|__' | xargs)" >&2; exit 2; }
 	@$(PY) -m pytest "tests/integration/plugins/$(format)"
+
+test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Prometheus, Graphviz
+	@$(PY) scripts/test_tools.py
 
 lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet
 	@$(VENV)/bin/ruff check .
