@@ -1,0 +1,194 @@
+"""One picture of how far several groups have come, in as few requests as it takes: what changes rarely is remembered.
+
+One request to each coordinator and one to each leader, for all groups and topics together. Keeps no connection.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kafka.errors import BrokerResponseError, UnknownTopicOrPartitionError
+
+from ddpm.broker.offsets import Partition, Watermarks, behind
+from ddpm.broker.wire import Offsets, RefusedError, Topic, Wire
+
+_MAP_SECONDS = 30.0
+
+Trouble = type[BrokerResponseError]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A consumer group and the topics that it reads."""
+
+    group: str
+    topics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLag:
+    """How far a group has come in one partition.
+
+    Attributes:
+        topic: The topic.
+        partition: The partition's number.
+        committed: The offset that the group will read next; None when it never committed one.
+        start: The offset of the first record that is kept, as of the last half minute.
+        end: The offset that the next record will get.
+        lag: Offsets between them, among which there may be fewer records, or none.
+        seconds: How long the oldest unread record has been waiting; 0 when there is none.
+
+    """
+
+    topic: str
+    partition: int
+    committed: int | None
+    start: int
+    end: int
+    lag: int
+    seconds: float = 0.0
+
+    @property
+    def position(self) -> int:
+        """Where the group will go on reading."""
+        return self.start if self.committed is None else max(self.committed, self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterMap:
+    """What changes rarely in a cluster: who leads which partition, and where the partitions begin."""
+
+    made: float
+    topics: Mapping[str, Topic]
+    starts: Mapping[Partition, int | Trouble]
+
+    def partitions(self, topics: Iterable[str]) -> list[Partition]:
+        """All partitions of `topics`, sorted."""
+        return [Partition(topic, number) for topic in sorted(set(topics)) for number in sorted(self._leaders(topic))]
+
+    def leader(self, partition: Partition) -> int:
+        """The number of the broker that leads a partition; raises RefusedError when none does."""
+        leader = self._leaders(partition.topic).get(partition.partition, -1)
+        if leader < 0:
+            raise RefusedError(f"{named(partition)} has no leader", hint="look which broker is down")
+        return leader
+
+    def by_leader(self) -> dict[int, list[Partition]]:
+        """The partitions that have a leader, by its number."""
+        led = defaultdict(list)
+        for partition in self.partitions(self.topics):
+            led[self._leaders(partition.topic)[partition.partition]].append(partition)
+        led.pop(-1, None)
+        return led
+
+    def _leaders(self, topic: str) -> Mapping[int, int]:
+        known = self.topics.get(topic)
+        return known.leaders if known else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What was seen of all groups at one time."""
+
+    where: ClusterMap
+    reached: Mapping[str, Offsets | Trouble]
+    ends: Mapping[Partition, int | Trouble]
+
+    def lags(self, group: Group) -> list[PartitionLag]:
+        """How far `group` has come in all of its partitions; raises RefusedError when the cluster does not tell all."""
+        for topic in group.topics:
+            known = self.where.topics.get(topic, Topic({}, UnknownTopicOrPartitionError))
+            if known.error is UnknownTopicOrPartitionError:
+                raise RefusedError(f"there is no topic {topic}", hint="`ddpm run` makes the topics of its pipelines")
+            if known.error is not None:
+                raise _refusal(f"topic {topic}", known.error)
+        reached = self.reached[group.group]
+        if isinstance(reached, type):
+            raise _refusal(f"the offsets of consumer group {group.group}", reached)
+        return [self._lag(each, reached.get(each, -1)) for each in self.where.partitions(group.topics)]
+
+    def _lag(self, partition: Partition, reached: int | Trouble) -> PartitionLag:
+        self.where.leader(partition)
+        end = _number(self.ends[partition], named(partition))
+        start = _number(self.where.starts[partition], named(partition))
+        committed = _number(reached, f"the committed offset in {named(partition)}")
+        lag = behind(committed if committed >= 0 else None, Watermarks(start, end))
+        return PartitionLag(*partition, lag.committed, start, end, lag.offsets)
+
+
+class Survey:
+    """Takes pictures of the same groups again and again."""
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        self._topics: defaultdict[str, set[str]] = defaultdict(set)
+        for group in groups:
+            self._topics[group.group].update(group.topics)
+        self._map: ClusterMap | None = None
+        self._coordinators: dict[str, int] = {}
+
+    def refresh(self) -> None:
+        """Ask anew for what changes rarely; for when an answer says that it has changed."""
+        self._map = None
+
+    def forget(self) -> None:
+        """Begin from scratch, with brokers of which nothing is known."""
+        self._map = None
+        self._coordinators.clear()
+
+    def take(self, wire: Wire) -> Picture:
+        """Ask the cluster; raises ServiceError when it does not answer."""
+        where = self.where(wire)
+        # In this order a group that reads on meanwhile seems to be behind by a little more, never by less than nothing.
+        reached = self._reached(wire, where)
+        return Picture(where, reached, _everywhere(where, wire.ends))
+
+    def where(self, wire: Wire) -> ClusterMap:
+        """What changes rarely, at most half a minute old; raises ServiceError when the cluster does not answer."""
+        now = time.monotonic()
+        if self._map is None or now - self._map.made > _MAP_SECONDS:
+            topics = wire.topics(sorted(set().union(*self._topics.values())))
+            bare = ClusterMap(now, topics, {})
+            self._map = ClusterMap(now, topics, _everywhere(bare, wire.starts))
+        return self._map
+
+    def _reached(self, wire: Wire, where: ClusterMap) -> dict[str, Offsets | Trouble]:
+        reached: dict[str, Offsets | Trouble] = {}
+        kept: defaultdict[int, dict[str, list[Partition]]] = defaultdict(dict)
+        for group, topics in self._topics.items():
+            if group not in self._coordinators:
+                answer = wire.coordinator(group)
+                if not isinstance(answer, int):
+                    reached[group] = answer
+                    continue
+                self._coordinators[group] = answer
+            kept[self._coordinators[group]][group] = where.partitions(topics)
+        for node, groups in kept.items():
+            reached.update(wire.committed(node, groups))
+        for group in [group for group, answer in reached.items() if isinstance(answer, type)]:
+            self._coordinators.pop(group, None)
+        return reached
+
+
+def named(partition: Partition) -> str:
+    """A partition as messages name it."""
+    return f"partition {partition.partition} of topic {partition.topic}"
+
+
+def _everywhere(
+    where: ClusterMap, ask: Callable[[int, Sequence[Partition]], Offsets]
+) -> dict[Partition, int | Trouble]:
+    answers: dict[Partition, int | Trouble] = {}
+    for leader, partitions in where.by_leader().items():
+        answers.update(ask(leader, partitions))
+    return answers
+
+
+def _number(answer: int | Trouble, what: str) -> int:
+    if isinstance(answer, type):
+        raise _refusal(what, answer)
+    return answer
+
+
+def _refusal(what: str, trouble: Trouble) -> RefusedError:
+    return RefusedError(f"{what}: the broker answers {trouble.message}")

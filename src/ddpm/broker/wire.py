@@ -1,0 +1,291 @@
+"""The few requests that watching a cluster takes, over connections that are kept, under one deadline for all of them.
+
+Works in the thread that calls and starts none, so it costs nothing between two calls, and no request outlasts the
+deadline, which kafka-python's own clients do not promise. Knows nothing of lag; joins no group and commits nothing.
+Formats: Kafka's protocol guide.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple, TypeAlias
+
+from kafka.errors import (
+    BrokerResponseError,
+    KafkaError,
+    KafkaTimeoutError,
+    OffsetOutOfRangeError,
+    RequestTimedOutError,
+    UnsupportedCodecError,
+    for_code,
+)
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
+from kafka.protocol.consumer import FetchRequest, ListOffsetsRequest, OffsetFetchRequest, OffsetSpec
+from kafka.protocol.metadata import CoordinatorType, FindCoordinatorRequest, MetadataRequest
+from kafka.record import MemoryRecords
+from kafka.record.default_records import DefaultRecordBatch
+
+from ddpm.broker.connection import answer, translate_errors
+from ddpm.broker.offsets import Partition
+from ddpm.errors import ServiceError
+
+_Untyped: TypeAlias = Any  # kafka-python makes the classes of its answers at run time
+
+_SEVERAL_GROUPS = 8  # the version of OffsetFetch that takes many groups at once; Kafka 3.0
+_BY_TOPIC_NAME = 12  # the last version of Fetch that names topics; later ones take their ids
+_PAGE_BYTES = 64 * 1024
+_ANSWER_BYTES = 100_000_000
+
+
+class RefusedError(ServiceError):
+    """The cluster answers, but it does not give this one thing."""
+
+
+class Record(NamedTuple):
+    """Where a record stands, and its timestamp in milliseconds since 1970, which may be any number."""
+
+    offset: int
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one small fetch brought.
+
+    Attributes:
+        first: The first record at or after the offset that was asked for; None when the page has none.
+        next_offset: The offset after the page.
+        end: The end of the partition.
+
+    """
+
+    first: Record | None
+    next_offset: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """The leader of each partition of a topic, -1 where there is none; or why the broker does not tell."""
+
+    leaders: Mapping[int, int]
+    error: type[BrokerResponseError] | None = None
+
+
+Offsets = Mapping[Partition, int | type[BrokerResponseError]]
+
+
+class Wire:
+    """Connections to one cluster; every method raises ServiceError when a broker does not answer in time."""
+
+    def __init__(
+        self, *, bootstrap_servers: Sequence[str], bootstrap_timeout_ms: int, request_timeout_ms: int, **_: object
+    ) -> None:
+        """Connect; the parameters are kafka-python's, others of its clients are not needed here."""
+        self._deadline = time.monotonic() + bootstrap_timeout_ms / 1000
+        configs: dict[str, Any] = {
+            "bootstrap_servers": list(bootstrap_servers),
+            "request_timeout_ms": request_timeout_ms,
+            "client_id": "ddpm-watch",
+            "receive_message_max_bytes": _ANSWER_BYTES,
+        }
+        self._net = NetworkSelector(**configs)
+        self._manager = KafkaConnectionManager(self._net, **configs)
+        try:
+            self._manager.bootstrap(bootstrap_timeout_ms)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._manager.close()
+        self._net.close()
+
+    def allow(self, seconds: float) -> None:
+        """Give all questions from now on so many seconds together."""
+        self._deadline = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left of them."""
+        return self._deadline - time.monotonic()
+
+    def topics(self, names: Iterable[str]) -> dict[str, Topic]:
+        """Return what the cluster knows of each of the topics `names`, without making one."""
+        wanted = [MetadataRequest.MetadataRequestTopic(name=name) for name in names]
+        said = self._ask(None, MetadataRequest(topics=wanted, allow_auto_topic_creation=False))
+        self._manager.cluster.update_metadata(said)
+        return {
+            topic.name: Topic(
+                {each.partition_index: each.leader_id for each in topic.partitions}, _error(topic.error_code)
+            )
+            for topic in said.topics
+        }
+
+    def coordinator(self, group: str) -> int | type[BrokerResponseError]:
+        """Return the number of the broker that keeps the offsets of `group`."""
+        request = FindCoordinatorRequest(key=group, key_type=int(CoordinatorType.GROUP), max_version=3)
+        said = self._ask(None, request)
+        return _error(said.error_code) or int(said.node_id)
+
+    def committed(
+        self, node: int, groups: Mapping[str, Sequence[Partition]]
+    ) -> dict[str, Offsets | type[BrokerResponseError]]:
+        """Return the committed offsets of `groups`, which broker `node` keeps; -1 where none was committed."""
+        if not self._takes_several_groups():
+            return {group: self._committed_by(node, group, partitions) for group, partitions in groups.items()}
+        group_type = OffsetFetchRequest.OffsetFetchRequestGroup
+        wanted = [
+            group_type(group_id=group, topics=_by_topic(partitions, group_type.OffsetFetchRequestTopics))
+            for group, partitions in groups.items()
+        ]
+        request = OffsetFetchRequest(groups=wanted, min_version=_SEVERAL_GROUPS, max_version=_SEVERAL_GROUPS)
+        return {said.group_id: _committed(said) for said in self._ask(node, request).groups}
+
+    def _takes_several_groups(self) -> bool:
+        versions = self._manager.broker_version_data
+        return versions is not None and versions.api_version(OffsetFetchRequest) >= _SEVERAL_GROUPS
+
+    def _committed_by(
+        self, node: int, group: str, partitions: Sequence[Partition]
+    ) -> Offsets | type[BrokerResponseError]:
+        topics = _by_topic(partitions, OffsetFetchRequest.OffsetFetchRequestTopic)
+        request = OffsetFetchRequest(group_id=group, topics=topics, max_version=_SEVERAL_GROUPS - 1)
+        return _committed(self._ask(node, request))
+
+    def starts(self, node: int, partitions: Sequence[Partition]) -> Offsets:
+        """Return the first offset that is kept of each of `partitions`, which broker `node` leads."""
+        return self._bounds(node, partitions, OffsetSpec.EARLIEST)
+
+    def ends(self, node: int, partitions: Sequence[Partition]) -> Offsets:
+        """Return the offset that the next record will get in each of `partitions`, which broker `node` leads."""
+        return self._bounds(node, partitions, OffsetSpec.LATEST)
+
+    def _bounds(self, node: int, partitions: Sequence[Partition], at: int) -> Offsets:
+        topic_type = ListOffsetsRequest.ListOffsetsTopic
+        wanted = [
+            topic_type(
+                name=name,
+                partitions=[topic_type.ListOffsetsPartition(partition_index=each, timestamp=at) for each in all_],
+            )
+            for name, all_ in _numbers(partitions)
+        ]
+        said = self._ask(node, ListOffsetsRequest(isolation_level=0, topics=wanted, min_version=1))
+        return {
+            Partition(topic.name, each.partition_index): _error(each.error_code) or each.offset
+            for topic in said.topics
+            for each in topic.partitions
+        }
+
+    def page(self, node: int, partition: Partition, offset: int) -> Page | None:
+        """Fetch a little of a partition that broker `node` leads; None when it does not reach to `offset`.
+
+        As the engine reads: records of open and aborted transactions are among them, markers are not. Raises
+        RefusedError when the partition cannot be read.
+        """
+        topic_type = FetchRequest.FetchTopic
+        wanted = topic_type.FetchPartition(
+            partition=partition.partition, fetch_offset=offset, partition_max_bytes=_PAGE_BYTES
+        )
+        request = FetchRequest(
+            max_wait_ms=0,
+            min_bytes=1,
+            max_bytes=_PAGE_BYTES,
+            isolation_level=0,
+            session_id=0,
+            session_epoch=-1,
+            topics=[topic_type(topic=partition.topic, partitions=[wanted])],
+            forgotten_topics_data=[],
+            max_version=_BY_TOPIC_NAME,
+        )
+        data = self._ask(node, request).responses[0].partitions[0]
+        error = _error(data.error_code)
+        if error is OffsetOutOfRangeError:
+            return None
+        what = f"partition {partition.partition} of topic {partition.topic} cannot be read at offset {offset}"
+        if error is not None:
+            raise RefusedError(f"{what}: the broker answers {error.message}")
+        try:
+            first, next_offset = first_record(data.records or b"", offset)
+        except KafkaError as trouble:
+            raise RefusedError(f"{what}: {answer(trouble)}") from trouble
+        return Page(first, next_offset, data.high_watermark)
+
+    def _ask(self, node: int | None, request: _Untyped) -> _Untyped:
+        async def answered() -> _Untyped:
+            milliseconds = max(1.0, self.left * 1000)
+            return await self._manager.wait_for(self._manager.send(request, node_id=node), milliseconds)
+
+        node = self._manager.least_loaded_node() if node is None else node
+        begun = time.monotonic()
+        try:
+            with translate_errors([self._address(node)]):
+                try:
+                    return self._manager.run(answered)
+                except (KafkaTimeoutError, RequestTimedOutError) as error:
+                    msg = f"the broker at {self._address(node)} has not answered for {time.monotonic() - begun:.1f} s"
+                    hint = "see whether it is frozen, overloaded or cut off"
+                    raise ServiceError(msg, hint=hint) from error
+        except RuntimeError as error:
+            raise ServiceError(f"the connection to {self._address(node)} broke: {error}") from error
+
+    def _address(self, node: int | None) -> str:
+        broker = None if node is None else self._manager.cluster.broker_metadata(node)
+        return f"{broker.host}:{broker.port}" if broker else f"broker {node}"
+
+
+def first_record(data: bytes, position: int) -> tuple[Record | None, int]:
+    """Find the first record at or after `position` in fetched batches; also return the offset behind what was seen.
+
+    Markers of transactions are no records. The timestamp is that of the record or of the first one of its batch.
+
+    Raises:
+        KafkaError: The data are corrupt.
+
+    """
+    batches = MemoryRecords(data)
+    while (batch := batches.next_batch()) is not None:
+        if not getattr(batch, "is_control_batch", False):
+            found = next((record for record in _records(batch, position) if record.offset >= position), None)
+            if found is not None:
+                return found, found.offset + 1
+        position = max(position, getattr(batch, "next_offset", position))
+    return None, position
+
+
+def _records(batch: _Untyped, position: int) -> Iterable[Record]:
+    if isinstance(batch, DefaultRecordBatch) and batch.records_count == batch.last_offset_delta + 1:
+        # Nothing was removed from it, so its header tells enough, in whatever way the records are compressed.
+        timestamp = batch.max_timestamp if batch.timestamp_type else batch.first_timestamp
+        return [Record(offset, timestamp) for offset in range(max(position, batch.base_offset), batch.next_offset)[:1]]
+    try:
+        return [Record(record.offset, record.timestamp) for record in batch]
+    except UnsupportedCodecError:
+        return []  # nobody can tell, and a record that is not there would be the worse error
+
+
+def _error(code: int) -> type[BrokerResponseError] | None:
+    error: type[BrokerResponseError] = for_code(code)
+    return error if code else None
+
+
+def _committed(said: _Untyped) -> Offsets | type[BrokerResponseError]:
+    return _error(said.error_code) or {
+        Partition(topic.name, each.partition_index): _error(each.error_code) or each.committed_offset
+        for topic in said.topics
+        for each in topic.partitions
+    }
+
+
+def _by_topic(partitions: Sequence[Partition], topic_type: Callable[..., Any]) -> list[Any]:
+    return [topic_type(name=name, partition_indexes=numbers) for name, numbers in _numbers(partitions)]
+
+
+def _numbers(partitions: Sequence[Partition]) -> list[tuple[str, list[int]]]:
+    return [
+        (name, [each.partition for each in group])
+        for name, group in groupby(sorted(partitions), key=lambda each: each.topic)
+    ]
