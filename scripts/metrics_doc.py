@@ -19,7 +19,8 @@ scrape_configs:
     static_configs: [{targets: ["localhost:4195"]}]
 ```
 
-A bounded run (`once: true`) pushes the same page to `app.metrics.push_gateway` at its end.
+A bounded run (`once: true`) pushes what stands under Pipelines to the PushGateway of `app.metrics.push_gateway` at its
+end.
 
 Some questions and their queries:
 

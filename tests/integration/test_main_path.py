@@ -160,7 +160,7 @@ def test_a_group_that_was_reset_changes_nothing(world: World, tmp_path: Path) ->
 
 
 def read_by_engine(running: Ddpm) -> float:
-    lines = [line for line in running.metrics().splitlines() if line.startswith("input_received_total{")]
+    lines = [line for line in running.metrics().splitlines() if line.startswith("ddpm_engine_input_records_total{")]
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 

@@ -13,6 +13,7 @@ import httpx2 as httpx
 import structlog
 from prometheus_client import CollectorRegistry, push_to_gateway
 
+TIMEOUT_SECONDS = 10.0
 PAUSES_SECONDS = (0.5, 1.0, 2.0)
 
 
@@ -20,7 +21,7 @@ def push(
     url: str,
     page: bytes,
     grouping: Mapping[str, str],
-    timeout: float,
+    timeout: float = TIMEOUT_SECONDS,
     *,
     pauses: Sequence[float] = PAUSES_SECONDS,
 ) -> None:
