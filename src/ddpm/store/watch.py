@@ -1,0 +1,179 @@
+"""Watches one database as long as ddpm runs: does it answer, and does it take rows. Belongs to one thread.
+
+Nothing here waits on the server without a limit: a frozen Postgres keeps its connections open, so that neither
+keepalives nor libpq's own timeouts notice it.
+"""
+
+import selectors
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import ExecStatus
+
+from ddpm.errors import DdpmError, ServiceError
+from ddpm.store.connection import translate_errors, where
+
+_APPLICATION = "ddpm-probe"
+_SHORTEST_CONNECT = 2  # libpq rounds anything less up to it
+_QUERY = b"SELECT pg_is_in_recovery(), current_setting('transaction_read_only')"
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+
+class DatabaseWatch:
+    """Looks at the database behind a URL; every look comes back within `timeout` seconds or little more."""
+
+    def __init__(self, url: str, timeout: float = 3.0) -> None:
+        """Describe what to watch; nothing is connected before the first look.
+
+        Args:
+            url: A Postgres URL.
+            timeout: Seconds that a look may take.
+
+        """
+        self._url = url
+        self._timeout = timeout
+        self._connection: Connection | None = None
+        self._attempt: _Attempt | None = None
+
+    def look(self) -> None:
+        """Return when the database answered just now and takes rows.
+
+        Raises:
+            ServiceError: It does not; says what is wrong. The next look tries again.
+
+        """
+        deadline = time.monotonic() + self._timeout
+        was_open = self._connection is not None
+        try:
+            self._look(deadline)
+        except ServiceError:
+            # A connection that was kept may have ended though the database is well; a frozen one has used up the time.
+            if not was_open or time.monotonic() > deadline - self._timeout / 2:
+                raise
+            self._look(deadline)
+
+    def close(self) -> None:
+        """Close the connection; a later look opens a new one."""
+        if self._attempt is not None:
+            self._attempt.abandon()
+            self._attempt = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _look(self, deadline: float) -> None:
+        try:
+            with translate_errors(self._url):
+                if self._connection is None:
+                    self._connection = self._connect(deadline)
+                in_recovery, read_only = self._query(self._connection, deadline)
+        except DdpmError as error:
+            self._drop()
+            # A password that is refused now may have worked a minute ago: not the configuration, but its time is over.
+            raise ServiceError(error.message, hint=error.hint) from error.__cause__
+        if b"t" in in_recovery or b"on" in read_only:
+            self._drop()
+            why = "in recovery" if b"t" in in_recovery else "read-only"
+            msg = f"Postgres at {where(self._url)} answers, but takes no rows: it is {why}"
+            raise ServiceError(msg, hint="connect to the primary server, or wait until it is one")
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self, deadline: float) -> Connection:
+        # An attempt that is still under way is waited for again, or a second host would never get its turn.
+        if self._attempt is None or self._attempt.has_failed:
+            self._attempt = _Attempt(self._url, self._timeout)
+        came = self._attempt.wait(deadline)
+        if came is None:
+            raise self._silent()
+        self._attempt = None
+        if isinstance(came, psycopg.errors.ConnectionTimeout):
+            raise self._silent() from came
+        if isinstance(came, BaseException):
+            raise came
+        return came
+
+    def _query(self, connection: Connection, deadline: float) -> Sequence[bytes]:
+        server = connection.pgconn
+        server.send_query(_QUERY)
+        rows: list[Sequence[bytes]] = []
+        with selectors.DefaultSelector() as selector:
+            while server.flush():
+                self._await(selector, server.socket, selectors.EVENT_WRITE, deadline)
+            while True:
+                while server.is_busy():
+                    self._await(selector, server.socket, selectors.EVENT_READ, deadline)
+                    server.consume_input()
+                result = server.get_result()
+                if result is None:
+                    return rows[0]
+                if result.status != ExecStatus.TUPLES_OK:
+                    raise psycopg.errors.error_from_result(result)
+                rows.append([result.get_value(0, column) or b"" for column in range(result.nfields)])
+
+    def _await(self, selector: selectors.BaseSelector, socket: int, event: Literal[1, 2], deadline: float) -> None:
+        if not selector.get_map():
+            selector.register(socket, event)
+        else:
+            selector.modify(socket, event)
+        if not selector.select(max(0.0, deadline - time.monotonic())):
+            raise self._silent()
+
+    def _silent(self) -> ServiceError:
+        msg = f"Postgres at {where(self._url)} has not answered for {self._timeout:g} s"
+        return ServiceError(msg, hint="see whether it is frozen, overloaded or cut off")
+
+
+class _Attempt:
+    """One attempt to connect, in a thread of its own, because nothing can cut the look-up of a name short."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self._url = url
+        self._seconds = max(_SHORTEST_CONNECT, round(timeout))
+        self._lock = threading.Lock()
+        self._abandoned = False
+        self._came: Connection | BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="ddpm-probe-connect", daemon=True)
+        self._thread.start()
+
+    def wait(self, deadline: float) -> Connection | BaseException | None:
+        """The connection, what went wrong, or None when neither is there in time."""
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        return None if self._thread.is_alive() else self._came
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has come to an end without a connection."""
+        return isinstance(self._came, BaseException)
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more."""
+        with self._lock:
+            self._abandoned = True
+            if isinstance(self._came, psycopg.Connection):
+                self._came.close()
+
+    def _run(self) -> None:
+        try:
+            came: Connection | BaseException = self._connect()
+        except Exception as error:  # noqa: BLE001 -- handed over to the thread that waits
+            came = error
+        with self._lock:
+            self._came = came
+            if self._abandoned and isinstance(came, psycopg.Connection):
+                came.close()
+
+    def _connect(self) -> Connection:
+        given = conninfo_to_dict(self._url)
+        mine: dict[str, Any] = {"application_name": _APPLICATION}
+        if "connect_timeout" not in given:
+            mine["connect_timeout"] = self._seconds
+        return psycopg.connect(self._url, autocommit=True, **mine)
