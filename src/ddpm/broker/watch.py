@@ -115,6 +115,9 @@ class ClusterWatch:
         except RefusedError:
             self._survey.refresh()
             raise
+        except (OSError, RuntimeError) as error:  # out of descriptors, or kafka-python is at its wits' end
+            self.close()
+            raise ServiceError(f"{', '.join(self._brokers)} cannot be watched: {error}") from error
         except BaseException:
             self.close()
             raise

@@ -80,21 +80,20 @@ Offsets = Mapping[Partition, int | type[BrokerResponseError]]
 class Wire:
     """Connections to one cluster; every method raises ServiceError when a broker does not answer in time."""
 
-    def __init__(
-        self, *, bootstrap_servers: Sequence[str], bootstrap_timeout_ms: int, request_timeout_ms: int, **_: object
-    ) -> None:
+    def __init__(self, *, bootstrap_servers: Sequence[str], bootstrap_timeout_ms: int, **_: object) -> None:
         """Connect; the parameters are kafka-python's, others of its clients are not needed here."""
         self._deadline = time.monotonic() + bootstrap_timeout_ms / 1000
         configs: dict[str, Any] = {
             "bootstrap_servers": list(bootstrap_servers),
-            "request_timeout_ms": request_timeout_ms,
             "client_id": "ddpm-watch",
             "receive_message_max_bytes": _ANSWER_BYTES,
         }
         self._net = NetworkSelector(**configs)
         self._manager = KafkaConnectionManager(self._net, **configs)
         try:
-            self._manager.bootstrap(bootstrap_timeout_ms)
+            begun = self._manager.bootstrap_async(bootstrap_timeout_ms)
+            # Its own limit does not hold when a broker falls silent in the middle.
+            self._manager.run(self._manager.wait_for, begun, bootstrap_timeout_ms)
         except BaseException:
             self.close()
             raise
@@ -221,16 +220,12 @@ class Wire:
 
         node = self._manager.least_loaded_node() if node is None else node
         begun = time.monotonic()
-        try:
-            with translate_errors([self._address(node)]):
-                try:
-                    return self._manager.run(answered)
-                except (KafkaTimeoutError, RequestTimedOutError) as error:
-                    msg = f"the broker at {self._address(node)} has not answered for {time.monotonic() - begun:.1f} s"
-                    hint = "see whether it is frozen, overloaded or cut off"
-                    raise ServiceError(msg, hint=hint) from error
-        except RuntimeError as error:
-            raise ServiceError(f"the connection to {self._address(node)} broke: {error}") from error
+        with translate_errors([self._address(node)]):
+            try:
+                return self._manager.run(answered)
+            except (KafkaTimeoutError, RequestTimedOutError) as error:
+                msg = f"the broker at {self._address(node)} has not answered for {time.monotonic() - begun:.1f} s"
+                raise ServiceError(msg, hint="see whether it is frozen, overloaded or cut off") from error
 
     def _address(self, node: int | None) -> str:
         broker = None if node is None else self._manager.cluster.broker_metadata(node)

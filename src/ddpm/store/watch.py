@@ -76,6 +76,9 @@ class DatabaseWatch:
             self._drop()
             # A password that is refused now may have worked a minute ago: not the configuration, but its time is over.
             raise ServiceError(error.message, hint=error.hint) from error.__cause__
+        except (OSError, RuntimeError) as error:  # out of descriptors or threads
+            self._drop()
+            raise ServiceError(f"Postgres at {where(self._url)} cannot be watched: {error}") from error
         if b"t" in in_recovery or b"on" in read_only:
             self._drop()
             why = "in recovery" if b"t" in in_recovery else "read-only"
