@@ -133,7 +133,8 @@ class Ddpm:
         if self._url is None and not _HEALTH_URL.search(self.log):
             return None
         _, body = self.health()
-        pid: int | None = body["pipelines"][0]["engine"]["pid"] if body else None
+        replicas = body["pipelines"][0]["replicas"] if body else []
+        pid: int | None = replicas[0]["pid"] if replicas else None
         return pid
 
     def stop(self, signum: int = signal.SIGTERM, timeout: float = STOP_TIMEOUT) -> int:

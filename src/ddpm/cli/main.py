@@ -13,7 +13,7 @@ from ddpm.cli.common import ConfigOption, load_config, print_error, print_proble
 from ddpm.config.problems import ConfigProblems
 from ddpm.errors import DdpmError, ExitCode
 from ddpm.orchestrator.prepare import rendered
-from ddpm.orchestrator.run import Interrupted
+from ddpm.orchestrator.signals import Interrupted
 
 app = typer.Typer(
     name="ddpm",

@@ -18,6 +18,7 @@ from ddpm.cli.produce import produce_file
 from ddpm.config.model import Config, masked_url
 from ddpm.devstack import remove_data, stop_leftovers
 from ddpm.errors import ConfigError
+from ddpm.observability.recent import RecentLog
 from ddpm.orchestrator.prepare import DATA_DIR
 from ddpm.orchestrator.run import RunOptions, Started, run
 
@@ -37,6 +38,7 @@ def run_command(
     loaded = load_config(config)
     options = RunOptions(
         progress=progress(),
+        recent=RecentLog(),
         stop_after=_stop_after(),
         provisioned=lambda resolved: _seed(resolved, seed) if seed else None,
         started=_show_where_to_look,

@@ -11,13 +11,16 @@ import signal
 import socket
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from ddpm.catalogue import environment
 from ddpm.errors import MissingToolError
+
+KEPT_LINES = 20
+LAST_WORDS_SECONDS = 1.0
 
 _LEASH_FD = "DDPM_LEASH_FD"
 _LEASH_GRACE = "DDPM_LEASH_GRACE"
@@ -49,9 +52,14 @@ class EngineSpec:
 class EngineProcess:
     """A running engine: its pid, the port of its own HTTP server, and its end."""
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", port: int, leash: int) -> None:
+    def __init__(
+        self, popen: "subprocess.Popen[bytes]", port: int, leash: int, on_log: Callable[[LogLine], None]
+    ) -> None:
         self._popen = popen
         self._leash = leash
+        self._tail: deque[str] = deque(maxlen=KEPT_LINES)
+        self._pump = threading.Thread(target=self._relay, args=(on_log,), name=f"engine-log-{popen.pid}", daemon=True)
+        self._pump.start()
         self.port = port
 
     @property
@@ -65,6 +73,12 @@ class EngineProcess:
         if code is not None:
             self._let_go()
         return code
+
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines it wrote, oldest first; of an engine that has ended, all of its last words."""
+        if self._popen.poll() is not None:
+            self._pump.join(LAST_WORDS_SECONDS)
+        return tuple(self._tail)
 
     def terminate(self) -> None:
         """Ask it to finish what is in flight and end."""
@@ -81,6 +95,16 @@ class EngineProcess:
         code = self._popen.wait(timeout)
         self._let_go()
         return code
+
+    def _relay(self, on_log: Callable[[LogLine], None]) -> None:
+        assert self._popen.stderr is not None  # noqa: S101 -- a pipe was asked for
+        with self._popen.stderr as stream:
+            for raw in stream:
+                text = raw.decode("utf-8", "replace").rstrip()
+                if text:
+                    line = parse_log_line(text)
+                    self._tail.append(f"{line.level}: {line.message}")
+                    on_log(line)
 
     def _let_go(self) -> None:
         if self._leash >= 0:
@@ -116,9 +140,7 @@ def launch(spec: EngineSpec, on_log: Callable[[LogLine], None]) -> EngineProcess
         raise MissingToolError(msg, hint="build it with `ddpm engine install`, or correct app.engine.binary") from error
     finally:
         os.close(read_end)
-    assert popen.stderr is not None  # noqa: S101 -- a pipe was asked for
-    threading.Thread(target=_pump, args=(popen.stderr, on_log), name=f"engine-log-{popen.pid}", daemon=True).start()
-    return EngineProcess(popen, port, write_end)
+    return EngineProcess(popen, port, write_end, on_log)
 
 
 def _environment(spec: EngineSpec, port: int, leash: int) -> dict[str, str]:
@@ -138,14 +160,6 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _pump(stream: IO[bytes], on_log: Callable[[LogLine], None]) -> None:
-    with stream:
-        for line in stream:
-            text = line.decode("utf-8", "replace").rstrip()
-            if text:
-                on_log(parse_log_line(text))
 
 
 def parse_log_line(text: str) -> LogLine:

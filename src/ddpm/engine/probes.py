@@ -1,22 +1,54 @@
 """Asks a running engine how it is, over its own HTTP server on loopback."""
 
-import httpx2 as httpx
+import http.client
+from dataclasses import dataclass
 
 PROBE_TIMEOUT_SECONDS = 2.0
+_OK = 200
 
 
-def ready(port: int) -> bool:
-    """Whether the engine on this port says that its input and outputs are connected."""
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/ready", timeout=PROBE_TIMEOUT_SECONDS, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an engine said: its status code and its text."""
+
+    status: int
+    text: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it said yes."""
+        return self.status == _OK
 
 
-def metrics(port: int) -> str | None:
-    """The engine's metrics in Prometheus' text format, or None when it does not answer."""
-    try:
-        answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=PROBE_TIMEOUT_SECONDS, trust_env=False)
-    except httpx.HTTPError:
-        return None
-    return answer.text if answer.is_success else None
+class EngineClient:
+    """Asks one engine again and again over one connection; for one thread.
+
+    The standard library's client, because it is asked every second for as long as ddpm runs.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_TIMEOUT_SECONDS)
+
+    def ready(self) -> bool | None:
+        """Whether input and outputs are connected; None when the engine does not answer."""
+        answer = self._get("/ready")
+        return None if answer is None else answer.ok
+
+    def metrics(self) -> str | None:
+        """Its metrics in Prometheus' text format, or None when it does not answer."""
+        answer = self._get("/metrics")
+        return answer.text if answer is not None and answer.ok else None
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._connection.close()
+
+    def _get(self, path: str) -> Answer | None:
+        try:
+            self._connection.request("GET", path)
+            response = self._connection.getresponse()
+            return Answer(response.status, response.read().decode("utf-8", "replace"))
+        except (OSError, http.client.HTTPException):
+            # The next question opens a new connection.
+            self._connection.close()
+            return None

@@ -1,12 +1,11 @@
 """From a pipeline to an engine configuration on disk: find the template, render, write, lint."""
 
-import os
-import tempfile
 from importlib.resources import files
 from pathlib import Path
 
 from ddpm.config.model import Config, Pipeline
 from ddpm.errors import ConfigError, MissingToolError
+from ddpm.files import write_atomically
 from ddpm.render import render
 
 DATA_DIR = Path(".ddpm")
@@ -41,15 +40,7 @@ def generated_path(pipeline: Pipeline) -> Path:
 def write(text: str, path: Path) -> None:
     """Write atomically, for this user only; raises MissingToolError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp's mode is 0600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomically(path, text)
     except OSError as error:
         msg = f"the engine configuration {path} cannot be written: {error.strerror}"
         raise MissingToolError(

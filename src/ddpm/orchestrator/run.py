@@ -1,29 +1,40 @@
 """One run of ddpm: from a configuration to engines that are watched until someone asks them to stop."""
 
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
+from typing import Literal
 
-import structlog
-
-from ddpm.catalogue import environment
+from ddpm.broker.offsets import watermarks
 from ddpm.config.model import Config, Pipeline
 from ddpm.engine import binary as engine_binary
-from ddpm.engine import launcher, probes
+from ddpm.engine.probes import EngineClient
 from ddpm.engine.progress import Progress
-from ddpm.errors import ConfigError, EngineError
+from ddpm.errors import EngineError
 from ddpm.observability import logging
+from ddpm.observability.push import push
+from ddpm.observability.recent import RecentLog
+from ddpm.orchestrator.bounded import Bound
+from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, embedded_servers
-from ddpm.orchestrator.prepare import generated_path, rendered, write
-from ddpm.orchestrator.provision import Provisioned, provision
+from ddpm.orchestrator.engines import launchable, write_and_lint
+from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
+from ddpm.orchestrator.provision import provision
+from ddpm.orchestrator.signals import signal_desk
+from ddpm.orchestrator.watching import BROKER_PROBE, DATABASE_PROBE, foreign_clusters, sink_cluster_probe, watching
+from ddpm.server.api import Sources
 from ddpm.server.app import create
+from ddpm.server.guard import door
+from ddpm.server.metrics import EnginePage, page
 from ddpm.server.serve import listen, serving
-from ddpm.supervisor.runner import Engine, Managed, Supervisor
+from ddpm.supervisor.memory import MemoryFile
+from ddpm.supervisor.pipeline import Managed
+from ddpm.supervisor.runner import Supervisor
+from ddpm.supervisor.scaling import ScaleLimits
 from ddpm.supervisor.states import State
+
+PUSH_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,7 @@ class RunOptions:
 
     Attributes:
         progress: Shown what takes long: downloads, builds.
+        recent: The newest lines of the log, kept for those who ask over HTTP.
         stop_after: Drain by itself after so many seconds; None runs until a signal.
         provisioned: Called when topics and tables exist and no engine runs yet.
         started: Called when the engines have been handed to the supervisor.
@@ -48,85 +60,95 @@ class RunOptions:
     """
 
     progress: Progress
+    recent: RecentLog
     stop_after: float | None = None
     provisioned: Callable[[Config], None] = lambda _: None
     started: Callable[[Started], None] = lambda _: None
 
 
-class Interrupted(Exception):  # noqa: N818 -- a request, not a mistake
-    """A signal asked ddpm to end before there was anything to drain, or a second one asked to force it."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signal.Signals(signum).name)
-        self.exit_code = 128 + signum
-
-
 def run(config: Config, options: RunOptions) -> None:
-    """Run all pipelines of a configuration until they are asked to stop.
+    """Run all pipelines of a configuration until they are asked to stop, or have done their bounded work.
 
     Raises:
         DdpmError: With the exit code that fits; nothing is left running or half-made.
         Interrupted: A signal ended the run by force, or before the engines were started.
 
     """
-    with _signals() as desk, listen(config.server.host, config.server.port) as listener:
+    entrance = door(config.server)
+    closing = threading.Event()
+    with signal_desk() as desk, listen(config.server.host, config.server.port) as listener:
         wanted = {pipeline.engine.binary for pipeline in config.pipelines}
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
         # Before anything is made: a mistake in a mapping is the most common one.
         for pipeline in config.pipelines:
-            if pipeline.profiling:
-                structlog.get_logger().warning("app.profiling has no effect yet", pipeline=pipeline.name)
-            _write_and_lint(binaries[pipeline.engine.binary], generated_path(pipeline), rendered(config, pipeline))
-        with embedded_servers(config, options.progress) as endpoints:
-            config = endpoints.resolve(config)
-            logging.configure(config.logger.level, style=config.logger.format, secrets=config.secrets)
-            managed = [
-                _managed(config, pipeline, binaries[pipeline.engine.binary], provision(pipeline))
-                for pipeline in config.pipelines
-            ]
-            options.provisioned(config)
-            supervisor = Supervisor(managed)
-            with serving(create(supervisor.statuses, probes.metrics), listener) as url:
+            write_and_lint(binaries[pipeline.engine.binary], generated_path(pipeline), rendered(config, pipeline))
+        supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines])
+        about = descriptions(config)
+        app = create(
+            Sources(supervisor, about, options.recent, closing.is_set), lambda: _engine_pages(supervisor), entrance
+        )
+        with serving(app, listener, closing) as url:
+            supervisor.announce("the servers it needs are being prepared")
+            with embedded_servers(config, options.progress) as endpoints:
+                config = endpoints.resolve(config)
+                about.update(descriptions(config))
+                logging.configure(
+                    config.logger.level, style=config.logger.format, secrets=config.secrets, recent=options.recent
+                )
+                launchables = {
+                    pipeline.name: launchable(config, pipeline, binaries[pipeline.engine.binary], provision(pipeline))
+                    for pipeline in config.pipelines
+                }
+                options.provisioned(config)
+                bounds = {pipeline.name: _bound(pipeline) for pipeline in config.pipelines if pipeline.once}
                 desk.hand_over(supervisor)
-                with _stopping_after(options.stop_after, supervisor):
+                with watching(config.pipelines, supervisor, bounds), _stopping_after(options.stop_after, supervisor):
                     options.started(Started(config, url, endpoints))
-                    supervisor.run()
+                    supervisor.run(launchables)
         desk.raise_if_forced()
+    _report(config, supervisor)
     _raise_if_failed(supervisor)
 
 
-def _managed(config: Config, pipeline: Pipeline, binary: Path, provisioned: Provisioned) -> Managed:
-    log = structlog.get_logger().bind(pipeline=pipeline.name)
-    path = generated_path(pipeline)
-    text = rendered(config, pipeline)
-    env = {environment.SOURCES: provisioned.sources_json}
-    if pipeline.postgres is not None:
-        env[environment.POSTGRES_DSN] = pipeline.postgres.url
-    spec = launcher.EngineSpec(binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
-
-    def launch() -> Engine:
-        _write_and_lint(binary, path, text)
-        process = launcher.launch(spec, lambda line: _relay(log, line))
-        log.info("engine started", pid=process.pid, config=str(path))
-        return process
-
-    return Managed(pipeline.name, launch, lambda engine: probes.ready(engine.port), pipeline.engine.drain)
+def _managed(pipeline: Pipeline) -> Managed:
+    probes: dict[str, Literal["broker", "sink"]] = {BROKER_PROBE: "broker"}
+    probes |= {sink_cluster_probe(brokers): "sink" for brokers in foreign_clusters(pipeline)}
+    if pipeline.writes_postgres:
+        probes[DATABASE_PROBE] = "sink"
+    scale = pipeline.scale
+    return Managed(
+        name=pipeline.name,
+        drain=pipeline.engine.drain,
+        probes=probes,
+        replicas=pipeline.replicas,
+        limits=ScaleLimits(scale.min, scale.max, scale.target_lag) if scale else None,
+        memory=MemoryFile(DATA_DIR / "state" / f"{pipeline.name}.json"),
+    )
 
 
-def _write_and_lint(binary: Path, path: Path, text: str) -> None:
-    write(text, path)
-    problems = engine_binary.lint(binary, path)
-    if problems:
-        msg = f"the engine does not accept {path}:\n  " + "\n  ".join(problems)
-        raise ConfigError(msg, hint="look at app.processors and app.pipeline_template")
+def _bound(pipeline: Pipeline) -> Bound:
+    return Bound(watermarks(pipeline.kafka.brokers, pipeline.kafka.topics))
 
 
-_LOG_METHODS = {"trace": "debug", "debug": "debug", "info": "info", "warn": "warning", "warning": "warning"}
+def _engine_pages(supervisor: Supervisor) -> Iterator[EnginePage]:
+    for status in supervisor.statuses():
+        for index, port in supervisor.vitals(status.name).engines:
+            client = EngineClient(port)
+            try:
+                text = client.metrics()
+            finally:
+                client.close()
+            if text is not None:
+                yield EnginePage(status.name, index, text)
 
 
-def _relay(log: structlog.stdlib.BoundLogger, line: launcher.LogLine) -> None:
-    fields = {name: value for name, value in line.fields.items() if name not in ("event", "pipeline")}
-    getattr(log, _LOG_METHODS.get(line.level, "error"))(line.message, **fields)
+def _report(config: Config, supervisor: Supervisor) -> None:
+    """Tell the PushGateway what a bounded run has done; nobody could scrape it any more."""
+    url = config.metrics.push_gateway
+    bounded = {pipeline.name for pipeline in config.pipelines if pipeline.once}
+    for status in supervisor.statuses():
+        if url is not None and status.name in bounded:
+            push(url, page([status], ()), {"job": "ddpm", "pipeline": status.name}, PUSH_TIMEOUT_SECONDS)
 
 
 def _raise_if_failed(supervisor: Supervisor) -> None:
@@ -147,43 +169,3 @@ def _stopping_after(seconds: float | None, supervisor: Supervisor) -> Iterator[N
         yield
     finally:
         timer.cancel()
-
-
-class _SignalDesk:
-    """What a signal means at the moment: an interruption while starting, a drain while running, then force."""
-
-    def __init__(self) -> None:
-        self._supervisor: Supervisor | None = None
-        self._asked = False
-        self._forced_by: int | None = None
-
-    def hand_over(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
-
-    def raise_if_forced(self) -> None:
-        if self._forced_by is not None:
-            raise Interrupted(self._forced_by)
-
-    def __call__(self, signum: int, _frame: FrameType | None) -> None:
-        if self._supervisor is None:
-            if self._asked:
-                return  # being cleaned up already
-            self._asked = True
-            raise Interrupted(signum)
-        if not self._asked:
-            self._asked = True
-            self._supervisor.drain()
-        else:
-            self._forced_by = signum
-            self._supervisor.force()
-
-
-@contextmanager
-def _signals() -> Iterator[_SignalDesk]:
-    desk = _SignalDesk()
-    before = {signum: signal.signal(signum, desk) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield desk
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)

@@ -1,54 +1,96 @@
-"""The HTTP endpoints: `/health` for people and probes, `/metrics` for Prometheus."""
+"""The HTTP application: probes, metrics, the API and the console, behind one guard."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
+import time
+from collections.abc import Callable, Iterable
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
 
-from ddpm.server.metrics import page
-from ddpm.supervisor.runner import Status
-from ddpm.supervisor.states import State
+import ddpm
+from ddpm.server import console
+from ddpm.server.api import RequestRefusedError, Sources, router
+from ddpm.server.guard import Door, Guard
+from ddpm.server.metrics import EnginePage, page, process_registry
+from ddpm.server.views import HealthView, LiveView, health_view
 
-Statuses = Callable[[], tuple[Status, ...]]
-EngineMetrics = Callable[[int], str | None]
+EnginePages = Callable[[], Iterable[EnginePage]]
 
 
-def create(statuses: Statuses, engine_metrics: EngineMetrics) -> FastAPI:
+def create(sources: Sources, engine_pages: EnginePages, door: Door) -> FastAPI:
     """Build the application.
 
     Args:
-        statuses: Gives every pipeline's present status.
-        engine_metrics: Gives the metrics of the engine on a port, None when it does not answer.
+        sources: The supervisor and what is known around it.
+        engine_pages: Gives the metrics of every engine that answers.
+        door: Who may come in.
 
     """
-    app = FastAPI(title="ddpm", docs_url=None, redoc_url=None)
+    app = FastAPI(title="ddpm", version=ddpm.__version__, docs_url=None, redoc_url=None)
+    _probes(app, sources)
+    own = process_registry()
 
-    @app.get("/health")
-    def health() -> JSONResponse:
-        seen = statuses()
-        healthy = all(status.state is State.RUNNING and status.ready for status in seen)
-        body = {"status": "ok" if healthy else "unavailable", "pipelines": [_described(status) for status in seen]}
-        return JSONResponse(body, status_code=200 if healthy else 503)
-
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     def metrics() -> Response:
-        seen = statuses()
-        answers = {status.name: engine_metrics(status.port) for status in seen if status.port is not None}
-        known = {name: text for name, text in answers.items() if text is not None}
-        return Response(page(seen, known), media_type=CONTENT_TYPE_LATEST)
+        """Everything that ddpm and its engines count, in Prometheus' text format."""
+        return Response(page(sources.supervisor.statuses(), engine_pages(), own), media_type=CONTENT_TYPE_LATEST)
 
+    app.include_router(router(sources))
+    console.mount(app)
+    _refusals(app)
+    app.add_middleware(Guard, door=door)
     return app
 
 
-def _described(status: Status) -> dict[str, Any]:
-    return {
-        "name": status.name,
-        "state": status.state.value,
-        "reason": status.reason,
-        "since": datetime.fromtimestamp(status.since, UTC).isoformat(timespec="seconds"),
-        "restarts": status.restarts,
-        "engine": {"ready": status.ready, "pid": status.pid},
-    }
+def _probes(app: FastAPI, sources: Sources) -> None:
+    supervisor = sources.supervisor
+
+    def health(response: Response) -> HealthView:
+        view = health_view(supervisor.statuses(), alive=supervisor.alive, now=time.time())
+        if view.culprits:
+            response.status_code = 503
+        return view
+
+    unavailable: dict[int | str, dict[str, object]] = {503: {"model": HealthView, "description": "Names the culprits."}}
+    for path in ("/health", "/readyz"):
+        app.get(path, responses=unavailable, summary="Whether every pipeline works, and who is to blame if not")(health)
+
+    @app.get("/livez", responses={503: {"model": LiveView, "description": "The loop does not tick."}})
+    def livez(response: Response) -> LiveView:
+        """Whether ddpm's own loop ticks; depends on nothing else."""
+        if supervisor.alive:
+            return LiveView(status="ok")
+        response.status_code = 503
+        return LiveView(status="stuck")
+
+
+def _refusals(app: FastAPI) -> None:
+    """Every refusal has the same shape."""
+
+    @app.exception_handler(RequestRefusedError)
+    def refused(_request: Request, error: RequestRefusedError) -> JSONResponse:
+        return _error(error.status, error.message, error.hint)
+
+    @app.exception_handler(HTTPException)
+    def http(_request: Request, error: HTTPException) -> JSONResponse:
+        answer = _error(error.status_code, str(error.detail), None)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        problems = [f"{'.'.join(str(step) for step in each['loc'])}: {each['msg']}" for each in error.errors()]
+        broken = any(each["type"] == "json_invalid" for each in error.errors())
+        return _error(400 if broken else 422, "; ".join(problems), "look at /openapi.json")
+
+
+def _error(status: int, message: str, hint: str | None) -> JSONResponse:
+    # Half of a surrogate pair in a name must not turn a refusal into a failure.
+    text = {"message": _encodable(message), "hint": _encodable(hint) if hint else None}
+    return JSONResponse({"error": text}, status_code=status)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -35,8 +35,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def serving(app: FastAPI, listener: socket.socket) -> Iterator[str]:
-    """Serve on a bound socket while the block runs; yields the server's address as a URL."""
+def serving(app: FastAPI, listener: socket.socket, closing: threading.Event) -> Iterator[str]:
+    """Serve on a bound socket while the block runs; yields the server's address as a URL.
+
+    `closing` is set before the server ends, so that streams end by themselves.
+    """
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="http-server", daemon=True)
@@ -45,6 +48,7 @@ def serving(app: FastAPI, listener: socket.socket) -> Iterator[str]:
     try:
         yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     finally:
+        closing.set()
         server.should_exit = True
         thread.join(5)
         listener.close()

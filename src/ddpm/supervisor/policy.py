@@ -1,23 +1,34 @@
-"""The supervisor's decisions. Pure: what is seen and the time go in, what to do comes out.
+"""The supervisor's decisions. Pure: what is seen and the time go in, what to do and what to call it comes out.
 
-Times are seconds of a monotonic clock.
+Times are seconds of a monotonic clock. Each replica is decided on by itself, so that one that crash-loops leaves the
+others alone; the state of the pipeline follows from its replicas and its probes.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from ddpm.supervisor.states import FINAL_STATES, State
+from ddpm.supervisor.states import State, Wish
 
 BACKOFF_FIRST = 1.0
 BACKOFF_LONGEST = 300.0
 HEALTHY_AFTER = 300.0
 # What the engine may take beyond its own drain budget before it is ended by force.
 KILL_MARGIN = 5.0
+# A frozen engine is worth more alive than dead for a while: a paused machine or a debugger lets go of it again.
+UNRESPONSIVE_AFTER = 60.0
+# A probe that is older than this proves nothing any more.
+STALE_AFTER = 10.0
+# One answer that is late or says "not connected" is a hiccup, not a state.
+ENGINE_PATIENCE = 3.0
+# How long a further replica may take to come up before the pipeline counts as degraded.
+JOINING_PATIENCE = 60.0
+CRASH_LOOP = 3
 
 
 class Action(Enum):
-    """What the runner does to the engine."""
+    """What the runner does to an engine."""
 
     NOTHING = auto()
     LAUNCH = auto()
@@ -26,29 +37,68 @@ class Action(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What is known about one pipeline at one moment.
+class ReplicaView:
+    """What is known about one replica.
 
-    `exit_code` is None while the engine runs or when there is none (`alive` tells which); `failures` counts the
-    exits since the engine was last healthy for a while; `retry_at` is when a recovering pipeline starts again.
+    Attributes:
+        index: Its number, from 0.
+        state: Its state, and `since` when.
+        alive: Whether an engine process exists.
+        exit_code: How the last engine ended; None while one runs, or when there was none since the last launch.
+        ready: Whether its last answer said that input and outputs are connected.
+        ready_at: When it last said so; the launch, before it ever did.
+        answered_at: When it last answered anything; the launch, before it ever did.
+        failures: Its unasked exits since it was last healthy for a while.
+        retry_at: When a recovering replica starts again.
+        restart: Why it is to be restarted; None when it is not.
+        killed: Why ddpm itself ended the last engine by force; None when it did not.
+        reason: The reason of its present state.
+
     """
 
+    index: int
     state: State
     since: float
     alive: bool
     exit_code: int | None
     ready: bool
-    stop_requested: bool
-    kill_requested: bool
+    ready_at: float
+    answered_at: float
     failures: int
     retry_at: float
-    drain: float
+    restart: str | None = None
+    killed: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What to do now, and the state, reason and counters that follow from it."""
+class ProbeView:
+    """The last answer of the broker or a sink; `at` is None while there was none."""
 
+    name: str
+    ok: bool
+    message: str
+    at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is known about one pipeline at one moment; `waiting` is what an engine says it waits for."""
+
+    wish: Wish
+    kill_requested: bool
+    desired: int
+    drain: float
+    replicas: tuple[ReplicaView, ...]
+    probes: tuple[ProbeView, ...] = ()
+    waiting: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do about one replica, and the state, reason and counters that follow."""
+
+    index: int
     action: Action
     state: State
     reason: str
@@ -56,53 +106,191 @@ class Decision:
     retry_at: float = 0.0
 
 
-def decide(seen: Snapshot, now: float, jitter: float = 0.0) -> Decision | None:
-    """What to do about one pipeline; None when all is as it should be.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state of a pipeline and why."""
+
+    state: State
+    reason: str
+
+
+def decide(seen: Snapshot, now: float, jitter: float = 0.0) -> tuple[Step, ...]:
+    """What to do about the replicas of one pipeline; empty when all is as it should be.
 
     Args:
-        seen: The pipeline's snapshot.
+        seen: The pipeline's snapshot; replicas that are wanted and not in it yet are launched.
         now: The monotonic clock.
         jitter: A random share between 0 and 1 that spreads restarts.
 
     """
-    if seen.state in FINAL_STATES:
-        return None
-    if seen.stop_requested:
-        return _stop(seen, now)
-    if seen.state is State.RECOVERING:
-        return (
-            Decision(Action.LAUNCH, State.STARTING, "starting again", seen.failures) if now >= seen.retry_at else None
-        )
-    if seen.alive:
-        return _while_alive(seen, now)
-    if seen.exit_code is None:
-        return Decision(Action.LAUNCH, State.STARTING, "engine starting", seen.failures)
-    wait = backoff(seen.failures, jitter)
-    reason = f"engine {describe_exit(seen.exit_code)}; starting again in {wait:.0f} s"
-    return Decision(Action.NOTHING, State.RECOVERING, reason, seen.failures + 1, retry_at=now + wait)
+    known = {replica.index: replica for replica in seen.replicas}
+    wanted = range(seen.desired) if seen.wish is Wish.RUN else range(0)
+    steps = [_one(seen, replica, replica.index in wanted, now, jitter) for replica in seen.replicas]
+    new = [Step(index, Action.LAUNCH, State.STARTING, "engine starting", 0) for index in wanted if index not in known]
+    return (*(step for step in steps if step is not None), *new)
 
 
-def _while_alive(seen: Snapshot, now: float) -> Decision | None:
-    if seen.state is State.STARTING and seen.ready:
-        return Decision(Action.NOTHING, State.RUNNING, "input and outputs are connected", seen.failures)
-    if seen.state is State.RUNNING and seen.failures and now - seen.since >= HEALTHY_AFTER:
-        return Decision(Action.NOTHING, State.RUNNING, "healthy again", 0)
-    return None
+def _one(seen: Snapshot, replica: ReplicaView, wanted: bool, now: float, jitter: float) -> Step | None:
+    if not wanted:
+        return _end(seen, replica, now, _why_ended(seen))
+    if not replica.alive:
+        return _bring_up(replica, now, jitter)
+    if replica.state is State.DRAINING:
+        return _overdue(seen, replica, now)
+    if replica.restart is not None:
+        return Step(replica.index, Action.TERMINATE, State.DRAINING, replica.restart, replica.failures)
+    return _while_alive(replica, now)
 
 
-def _stop(seen: Snapshot, now: float) -> Decision | None:
-    if not seen.alive:
-        reason = "drained" if seen.exit_code == 0 else f"engine {describe_exit(seen.exit_code)}"
-        return Decision(
-            Action.NOTHING, State.STOPPED, reason if seen.exit_code is not None else "stopped", seen.failures
-        )
+def _why_ended(seen: Snapshot) -> str:
+    if seen.wish is Wish.RUN:
+        return f"fewer replicas are wanted; draining for at most {seen.drain:.0f} s"
+    return f"draining for at most {seen.drain:.0f} s"
+
+
+def _end(seen: Snapshot, replica: ReplicaView, now: float, reason: str) -> Step | None:
+    if not replica.alive:
+        if replica.state in (State.STOPPED, State.FAILED):
+            return None
+        if replica.exit_code is None:
+            said = "stopped"
+        else:
+            said = "drained" if replica.exit_code == 0 else f"engine {describe_exit(replica.exit_code)}"
+        return Step(replica.index, Action.NOTHING, State.STOPPED, said, replica.failures)
+    if replica.state is State.DRAINING:
+        return _overdue(seen, replica, now)
     if seen.kill_requested:
-        return Decision(Action.KILL, State.DRAINING, "ended by force on request", seen.failures)
-    if seen.state is not State.DRAINING:
-        return Decision(Action.TERMINATE, State.DRAINING, f"draining for at most {seen.drain:.0f} s", seen.failures)
-    if now - seen.since >= seen.drain + KILL_MARGIN:
-        return Decision(Action.KILL, State.DRAINING, "drain budget spent, ended by force", seen.failures)
+        return Step(replica.index, Action.KILL, State.DRAINING, "ended by force on request", replica.failures)
+    return Step(replica.index, Action.TERMINATE, State.DRAINING, reason, replica.failures)
+
+
+def _overdue(seen: Snapshot, replica: ReplicaView, now: float) -> Step | None:
+    if seen.kill_requested:
+        return Step(replica.index, Action.KILL, State.DRAINING, "ended by force on request", replica.failures)
+    if now - replica.since >= seen.drain + KILL_MARGIN:
+        return Step(replica.index, Action.KILL, State.DRAINING, "drain budget spent, ended by force", replica.failures)
     return None
+
+
+def _bring_up(replica: ReplicaView, now: float, jitter: float) -> Step | None:
+    asked = replica.restart is not None
+    if replica.state is State.FAILED:
+        return _launch(replica, replica.restart or "", failures=0) if asked else None
+    if replica.state is State.RECOVERING:
+        return _launch(replica, "starting again") if asked or now >= replica.retry_at else None
+    if replica.state in (State.DRAINING, State.STOPPED) or replica.exit_code is None:
+        return _launch(replica, f"starting again, {replica.restart}" if asked else "engine starting")
+    wait = backoff(replica.failures, jitter)
+    failures = replica.failures + 1
+    ended = replica.killed or f"engine {describe_exit(replica.exit_code)}"
+    again = f", the {_ordinal(failures)} time in a row" if failures >= CRASH_LOOP else ""
+    reason = f"{ended}{again}; starting again in {wait:.0f} s"
+    return Step(replica.index, Action.NOTHING, State.RECOVERING, reason, failures, retry_at=now + wait)
+
+
+def _launch(replica: ReplicaView, reason: str, failures: int | None = None) -> Step:
+    kept = replica.failures if failures is None else failures
+    return Step(replica.index, Action.LAUNCH, State.STARTING, reason, kept)
+
+
+def _while_alive(replica: ReplicaView, now: float) -> Step | None:
+    silent = now - replica.answered_at
+    if silent >= UNRESPONSIVE_AFTER:
+        reason = f"engine did not answer for {silent:.0f} s and was ended by force"
+        return Step(replica.index, Action.KILL, replica.state, reason, replica.failures)
+    if replica.state is State.STARTING and replica.ready:
+        return Step(replica.index, Action.NOTHING, State.RUNNING, "input and outputs are connected", replica.failures)
+    if replica.state is State.RUNNING and replica.failures and now - replica.since >= HEALTHY_AFTER:
+        return Step(replica.index, Action.NOTHING, State.RUNNING, "healthy again", 0)
+    return None
+
+
+def judge(seen: Snapshot, now: float) -> Verdict:
+    """The state of a pipeline as its replicas and its probes make it.
+
+    A reason stays the same while its cause does: no durations that grow in it.
+    """
+    if seen.wish is not Wish.RUN:
+        return _when_ended(seen)
+    wanted = [replica for replica in seen.replicas if replica.index < seen.desired]
+    if any(replica.alive for replica in wanted):
+        return _when_some_run(seen, wanted, now)
+    return _when_none_runs(wanted)
+
+
+def _when_some_run(seen: Snapshot, wanted: Sequence[ReplicaView], now: float) -> Verdict:
+    alive = [replica for replica in wanted if replica.alive]
+    if all(replica.state is State.DRAINING for replica in alive):
+        return Verdict(State.DRAINING, alive[0].reason)
+    culprits = _culprits(seen, now)
+    unasked = [probe.name for probe in seen.probes if probe.at is None]
+    if not any(replica.state is State.RUNNING for replica in alive):
+        return Verdict(State.STARTING, "; ".join([alive[0].reason, *culprits]))
+    if unasked:
+        return Verdict(State.STARTING, f"waiting for the first answer of {', '.join(unasked)}")
+    culprits += [f"replica {replica.index}: {replica.reason}" for replica in wanted if _is_broken(replica)]
+    culprits += _silent(alive, seen.desired, now)
+    culprits += [seen.waiting] if seen.waiting else []
+    if culprits:
+        return Verdict(State.DEGRADED, "; ".join(culprits))
+    return Verdict(State.RUNNING, _running(alive, seen.desired))
+
+
+def _is_broken(replica: ReplicaView) -> bool:
+    return not replica.alive and replica.state in (State.RECOVERING, State.FAILED)
+
+
+def _when_ended(seen: Snapshot) -> Verdict:
+    alive = [replica for replica in seen.replicas if replica.alive]
+    if alive:
+        doing = "pausing: " if seen.wish is Wish.PAUSE else ""
+        return Verdict(State.DRAINING, doing + alive[0].reason)
+    if seen.wish is Wish.PAUSE:
+        return Verdict(State.PAUSED, "paused on request")
+    failed = [replica for replica in seen.replicas if replica.state is State.FAILED]
+    if failed:
+        return Verdict(State.FAILED, failed[0].reason)
+    return Verdict(State.STOPPED, seen.replicas[0].reason if seen.replicas else "stopped")
+
+
+def _when_none_runs(wanted: Sequence[ReplicaView]) -> Verdict:
+    failed = [replica for replica in wanted if replica.state is State.FAILED]
+    if failed:
+        return Verdict(State.FAILED, failed[0].reason)
+    recovering = [replica for replica in wanted if replica.state is State.RECOVERING]
+    if recovering:
+        return Verdict(State.RECOVERING, min(recovering, key=lambda replica: replica.retry_at).reason)
+    return Verdict(State.STARTING, wanted[0].reason if wanted else "engine starting")
+
+
+def _culprits(seen: Snapshot, now: float) -> list[str]:
+    found = []
+    for probe in seen.probes:
+        if not probe.ok and probe.at is not None:
+            found.append(f"{probe.name}: {probe.message}")
+        elif probe.at is not None and now - probe.at > STALE_AFTER:
+            found.append(f"{probe.name}: not asked for more than {STALE_AFTER:.0f} s")
+    return found
+
+
+def _silent(alive: Sequence[ReplicaView], desired: int, now: float) -> list[str]:
+    found = []
+    for replica in alive:
+        name = f"engine {replica.index}" if desired > 1 else "engine"
+        if now - replica.answered_at > ENGINE_PATIENCE:
+            found.append(f"{name}: does not answer")
+        elif replica.state is State.RUNNING and now - replica.ready_at > ENGINE_PATIENCE:
+            found.append(f"{name}: input or outputs are not connected")
+        elif replica.state is State.STARTING and now - replica.since > JOINING_PATIENCE:
+            found.append(f"{name}: not connected {JOINING_PATIENCE:.0f} s after its start")
+    return found
+
+
+def _running(alive: Sequence[ReplicaView], desired: int) -> str:
+    if desired == 1:
+        return "input and outputs are connected"
+    running = sum(replica.state is State.RUNNING for replica in alive)
+    return f"{running} of {desired} replicas run"
 
 
 def backoff(failures: int, jitter: float) -> float:
@@ -116,6 +304,11 @@ def describe_exit(exit_code: int | None) -> str:
     if exit_code is None:
         return "runs"
     return f"was ended by signal {-exit_code}" if exit_code < 0 else f"exited with code {exit_code}"
+
+
+def _ordinal(number: int) -> str:
+    suffix = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")  # noqa: PLR2004
+    return f"{number}{suffix}"
 
 
 def random_jitter() -> float:

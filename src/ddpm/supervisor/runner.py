@@ -1,192 +1,191 @@
-"""Carries out the policy: launches, watches and ends the engines of all pipelines, in the thread that calls `run`."""
+"""Runs the supervision of all pipelines in the thread that calls `run`.
+
+Others only leave notes: what they saw (watchers), what they want (the API, signal handlers). Between two ticks the
+notes are read in order, so one thread alone changes anything.
+"""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
 
-import structlog
-
-from ddpm.errors import DdpmError
-from ddpm.supervisor.policy import Action, Decision, Snapshot, decide, random_jitter
-from ddpm.supervisor.states import FINAL_STATES, State
+from ddpm.supervisor.events import EventLog, Kind
+from ddpm.supervisor.meter import Reading
+from ddpm.supervisor.pipeline import Launch, Managed, SupervisedPipeline, Vitals
+from ddpm.supervisor.status import PartitionStatus, Status
 
 TICK_SECONDS = 0.2
-PROBE_EVERY_SECONDS = 1.0
-
-_SEVERITY = {State.RECOVERING: "warning", State.FAILED: "error"}
-
-
-class Engine(Protocol):
-    """A running engine, as a launcher returns it."""
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-
-    @property
-    def port(self) -> int:
-        """The loopback port of its own HTTP server."""
-
-    def exit_code(self) -> int | None:
-        """None while it runs."""
-
-    def terminate(self) -> None:
-        """Ask it to drain and end."""
-
-    def kill(self) -> None:
-        """End it at once."""
+PUBLISH_EVERY_SECONDS = 1.0
+# The loop may be busy launching for a while; after this long it is taken for dead.
+ALIVE_WITHIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Managed:
-    """One pipeline to keep running.
+class Launchable:
+    """How a pipeline's engines are started, and the hash of the configuration they get."""
 
-    `launch` starts an engine (checking its configuration first), `ready` asks a running one, `drain` is in seconds.
-    """
-
-    name: str
-    launch: Callable[[], Engine]
-    ready: Callable[[Engine], bool]
-    drain: float
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What anyone may know about a pipeline: `since` is wall-clock seconds; `engine` is None when none runs."""
-
-    name: str
-    state: State
-    reason: str
-    since: float
-    restarts: int
-    ready: bool
-    pid: int | None
-    port: int | None
-
-
-@dataclass(slots=True)
-class _Entry:
-    managed: Managed
-    status: Status
-    entered: float
-    engine: Engine | None = None
-    exit_code: int | None = None
-    failures: int = 0
-    retry_at: float = 0.0
-    probed_at: float = -PROBE_EVERY_SECONDS
+    launch: Launch
+    config_hash: str
 
 
 class Supervisor:
     """All pipelines of this ddpm.
 
-    `run` blocks until every pipeline has ended; `drain` and `force`, called from a signal handler or another thread,
-    ask for that. `statuses` may be called from any thread.
+    `run` blocks until every pipeline has ended. All other methods may be called from any thread; those that ask for
+    something return at once. An unknown pipeline's name raises KeyError.
     """
 
     def __init__(self, pipelines: Sequence[Managed], clock: Callable[[], float] = time.monotonic) -> None:
+        self.events = EventLog()
         self._clock = clock
-        self._entries = [
-            _Entry(
-                managed, Status(managed.name, State.STARTING, "starting", time.time(), 0, False, None, None), clock()
-            )
-            for managed in pipelines
-        ]
-        # Plain flags: they are set from signal handlers, where taking the lock of an Event could deadlock.
+        self._pipelines = {each.name: SupervisedPipeline(each, self.events, clock) for each in pipelines}
+        self._notes: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        # Plain flags: they are set from signal handlers, where taking a lock could deadlock.
         self._draining = False
         self._forced = False
+        self._ticked_at = clock()
+        self._published: dict[str, Status] = {}
+        self._vitals: dict[str, Vitals] = {}
+        self._published_at = 0.0
+        self._publish()
+
+    # --- what anyone may know
 
     def statuses(self) -> tuple[Status, ...]:
-        """The present status of every pipeline."""
-        return tuple(entry.status for entry in self._entries)
+        """The status of every pipeline, in the configuration's order, at most a second old."""
+        published = self._published
+        return tuple(published[name] for name in self._pipelines)
+
+    def status(self, name: str) -> Status:
+        """The status of one pipeline."""
+        return self._published[name]
+
+    def vitals(self, name: str) -> Vitals:
+        """What the watchers of a pipeline need to know."""
+        return self._vitals[name]
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop ticks."""
+        return self._clock() - self._ticked_at < ALIVE_WITHIN_SECONDS
+
+    @property
+    def draining(self) -> bool:
+        """Whether all of ddpm was asked to stop."""
+        return self._draining
+
+    # --- what watchers saw
+
+    def engine_answered(
+        self,
+        name: str,
+        index: int,
+        port: int,
+        *,
+        ready: bool,
+        reading: Reading | None = None,
+        waiting: str | None = None,
+    ) -> None:
+        """Note what the engine on a port said."""
+        pipeline = self._pipelines[name]
+        self._notes.put(partial(pipeline.engine_answered, index, port, ready=ready, reading=reading, waiting=waiting))
+
+    def probed(self, name: str, probe: str, problem: str | None) -> None:
+        """Note the answer of the broker or a sink; `problem` is None when all is well."""
+        self._notes.put(partial(self._pipelines[name].probed, probe, problem))
+
+    def partitions_seen(self, name: str, partitions: tuple[PartitionStatus, ...]) -> None:
+        """Note how far a pipeline has come."""
+        self._notes.put(partial(self._pipelines[name].partitions_seen, partitions))
+
+    # --- what people ask for
+
+    def pause(self, name: str) -> None:
+        """Drain a pipeline and keep it so until it is resumed."""
+        self._notes.put(self._pipelines[name].pause)
+
+    def resume(self, name: str) -> None:
+        """Run a pipeline that is paused, stopped or failed."""
+        self._notes.put(self._pipelines[name].resume)
+
+    def drain_one(self, name: str) -> None:
+        """Let one pipeline finish what is in flight and stop."""
+        self._notes.put(self._pipelines[name].drain)
+
+    def finish(self, name: str, reason: str) -> None:
+        """Stop a pipeline whose work is done."""
+        self._notes.put(partial(self._pipelines[name].finish, reason))
+
+    def restart(self, name: str, reason: str, kind: Kind = "control") -> None:
+        """Drain the engines of a pipeline and start them again."""
+        self._notes.put(partial(self._pipelines[name].restart, reason, kind))
+
+    def scale(self, name: str, replicas: int | None) -> None:
+        """Run so many replicas; None: as the configuration says."""
+        self._notes.put(partial(self._pipelines[name].scale, replicas))
 
     def drain(self) -> None:
-        """Let every pipeline finish what is in flight and stop."""
+        """Let every pipeline finish what is in flight and stop, then return from `run`."""
         self._draining = True
 
     def force(self) -> None:
-        """End every engine now."""
+        """End every engine now, then return from `run`."""
         self._forced = True
         self._draining = True
 
-    def run(self) -> None:
-        """Keep the pipelines running until all have stopped or failed; ends every engine on the way out."""
+    # --- the loop
+
+    def announce(self, reason: str) -> None:
+        """Before `run`: say what keeps the pipelines from being launched."""
+        for pipeline in self._pipelines.values():
+            pipeline.announce(reason)
+        self._ticked_at = self._clock()
+        self._publish()
+
+    def run(self, launchables: Mapping[str, Launchable]) -> None:
+        """Keep the pipelines running until all have ended; ends every engine on the way out.
+
+        It goes on while a pipeline was only drained on request: someone may resume it.
+        """
+        for name, launchable in launchables.items():
+            self._pipelines[name].launch_with(launchable.launch, launchable.config_hash)
         try:
-            while not all(entry.status.state in FINAL_STATES for entry in self._entries):
+            while not self._over():
                 self.tick()
                 time.sleep(TICK_SECONDS)
         finally:
-            for entry in self._entries:
-                if entry.engine is not None and entry.engine.exit_code() is None:
-                    entry.engine.kill()
+            for pipeline in self._pipelines.values():
+                pipeline.end()
+            self._publish()
 
     def tick(self) -> None:
-        """Look at every pipeline once and do what the policy says."""
-        for entry in self._entries:
-            self._observe(entry)
-            decision = decide(self._snapshot(entry), self._clock(), random_jitter())
-            if decision is not None:
-                self._carry_out(entry, decision)
+        """Read the notes, look at every pipeline once and do what the policy says."""
+        changed = self._read_notes()
+        for name, pipeline in self._pipelines.items():
+            changed |= pipeline.tick(stopping=self._draining, forced=self._forced)
+            self._vitals[name] = pipeline.vitals()
+            self._ticked_at = self._clock()
+        if changed or self._clock() - self._published_at >= PUBLISH_EVERY_SECONDS:
+            self._publish()
 
-    def _observe(self, entry: _Entry) -> None:
-        engine, now = entry.engine, self._clock()
-        if engine is None:
-            return
-        entry.exit_code = engine.exit_code()
-        if entry.exit_code is not None:
-            entry.engine = None
-            entry.status = replace(entry.status, ready=False, pid=None, port=None)
-        elif now - entry.probed_at >= PROBE_EVERY_SECONDS:
-            entry.probed_at = now
-            entry.status = replace(entry.status, ready=entry.managed.ready(engine))
+    def _over(self) -> bool:
+        pipelines = self._pipelines.values()
+        if not all(pipeline.settled for pipeline in pipelines):
+            return False
+        return self._draining or all(pipeline.failed or pipeline.finished for pipeline in pipelines)
 
-    def _snapshot(self, entry: _Entry) -> Snapshot:
-        return Snapshot(
-            state=entry.status.state,
-            since=entry.entered,
-            alive=entry.engine is not None,
-            exit_code=entry.exit_code,
-            ready=entry.status.ready,
-            stop_requested=self._draining,
-            kill_requested=self._forced,
-            failures=entry.failures,
-            retry_at=entry.retry_at,
-            drain=entry.managed.drain,
-        )
+    def _read_notes(self) -> bool:
+        noted = False
+        while True:
+            try:
+                note = self._notes.get_nowait()
+            except Empty:
+                return noted
+            note()
+            noted = True
 
-    def _carry_out(self, entry: _Entry, decision: Decision) -> None:
-        entry.failures, entry.retry_at = decision.failures, decision.retry_at
-        self._enter(entry, decision.state, decision.reason)
-        match decision.action:
-            case Action.LAUNCH:
-                self._launch(entry)
-            case Action.TERMINATE if entry.engine is not None:
-                entry.engine.terminate()
-            case Action.KILL if entry.engine is not None:
-                entry.engine.kill()
-
-    def _launch(self, entry: _Entry) -> None:
-        restarts = entry.status.restarts + (entry.exit_code is not None)
-        entry.exit_code = None
-        try:
-            entry.engine = entry.managed.launch()
-        except DdpmError as error:
-            if not error.retryable:
-                self._enter(entry, State.FAILED, str(error))
-                return
-            entry.exit_code = 1
-            structlog.get_logger().warning("engine not started", pipeline=entry.managed.name, error=str(error))
-            return
-        entry.status = replace(entry.status, restarts=restarts, pid=entry.engine.pid, port=entry.engine.port)
-
-    def _enter(self, entry: _Entry, state: State, reason: str) -> None:
-        """The one door through which a pipeline changes its state."""
-        before = entry.status
-        if before.state is not state:
-            entry.entered = self._clock()
-            entry.status = replace(before, state=state, reason=reason, since=time.time())
-        else:
-            entry.status = replace(before, reason=reason)
-        if (before.state, before.reason) != (state, reason):
-            log = structlog.get_logger().bind(pipeline=entry.managed.name, state=state.value, reason=reason)
-            getattr(log, _SEVERITY.get(state, "info"))(f"pipeline {state.value}")
+    def _publish(self) -> None:
+        self._vitals = {name: pipeline.vitals() for name, pipeline in self._pipelines.items()}
+        self._published = {name: pipeline.status() for name, pipeline in self._pipelines.items()}
+        self._published_at = self._clock()

@@ -118,13 +118,19 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """How many replicas run and why: `mode` says who decides (the configuration, a person, or the lag)."""
+    """How many replicas run and why.
+
+    `mode` says who decides: the configuration, a person, or the lag. `ups` and `downs` count the decisions made since
+    ddpm started.
+    """
 
     desired: int
     minimum: int
     maximum: int
     mode: Literal["fixed", "manual", "lag"]
     reason: str
+    ups: int = 0
+    downs: int = 0
 
 
 @dataclass(frozen=True, slots=True)

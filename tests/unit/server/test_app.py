@@ -1,56 +1,169 @@
 """The HTTP endpoints with statuses of the test's making."""
 
+import itertools
+import json
+import threading
 from dataclasses import replace
+from typing import Any
 
+import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
-from prometheus_client.parser import text_string_to_metric_families
 
 from ddpm.errors import MissingToolError
 from ddpm.server.app import create
+from ddpm.server.guard import Door
 from ddpm.server.serve import listen, serving
-from ddpm.supervisor.runner import Status
-from ddpm.supervisor.states import State
-
-ORDERS = Status("orders", State.RUNNING, "connected", 1_700_000_000.0, 2, True, 41, 5001)
-RETURNS = replace(ORDERS, name="returns", restarts=0, pid=42, port=5002)
-ENGINE = '# HELP input_received Benthos Counter metric\n# TYPE input_received counter\ninput_received{label=""} 7\n'
+from ddpm.supervisor.states import State, Wish
+from ddpm.supervisor.status import Status
+from unit.server.pictures import ORDERS, RETURNS, Desk, sources
 
 
-def client(*statuses: Status) -> TestClient:
-    return TestClient(create(lambda: statuses, lambda port: ENGINE if port == 5001 else None))
+def client(*statuses: Status, desk: Desk | None = None) -> TestClient:
+    app = create(sources(desk or Desk(*statuses)), tuple, Door())
+    return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
 
 
-def test_health_is_200_while_every_pipeline_runs() -> None:
-    answer = client(ORDERS, RETURNS).get("/health")
-    assert answer.status_code == 200
-    assert answer.json()["status"] == "ok"
-    assert answer.json()["pipelines"][0] == {
-        "name": "orders",
-        "state": "running",
-        "reason": "connected",
-        "since": "2023-11-14T22:13:20+00:00",
-        "restarts": 2,
-        "engine": {"ready": True, "pid": 41},
-    }
+@pytest.mark.parametrize("path", ["/health", "/readyz"])
+class TestReadiness:
+    def test_it_is_200_while_every_pipeline_runs(self, path: str) -> None:
+        answer = client(ORDERS, RETURNS).get(path)
+        assert answer.status_code == 200
+        body = answer.json()
+        assert (body["status"], body["culprits"]) == ("ok", [])
+        first = body["pipelines"][0]
+        assert (first["name"], first["state"], first["restarts"]) == ("orders", "running", 2)
+        assert first["since"] == "2023-11-14T22:13:20.000Z"
+        assert first["replicas"] == [{"index": 0, "state": "running", "ready": True, "pid": 41}]
+        assert [(each["name"], each["ok"]) for each in first["probes"]] == [
+            ("engine 0", True),
+            ("kafka", True),
+            ("postgres", True),
+        ]
+        assert first["probes"][0]["age_seconds"] > 0
+        assert first["probes"][2]["age_seconds"] is None
+
+    @pytest.mark.parametrize("state", [each for each in State if each not in (State.RUNNING, State.PAUSED)])
+    def test_it_is_503_and_names_the_culprit_in_any_other_state(self, path: str, state: State) -> None:
+        away = replace(RETURNS, state=state, reason="kafka: cannot be reached")
+        answer = client(ORDERS, away).get(path)
+        assert answer.status_code == 503
+        assert answer.json()["culprits"] == [f"returns is {state.value}: kafka: cannot be reached"]
+
+    def test_paused_on_purpose_is_well_and_says_so(self, path: str) -> None:
+        answer = client(ORDERS, replace(RETURNS, state=State.PAUSED, reason="paused on request")).get(path)
+        assert answer.status_code == 200
+        assert answer.json()["pipelines"][1]["reason"] == "paused on request"
+
+    def test_a_loop_that_does_not_tick_is_not_ready(self, path: str) -> None:
+        desk = Desk(ORDERS)
+        desk.alive = False
+        assert client(desk=desk).get(path).status_code == 503
 
 
-@pytest.mark.parametrize("changes", [{"state": State.RECOVERING}, {"ready": False}])
-def test_health_is_503_as_soon_as_one_does_not(changes: dict[str, object]) -> None:
-    assert client(ORDERS, replace(RETURNS, **changes)).get("/health").status_code == 503  # type: ignore[arg-type]
+def test_liveness_depends_on_the_loop_alone() -> None:
+    desk = Desk(replace(ORDERS, state=State.FAILED))
+    assert client(desk=desk).get("/livez").status_code == 200
+    desk.alive = False
+    assert client(desk=desk).get("/livez").status_code == 503
 
 
-def test_metrics_are_one_page_of_ddpm_and_of_every_engine_that_answers() -> None:
-    text = client(ORDERS, RETURNS).get("/metrics").text
-    samples = {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-    assert samples["ddpm_pipeline_up", (("pipeline", "orders"),)] == 1
-    assert samples["ddpm_engine_restarts_total", (("pipeline", "orders"),)] == 2
-    assert samples["input_received_total", (("label", ""), ("pipeline", "orders"))] == 7
-    assert not [key for key in samples if key[0] == "input_received_total" and ("pipeline", "returns") in key[1]]
+class TestApi:
+    def test_it_lists_every_pipeline_with_what_a_person_asks_first(self) -> None:
+        body = client(ORDERS, RETURNS).get("/v1/pipelines").json()
+        assert [each["name"] for each in body["pipelines"]] == ["orders", "returns"]
+        first = body["pipelines"][0]
+        assert first["lag"] == {"records": 5, "seconds": 1.5}
+        assert first["rates"] == {"read": 5.0, "written": 4.0, "dead": 1.0}
+        assert first["last_exit"]["signal"] == "SIGKILL"
+        assert first["last_exit"]["log"] == ["error: oh"]
+        assert first["history"] == {"step": 5.0, "lag": [0.0, 5.0], "rate": [1.0, 4.0]}
+        assert body["pipelines"][1]["lag"] is None
+
+    def test_one_pipeline_comes_with_its_flow_partitions_and_events(self) -> None:
+        desk = Desk(ORDERS)
+        for number in range(60):
+            desk.events.add("orders", "state", f"event {number}", "running")
+        desk.events.add("another", "state", "not mine", "running")
+        body = client(desk=desk).get("/v1/pipelines/orders").json()
+        assert body["source"]["topics"] == ["orders"]
+        assert body["sinks"] == [{"kind": "postgres", "name": "orders"}]
+        assert body["partitions"][1]["committed"] is None
+        assert [event["message"] for event in body["events"][:2]] == ["event 59", "event 58"]
+        assert len(body["events"]) == 50
+
+    @pytest.mark.parametrize("path", ["/v1/pipelines/nobody", "/v1/events?pipeline=nobody", "/v1/logs?pipeline=nobody"])
+    def test_an_unknown_pipeline_is_told_with_the_known_ones(self, path: str) -> None:
+        answer = client(ORDERS).get(path)
+        assert answer.status_code == 404
+        assert answer.json()["error"]["hint"] == "there are: orders"
+
+    @pytest.mark.parametrize(
+        ("request_", "body", "noted"),
+        [
+            ("pause", {}, ("pause", "orders")),
+            ("drain", {}, ("drain_one", "orders")),
+            ("restart", {}, ("restart", "orders", "restarted on request")),
+            ("scale", {"replicas": 2}, ("scale", "orders", 2)),
+            ("scale", {"replicas": None}, ("scale", "orders", None)),
+        ],
+    )
+    def test_a_request_is_handed_on(self, request_: str, body: dict[str, Any], noted: tuple[Any, ...]) -> None:
+        desk = Desk(ORDERS)
+        answer = client(desk=desk).post(f"/v1/pipelines/orders/{request_}", json=body)
+        assert answer.status_code == 202
+        assert answer.json()["accepted"] == request_
+        assert desk.asked == [noted]
+
+    def test_a_running_pipeline_cannot_be_resumed_and_a_paused_one_can(self) -> None:
+        desk = Desk(ORDERS, replace(RETURNS, state=State.PAUSED, wish=Wish.PAUSE))
+        calling = client(desk=desk)
+        assert calling.post("/v1/pipelines/orders/resume", json={}).status_code == 409
+        assert calling.post("/v1/pipelines/returns/resume", json={}).status_code == 202
+
+    def test_more_replicas_than_partitions_are_refused_with_the_way_out(self) -> None:
+        answer = client(ORDERS).post("/v1/pipelines/orders/scale", json={"replicas": 3})
+        assert answer.status_code == 409
+        assert "2 partitions" in answer.json()["error"]["message"]
+
+    @pytest.mark.parametrize("body", [{}, {"replicas": 0}, {"replicas": "2"}, {"replicas": 1.5}, {"more": 1}, []])
+    def test_what_is_no_number_of_replicas_is_told(self, body: Any) -> None:
+        desk = Desk(ORDERS)
+        answer = client(desk=desk).post("/v1/pipelines/orders/scale", json=body)
+        assert answer.status_code == 422
+        assert answer.json()["error"]["message"]
+        assert desk.asked == []
+
+    def test_a_body_that_is_not_json_is_told(self) -> None:
+        answer = client(ORDERS).post(
+            "/v1/pipelines/orders/pause", content="{", headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == 400
+
+    def test_nothing_is_asked_of_a_ddpm_that_stops(self) -> None:
+        desk = Desk(ORDERS)
+        desk.draining = True
+        assert client(desk=desk).post("/v1/pipelines/orders/pause", json={}).status_code == 409
+
+    def test_refusals_of_unknown_paths_and_methods_have_the_same_shape(self) -> None:
+        assert client(ORDERS).get("/v1/nothing").json()["error"]["message"] == "Not Found"
+        assert client(ORDERS).put("/v1/pipelines").json()["error"]["message"] == "Method Not Allowed"
+
+
+def test_events_are_streamed_after_the_one_that_was_seen_last() -> None:
+    desk = Desk(ORDERS)
+    for number in range(3):
+        desk.events.add("orders", "state", f"event {number}", "running")
+    app = create(sources(desk), tuple, Door())
+    closing = threading.Event()
+    with serving(app, listen("127.0.0.1", 0), closing) as url:
+        headers = {"Last-Event-ID": "2"}
+        with httpx.stream("GET", f"{url}/v1/events", headers=headers, trust_env=False, timeout=10) as stream:
+            seen = list(itertools.takewhile(bool, stream.iter_lines()))
+    assert "event: state" in seen
+    assert "id: 3" in seen
+    (data,) = [json.loads(line.removeprefix("data:")) for line in seen if line.startswith("data:")]
+    assert data["message"] == "event 2"
 
 
 def test_a_port_in_use_is_named() -> None:
@@ -61,7 +174,6 @@ def test_a_port_in_use_is_named() -> None:
 
 
 def test_the_server_answers_on_a_socket_bound_before() -> None:
-    import httpx2 as httpx
-
-    with serving(create(lambda: (ORDERS,), lambda _: None), listen("127.0.0.1", 0)) as url:
+    app = create(sources(Desk(ORDERS)), tuple, Door())
+    with serving(app, listen("127.0.0.1", 0), threading.Event()) as url:
         assert httpx.get(f"{url}/health", trust_env=False).json()["status"] == "ok"

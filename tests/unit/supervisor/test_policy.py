@@ -1,93 +1,193 @@
 """The supervisor's decisions, replayed as histories with a clock of their own."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
-from ddpm.supervisor.policy import Action, Snapshot, backoff, decide, describe_exit
-from ddpm.supervisor.states import State
+from ddpm.supervisor.policy import Action, ProbeView, ReplicaView, Snapshot, backoff, decide, describe_exit, judge
+from ddpm.supervisor.states import State, Wish
 
-STARTING = Snapshot(
+NEW = ReplicaView(
+    index=0,
     state=State.STARTING,
     since=0.0,
-    alive=False,
+    alive=True,
     exit_code=None,
     ready=False,
-    stop_requested=False,
-    kill_requested=False,
+    ready_at=0.0,
+    answered_at=0.0,
     failures=0,
     retry_at=0.0,
-    drain=20.0,
 )
+RUNNING = dataclasses.replace(NEW, state=State.RUNNING, ready=True)
+KAFKA = ProbeView("kafka", True, "", 0.0)
 
 
-def seen(**changes: object) -> Snapshot:
-    return dataclasses.replace(STARTING, **changes)  # type: ignore[arg-type]
+def replica(base: ReplicaView = RUNNING, **changes: Any) -> ReplicaView:
+    return dataclasses.replace(base, **changes)
 
 
-RUNNING = {"state": State.RUNNING, "alive": True, "ready": True}
+def seen(*replicas: ReplicaView, **changes: Any) -> Snapshot:
+    base = Snapshot(Wish.RUN, kill_requested=False, desired=max(1, len(replicas)), drain=20.0, replicas=replicas)
+    return dataclasses.replace(base, **changes)
 
 
-def test_a_new_pipeline_is_launched() -> None:
-    decision = decide(seen(), now=0.0)
-    assert decision is not None
-    assert (decision.action, decision.state) == (Action.LAUNCH, State.STARTING)
+def fresh(now: float, **changes: Any) -> ReplicaView:
+    """A running replica that has just answered."""
+    return replica(ready_at=now, answered_at=now, **changes)
 
 
-def test_a_starting_engine_runs_once_its_ends_are_connected() -> None:
-    assert decide(seen(alive=True), now=1.0) is None
-    decision = decide(seen(alive=True, ready=True), now=2.0)
-    assert decision is not None
-    assert decision.state is State.RUNNING
+class TestDecide:
+    def test_a_new_pipeline_launches_every_replica_that_is_wanted(self) -> None:
+        steps = decide(seen(desired=3), now=0.0)
+        assert [(step.index, step.action) for step in steps] == [(n, Action.LAUNCH) for n in range(3)]
+
+    def test_a_starting_engine_runs_once_its_ends_are_connected(self) -> None:
+        assert decide(seen(NEW), now=1.0) == ()
+        (step,) = decide(seen(replica(NEW, ready=True, answered_at=2.0)), now=2.0)
+        assert step.state is State.RUNNING
+
+    def test_an_engine_that_died_is_started_again_after_the_backoff_and_not_before(self) -> None:
+        (step,) = decide(seen(replica(alive=False, exit_code=-9)), now=100.0)
+        assert (step.state, step.failures, step.retry_at) == (State.RECOVERING, 1, 101.0)
+        assert step.reason == "engine was ended by signal 9; starting again in 1 s"
+        waiting = replica(state=State.RECOVERING, alive=False, exit_code=-9, failures=1, retry_at=101.0)
+        assert decide(seen(waiting), now=100.9) == ()
+        (again,) = decide(seen(waiting), now=101.0)
+        assert again.action is Action.LAUNCH
+
+    def test_a_crash_loop_is_called_by_its_name_and_waits_longer_each_time(self) -> None:
+        dead = replica(alive=False, exit_code=1, failures=3)
+        (step,) = decide(seen(dead), now=0.0)
+        assert step.reason == "engine exited with code 1, the 4th time in a row; starting again in 8 s"
+
+    def test_a_replica_that_crash_loops_leaves_the_others_alone(self) -> None:
+        broken = replica(index=1, alive=False, exit_code=1)
+        steps = decide(seen(fresh(9.0), broken), now=9.0)
+        assert [step.index for step in steps] == [1]
+
+    def test_five_healthy_minutes_forget_earlier_failures(self) -> None:
+        assert decide(seen(replica(answered_at=299.0, failures=4)), now=299.0) == ()
+        (step,) = decide(seen(replica(answered_at=300.0, failures=4)), now=300.0)
+        assert step.failures == 0
+
+    def test_an_engine_that_does_not_answer_for_a_minute_is_ended_and_the_reason_survives_its_end(self) -> None:
+        assert decide(seen(replica(answered_at=0.0)), now=59.0) == ()
+        (step,) = decide(seen(replica(answered_at=0.0)), now=60.0)
+        assert (step.action, step.state) == (Action.KILL, State.RUNNING)
+        (after,) = decide(seen(replica(alive=False, exit_code=-9, killed=step.reason)), now=61.0)
+        assert after.reason == "engine did not answer for 60 s and was ended by force; starting again in 1 s"
+
+    def test_a_restart_drains_first_and_launches_without_a_pause(self) -> None:
+        (step,) = decide(seen(fresh(5.0, restart="stalled: no commit")), now=5.0)
+        assert (step.action, step.state, step.reason) == (Action.TERMINATE, State.DRAINING, "stalled: no commit")
+        drained = replica(state=State.DRAINING, alive=False, exit_code=0, restart="stalled: no commit")
+        (again,) = decide(seen(drained), now=6.0)
+        assert (again.action, again.reason) == (Action.LAUNCH, "starting again, stalled: no commit")
+
+    def test_a_restart_on_request_does_not_wait_for_the_backoff(self) -> None:
+        waiting = replica(state=State.RECOVERING, alive=False, exit_code=1, retry_at=300.0, restart="on request")
+        (step,) = decide(seen(waiting), now=1.0)
+        assert step.action is Action.LAUNCH
+
+    def test_a_configuration_error_is_not_retried_until_someone_asks(self) -> None:
+        failed = replica(state=State.FAILED, alive=False)
+        assert decide(seen(failed), now=1e6) == ()
+        (step,) = decide(seen(dataclasses.replace(failed, restart="restarted on request")), now=1e6)
+        assert step.action is Action.LAUNCH
+
+    @pytest.mark.parametrize("wish", [Wish.PAUSE, Wish.STOP])
+    def test_pausing_and_stopping_drain_first_and_force_when_the_budget_is_spent(self, wish: Wish) -> None:
+        (first,) = decide(seen(fresh(10.0), wish=wish), now=10.0)
+        assert (first.action, first.state) == (Action.TERMINATE, State.DRAINING)
+        draining = replica(state=State.DRAINING, since=10.0)
+        assert decide(seen(draining, wish=wish), now=34.9) == ()
+        (late,) = decide(seen(draining, wish=wish), now=35.0)
+        assert late.action is Action.KILL
+
+    def test_a_second_request_forces_at_once(self) -> None:
+        draining = replica(state=State.DRAINING, since=10.0)
+        (step,) = decide(seen(draining, wish=Wish.STOP, kill_requested=True), now=10.1)
+        assert step.action is Action.KILL
+
+    def test_a_resume_during_the_drain_waits_for_its_end(self) -> None:
+        assert decide(seen(replica(state=State.DRAINING, since=0.0)), now=3.0) == ()
+        (step,) = decide(seen(replica(state=State.DRAINING, alive=False, exit_code=0)), now=4.0)
+        assert step.action is Action.LAUNCH
+
+    def test_fewer_replicas_drain_the_last_ones(self) -> None:
+        steps = decide(seen(fresh(1.0), fresh(1.0, index=1), fresh(1.0, index=2), desired=1), now=1.0)
+        assert [(step.index, step.action) for step in steps] == [(1, Action.TERMINATE), (2, Action.TERMINATE)]
+
+    @pytest.mark.parametrize(
+        ("exit_code", "reason"), [(0, "drained"), (1, "engine exited with code 1"), (None, "stopped")]
+    )
+    def test_a_stopped_replica_says_how_it_ended(self, exit_code: int | None, reason: str) -> None:
+        ended = replica(state=State.DRAINING, alive=False, exit_code=exit_code)
+        (step,) = decide(seen(ended, wish=Wish.STOP), now=1.0)
+        assert (step.state, step.reason) == (State.STOPPED, reason)
 
 
-def test_an_engine_that_died_is_started_again_after_the_backoff_and_not_before() -> None:
-    decision = decide(seen(**RUNNING | {"alive": False, "exit_code": -9}), now=100.0)
-    assert decision is not None
-    assert (decision.state, decision.failures, decision.retry_at) == (State.RECOVERING, 1, 101.0)
-    assert decision.reason == "engine was ended by signal 9; starting again in 1 s"
-    waiting = seen(state=State.RECOVERING, exit_code=-9, failures=1, retry_at=101.0)
-    assert decide(waiting, now=100.9) is None
-    again = decide(waiting, now=101.0)
-    assert again is not None
-    assert again.action is Action.LAUNCH
+class TestJudge:
+    def verdict(self, snapshot: Snapshot, now: float = 0.0) -> tuple[State, str]:
+        verdict = judge(snapshot, now)
+        return verdict.state, verdict.reason
 
+    def test_it_runs_when_engine_and_probes_say_so(self) -> None:
+        assert self.verdict(seen(RUNNING, probes=(KAFKA,))) == (State.RUNNING, "input and outputs are connected")
 
-def test_five_healthy_minutes_forget_earlier_failures() -> None:
-    assert decide(seen(**RUNNING, since=0.0, failures=4), now=299.0) is None
-    decision = decide(seen(**RUNNING, since=0.0, failures=4), now=300.0)
-    assert decision is not None
-    assert decision.failures == 0
+    def test_it_starts_until_every_probe_has_answered_once(self) -> None:
+        unasked = ProbeView("postgres", False, "", None)
+        assert self.verdict(seen(RUNNING, probes=(KAFKA, unasked))) == (
+            State.STARTING,
+            "waiting for the first answer of postgres",
+        )
 
+    def test_it_is_degraded_and_names_every_culprit(self) -> None:
+        away = dataclasses.replace(KAFKA, ok=False, message="cannot be reached")
+        state, reason = self.verdict(seen(RUNNING, probes=(away,), waiting="postgres: does not take rows (53300)"))
+        assert state is State.DEGRADED
+        assert reason == "kafka: cannot be reached; postgres: does not take rows (53300)"
 
-def test_stopping_drains_first_and_forces_when_the_budget_is_spent() -> None:
-    first = decide(seen(**RUNNING, stop_requested=True), now=10.0)
-    assert first is not None
-    assert (first.action, first.state) == (Action.TERMINATE, State.DRAINING)
-    draining = {"state": State.DRAINING, "alive": True, "stop_requested": True, "since": 10.0}
-    assert decide(seen(**draining), now=34.9) is None
-    late = decide(seen(**draining), now=35.0)
-    assert late is not None
-    assert late.action is Action.KILL
+    def test_a_probe_that_was_not_asked_for_long_proves_nothing(self) -> None:
+        state, reason = self.verdict(seen(fresh(11.0), probes=(KAFKA,)), now=11.0)
+        assert (state, reason) == (State.DEGRADED, "kafka: not asked for more than 10 s")
 
+    def test_a_frozen_engine_is_named_soon_and_a_hiccup_is_not(self) -> None:
+        assert self.verdict(seen(RUNNING), now=2.9)[0] is State.RUNNING
+        assert self.verdict(seen(RUNNING), now=3.1) == (State.DEGRADED, "engine: does not answer")
 
-def test_a_second_request_forces_at_once() -> None:
-    draining = seen(state=State.DRAINING, alive=True, stop_requested=True, kill_requested=True, since=10.0)
-    decision = decide(draining, now=10.1)
-    assert decision is not None
-    assert decision.action is Action.KILL
+    def test_an_engine_that_lost_its_ends_is_named(self) -> None:
+        lost = replica(ready=False, answered_at=10.0, ready_at=5.0)
+        assert self.verdict(seen(lost), now=10.0) == (State.DEGRADED, "engine: input or outputs are not connected")
 
+    def test_one_replica_down_degrades_and_all_down_recovers(self) -> None:
+        down = replica(index=1, state=State.RECOVERING, alive=False, reason="engine exited with code 1")
+        assert self.verdict(seen(RUNNING, down)) == (State.DEGRADED, "replica 1: engine exited with code 1")
+        assert self.verdict(seen(replica(down, index=0), down)) == (State.RECOVERING, "engine exited with code 1")
 
-@pytest.mark.parametrize(("exit_code", "reason"), [(0, "drained"), (1, "engine exited with code 1"), (None, "stopped")])
-def test_a_stopped_pipeline_says_how_it_ended(exit_code: int | None, reason: str) -> None:
-    decision = decide(seen(state=State.DRAINING, stop_requested=True, exit_code=exit_code), now=1.0)
-    assert decision is not None
-    assert (decision.state, decision.reason) == (State.STOPPED, reason)
+    def test_a_replica_that_joins_does_not_degrade_the_others(self) -> None:
+        joining = replica(NEW, index=1, answered_at=30.0, since=20.0)
+        assert self.verdict(seen(fresh(30.0), joining), now=30.0) == (State.RUNNING, "1 of 2 replicas run")
 
-
-@pytest.mark.parametrize("state", [State.STOPPED, State.FAILED])
-def test_nothing_is_decided_about_a_pipeline_that_has_ended(state: State) -> None:
-    assert decide(seen(state=state), now=1e6) is None
+    @pytest.mark.parametrize(
+        ("wish", "replicas", "state"),
+        [
+            (Wish.PAUSE, (replica(state=State.DRAINING),), State.DRAINING),
+            (Wish.PAUSE, (replica(state=State.STOPPED, alive=False),), State.PAUSED),
+            (Wish.PAUSE, (), State.PAUSED),
+            (Wish.STOP, (replica(state=State.STOPPED, alive=False),), State.STOPPED),
+            (Wish.STOP, (replica(state=State.FAILED, alive=False),), State.FAILED),
+            (Wish.RUN, (replica(state=State.FAILED, alive=False),), State.FAILED),
+            (Wish.RUN, (replica(state=State.DRAINING),), State.DRAINING),
+            (Wish.RUN, (), State.STARTING),
+        ],
+    )
+    def test_what_was_asked_for_decides_the_rest(
+        self, wish: Wish, replicas: tuple[ReplicaView, ...], state: State
+    ) -> None:
+        assert self.verdict(seen(*replicas, wish=wish))[0] is state
 
 
 def test_backoff_doubles_up_to_five_minutes_and_jitter_only_adds() -> None:

@@ -1,112 +1,283 @@
 """The runner with engines that only pretend: what it launches, when, and what its statuses say."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ddpm.errors import ConfigError, EngineError
-from ddpm.supervisor.runner import Managed, Supervisor
+from ddpm.supervisor.memory import MemoryFile
+from ddpm.supervisor.meter import Reading
+from ddpm.supervisor.pipeline import Managed
+from ddpm.supervisor.runner import Launchable, Supervisor
 from ddpm.supervisor.states import State
+from ddpm.supervisor.status import PartitionStatus, Status
 
 
 class FakeEngine:
     """An engine whose end the test decides."""
 
-    port = 4000
-
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        self.port = 4000 + pid
         self.ended_with: int | None = None
         self.asked_to_drain = False
+        self.said = ("error: out of luck",)
 
     def exit_code(self) -> int | None:
         return self.ended_with
 
     def terminate(self) -> None:
         self.asked_to_drain = True
+        self.ended_with = 0
 
     def kill(self) -> None:
         self.ended_with = -9
 
+    def last_lines(self) -> tuple[str, ...]:
+        return self.said
+
 
 class World:
-    """A clock and the engines launched so far."""
+    """A clock, the engines launched so far, and a pipeline called orders."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path, **managed: Any) -> None:
         self.now = 0.0
         self.engines: list[FakeEngine] = []
         self.refuse: Iterator[Exception] = iter(())
-        self.supervisor = Supervisor([Managed("orders", self.launch, lambda _: True, drain=20.0)], lambda: self.now)
+        settings = {"replicas": 1, "limits": None, "probes": {"kafka": "broker", "postgres": "sink"}, **managed}
+        memory = MemoryFile(folder / "orders.json")
+        self.supervisor = Supervisor([Managed("orders", 20.0, memory=memory, **settings)], lambda: self.now)
+        self.mute: set[str] = set()
 
-    def launch(self) -> FakeEngine:
+    def begin(self) -> "World":
+        for pipeline in self.supervisor._pipelines.values():
+            pipeline.launch_with(self.launch, "abc123")
+        return self
+
+    def launch(self, _replica: int) -> FakeEngine:
         for error in self.refuse:
             raise error
         self.engines.append(FakeEngine(pid=len(self.engines) + 1))
         return self.engines[-1]
 
-    def after(self, seconds: float) -> State:
-        self.now += seconds
-        self.supervisor.tick()
-        return self.supervisor.statuses()[0].state
+    def after(self, seconds: float, problem: str | None = None) -> State:
+        """Let time pass while engines and probes answer, then look."""
+        end = self.now + seconds
+        while True:
+            for index, port in self.supervisor.vitals("orders").engines:
+                if "engine" not in self.mute:
+                    self.supervisor.engine_answered("orders", index, port, ready=True)
+            self.supervisor.probed("orders", "kafka", problem)
+            self.supervisor.probed("orders", "postgres", None)
+            self.supervisor.tick()
+            if self.now >= end:
+                return self.status.state
+            self.now = min(end, self.now + 1.0)
+
+    def run(self) -> None:
+        self.after(0)
+        assert self.after(2) is State.RUNNING
+
+    @property
+    def status(self) -> Status:
+        (status,) = self.supervisor.statuses()
+        return status
+
+    def events(self, kind: str) -> list[str]:
+        return [event.message for event in self.supervisor.events.since() if event.kind == kind]
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world(tmp_path: Path) -> World:
+    return World(tmp_path).begin()
+
+
+def test_before_the_launch_it_says_what_it_waits_for(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.supervisor.announce("the servers are being prepared")
+    assert (world.status.state, world.status.reason) == (State.STARTING, "the servers are being prepared")
 
 
 def test_a_pipeline_starts_and_runs(world: World) -> None:
     assert world.after(0) is State.STARTING
     assert world.after(1) is State.RUNNING
-    status = world.supervisor.statuses()[0]
-    assert (status.pid, status.port, status.ready, status.restarts) == (1, 4000, True, 0)
+    (replica,) = world.status.replicas
+    assert (replica.pid, replica.ready, replica.restarts) == (1, True, 0)
+    assert {probe.name: probe.ok for probe in world.status.probes} == {
+        "engine 0": True,
+        "kafka": True,
+        "postgres": True,
+    }
+    assert world.status.config_hash == "abc123"
 
 
-def test_a_killed_engine_is_replaced_and_counted(world: World) -> None:
-    world.after(0)
-    world.after(1)
+def test_a_killed_engine_is_replaced_counted_and_its_last_words_are_kept(world: World) -> None:
+    world.run()
     world.engines[0].ended_with = -9
-    assert world.after(1) is State.RECOVERING
-    assert world.supervisor.statuses()[0].pid is None
-    assert world.after(2) is State.STARTING
-    assert world.after(1) is State.RUNNING
-    status = world.supervisor.statuses()[0]
-    assert (status.pid, status.restarts) == (2, 1)
+    assert world.after(0) is State.RECOVERING
+    assert world.status.replicas[0].pid is None
+    assert world.status.next_retry is not None
+    assert world.after(3) is State.RUNNING
+    assert world.status.restarts == 1
+    assert [each.pid for each in world.status.replicas] == [2]
+    assert world.status.last_exit is not None
+    assert (world.status.last_exit.signal, world.status.last_exit.log) == ("SIGKILL", ("error: out of luck",))
+    assert world.status.last_exit.config_hash == "abc123"
+    assert world.events("exit") == ["engine 0 was ended by signal 9"]
+
+
+def test_the_last_exit_survives_a_restart_of_ddpm(world: World, tmp_path: Path) -> None:
+    world.run()
+    world.engines[0].ended_with = 3
+    world.after(0)
+    last = World(tmp_path).status.last_exit
+    assert last is not None
+    assert (last.code, last.signal, last.log) == (3, None, ("error: out of luck",))
 
 
 def test_a_configuration_that_the_engine_refuses_is_not_retried(world: World) -> None:
     world.refuse = iter([ConfigError("bad mapping")])
     assert world.after(0) is State.FAILED
-    assert world.supervisor.statuses()[0].reason == "bad mapping"
-    assert world.after(1000) is State.FAILED
+    assert world.status.reason == "bad mapping"
+    assert world.after(100) is State.FAILED
     assert world.engines == []
+
+
+def test_a_failed_pipeline_starts_when_someone_mended_it_and_asks(world: World) -> None:
+    world.refuse = iter([ConfigError("bad mapping")])
+    world.after(0)
+    world.supervisor.resume("orders")
+    world.after(0)
+    assert world.after(2) is State.RUNNING
 
 
 def test_a_launch_that_may_succeed_later_is_retried(world: World) -> None:
     world.refuse = iter([EngineError("no memory")])
     world.after(0)
     assert world.after(0.2) is State.RECOVERING
-    assert world.after(2) is State.STARTING
+    assert world.after(3) is State.RUNNING
     assert len(world.engines) == 1
 
 
-def test_drain_waits_for_the_engine_and_then_stops(world: World) -> None:
+def test_a_broker_that_goes_away_degrades_with_its_name_and_recovers_by_itself(world: World) -> None:
+    world.run()
+    assert world.after(1, problem="cannot be reached") is State.DEGRADED
+    assert world.status.reason == "kafka: cannot be reached"
+    assert world.status.last_error is not None
+    assert world.after(1) is State.RUNNING
+
+
+def test_a_frozen_engine_degrades_then_is_replaced(world: World) -> None:
+    world.run()
+    world.mute.add("engine")
+    assert world.after(5) is State.DEGRADED
+    assert world.status.reason == "engine: does not answer"
+    world.after(56)
+    world.mute.clear()
+    assert world.after(5) is State.RUNNING
+    assert world.status.restarts == 1
+
+
+def test_pause_drains_and_survives_a_restart_of_ddpm_and_resume_runs_again(world: World, tmp_path: Path) -> None:
+    world.run()
+    world.supervisor.pause("orders")
+    world.after(0)
+    assert world.engines[0].asked_to_drain
+    assert world.after(1) is State.PAUSED
+    again = World(tmp_path).begin()
+    assert again.after(5) is State.PAUSED
+    assert again.engines == []
+    again.supervisor.resume("orders")
+    again.after(0)
+    assert again.after(2) is State.RUNNING
+
+
+def test_a_drained_pipeline_runs_again_after_a_restart_of_ddpm(world: World, tmp_path: Path) -> None:
+    world.run()
+    world.supervisor.drain_one("orders")
+    world.after(0)
+    assert world.after(1) is State.STOPPED
+    assert World(tmp_path).begin().after(2) is State.RUNNING
+
+
+def test_a_stall_restarts_with_its_reason(world: World) -> None:
+    world.run()
+    world.supervisor.restart("orders", "stalled: nothing committed", "stall")
+    world.after(0)
+    assert world.status.reason == "stalled: nothing committed"
+    assert world.after(3) is State.RUNNING
+    assert (world.status.restarts, len(world.engines)) == (1, 2)
+    assert world.events("stall") == ["stalled: nothing committed"]
+
+
+def test_scaling_by_hand_starts_and_ends_engines_and_never_more_than_partitions(world: World) -> None:
+    world.run()
+    partitions = tuple(PartitionStatus("orders", number, 0, 0, 0, 0.0) for number in range(2))
+    world.supervisor.partitions_seen("orders", partitions)
+    world.supervisor.scale("orders", 3)
+    world.after(0)
+    assert world.after(2) is State.RUNNING
+    assert [each.index for each in world.status.replicas] == [0, 1]
+    assert world.status.scaling.mode == "manual"
+    assert "2 partitions" in world.status.scaling.reason
+    world.supervisor.scale("orders", None)
     world.after(0)
     world.after(1)
+    assert [each.index for each in world.status.replicas] == [0]
+    assert (world.status.scaling.ups, world.status.scaling.downs) == (1, 1)
+
+
+def test_totals_go_on_over_a_restart(world: World) -> None:
+    world.run()
+    port = world.engines[0].port
+    world.supervisor.engine_answered("orders", 0, port, ready=True, reading=Reading(10, 8, 2, 0))
+    world.engines[0].ended_with = 1
+    world.after(3)
+    port = world.engines[1].port
+    world.supervisor.engine_answered("orders", 0, port, ready=True, reading=Reading(5, 5, 0, 1))
+    world.after(0)
+    totals = world.status.totals
+    assert (totals.read, totals.written, totals.dead, totals.duplicates) == (15, 13, 2, 1)
+
+
+def test_drain_waits_for_the_engine_and_then_run_returns(world: World) -> None:
+    world.run()
     world.supervisor.drain()
-    assert world.after(0.2) is State.DRAINING
+    world.supervisor.run({"orders": Launchable(world.launch, "abc123")})
+    assert world.status.state is State.STOPPED
     assert world.engines[0].asked_to_drain
-    world.engines[0].ended_with = 0
-    assert world.after(0.2) is State.STOPPED
+
+
+def test_a_bounded_run_returns_when_its_work_is_done(world: World) -> None:
+    world.run()
+    world.supervisor.finish("orders", "read to the end")
+    world.supervisor.run({"orders": Launchable(world.launch, "abc123")})
+    assert (world.status.state, world.status.reason) == (State.STOPPED, "read to the end")
 
 
 def test_run_ends_every_engine_when_it_is_interrupted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.after(0)
+    world.run()
 
     def interrupted() -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(world.supervisor, "tick", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        world.supervisor.run()
+        world.supervisor.run({"orders": Launchable(world.launch, "abc123")})
     assert world.engines[0].ended_with == -9
+
+
+def test_memory_that_cannot_be_read_is_left_aside(tmp_path: Path) -> None:
+    (tmp_path / "orders.json").write_text('{"version": 99, "wish": "pause"}')
+    assert World(tmp_path).begin().after(2) is State.RUNNING
+
+
+def test_memory_that_cannot_be_written_does_not_disturb(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    world = World(tmp_path / "file").begin()
+    world.run()
+    world.supervisor.pause("orders")
+    world.after(0)
+    assert world.after(1) is State.PAUSED

@@ -1,0 +1,86 @@
+"""How the engines of a pipeline are started: what they are told, and where their log goes."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from ddpm.catalogue import environment
+from ddpm.config.model import Config, Pipeline
+from ddpm.engine import binary as engine_binary
+from ddpm.engine import launcher
+from ddpm.errors import ConfigError
+from ddpm.observability.logging import ENGINE, Masker
+from ddpm.orchestrator.prepare import generated_path, rendered, write
+from ddpm.orchestrator.provision import Provisioned
+from ddpm.supervisor.runner import Launchable
+
+_HASH_LENGTH = 12
+
+
+def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Provisioned) -> Launchable:
+    """How the engines of a pipeline are started."""
+    path, text = generated_path(pipeline), rendered(config, pipeline)
+    secrets = {environment.SOURCES: provisioned.sources_json}
+    if pipeline.postgres is not None:
+        secrets[environment.POSTGRES_DSN] = pipeline.postgres.url
+    masker = Masker(config.secrets)
+    # The resolved configuration may differ from the one that was tried before the servers had their addresses.
+    write_and_lint(binary, path, text)
+
+    def launch(replica: int) -> "_Engine":
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            write_and_lint(binary, path, text)
+        log = structlog.get_logger().bind(pipeline=pipeline.name, replica=replica)
+        spec = launcher.EngineSpec(binary, path, secrets, pipeline.engine.drain, pipeline.engine.memory_limit)
+        process = launcher.launch(spec, lambda line: _relay(log, line))
+        log.info("engine started", pid=process.pid, config=str(path))
+        return _Engine(process, masker)
+
+    return Launchable(launch, config_hash(text))
+
+
+def config_hash(text: str) -> str:
+    """A short name for what an engine is told."""
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
+
+
+def write_and_lint(binary: Path, path: Path, text: str) -> None:
+    """Write an engine configuration and let the engine check it; raises ConfigError with what it says."""
+    write(text, path)
+    problems = engine_binary.lint(binary, path)
+    if problems:
+        msg = f"the engine does not accept {path}:\n  " + "\n  ".join(problems)
+        raise ConfigError(msg, hint="look at app.processors and app.pipeline_template")
+
+
+class _Engine:
+    """An engine process whose last words are fit to be shown."""
+
+    def __init__(self, process: launcher.EngineProcess, masker: Masker) -> None:
+        self._process = process
+        self._masker = masker
+        self.pid = process.pid
+        self.port = process.port
+        self.exit_code = process.exit_code
+        self.terminate = process.terminate
+        self.kill = process.kill
+
+    def last_lines(self) -> tuple[str, ...]:
+        return tuple(self._masker.text(line) for line in self._process.last_lines())
+
+
+_OURS = frozenset({"event", "level", "source", "pipeline", "replica"})
+_LOG_METHODS: Mapping[str, str] = {
+    "trace": "debug",
+    "debug": "debug",
+    "info": "info",
+    "warn": "warning",
+    "warning": "warning",
+}
+
+
+def _relay(log: structlog.stdlib.BoundLogger, line: launcher.LogLine) -> None:
+    fields = {name: value for name, value in line.fields.items() if name not in _OURS}
+    getattr(log, _LOG_METHODS.get(line.level, "error"))(line.message, level=line.level, source=ENGINE, **fields)

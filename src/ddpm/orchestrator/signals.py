@@ -1,0 +1,60 @@
+"""What SIGINT and SIGTERM mean at each moment of a run."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ddpm.supervisor.runner import Supervisor
+
+
+class Interrupted(Exception):  # noqa: N818 -- a request, not a mistake
+    """A signal asked ddpm to end before there was anything to drain, or a second one asked to force it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.exit_code = 128 + signum
+
+
+class SignalDesk:
+    """What a signal means at the moment: an interruption while starting, a drain while running, then force."""
+
+    def __init__(self) -> None:
+        self._supervisor: Supervisor | None = None
+        self._asked = False
+        self._forced_by: int | None = None
+
+    def hand_over(self, supervisor: Supervisor) -> None:
+        """From now on there is something to drain."""
+        self._supervisor = supervisor
+
+    def raise_if_forced(self) -> None:
+        """Raise Interrupted when a second signal did not wait for the drain."""
+        if self._forced_by is not None:
+            raise Interrupted(self._forced_by)
+
+    def __call__(self, signum: int, _frame: FrameType | None) -> None:
+        """Take a signal."""
+        if self._supervisor is None:
+            if self._asked:
+                return  # being cleaned up already
+            self._asked = True
+            raise Interrupted(signum)
+        if not self._asked:
+            self._asked = True
+            self._supervisor.drain()
+        else:
+            self._forced_by = signum
+            self._supervisor.force()
+
+
+@contextmanager
+def signal_desk() -> Iterator[SignalDesk]:
+    """Let a desk take the signals while the block runs."""
+    desk = SignalDesk()
+    before = {signum: signal.signal(signum, desk) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield desk
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

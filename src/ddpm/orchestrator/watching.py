@@ -1,0 +1,243 @@
+"""Watches everything that the pipelines depend on, each in a thread of its own, and tells the supervisor.
+
+A thread for each pipeline's engines, for each Kafka cluster and for each database: one that hangs hides no other.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from ddpm.broker.watch import ClusterWatch, Group, PartitionLag
+from ddpm.config.model import Pipeline
+from ddpm.engine.counters import counters
+from ddpm.engine.probes import EngineClient
+from ddpm.errors import DdpmError
+from ddpm.orchestrator.bounded import Bound
+from ddpm.store.watch import DatabaseWatch
+from ddpm.supervisor.meter import Reading
+from ddpm.supervisor.pipeline import ENGINE_PROBE_SECONDS
+from ddpm.supervisor.runner import Supervisor
+from ddpm.supervisor.stall import StallWatch
+from ddpm.supervisor.status import PartitionStatus
+
+CLUSTER_SECONDS = 3.0
+DATABASE_SECONDS = 3.0
+# The counters are worth a look less often than the state.
+COUNTERS_EVERY = 2
+
+Key = TypeVar("Key")
+
+BROKER_PROBE = "kafka"
+DATABASE_PROBE = "postgres"
+
+
+def sink_cluster_probe(brokers: Sequence[str]) -> str:
+    """The name of the probe of a cluster that only a sink writes to."""
+    return f"kafka sink {brokers[0]}"
+
+
+def foreign_clusters(pipeline: Pipeline) -> tuple[tuple[str, ...], ...]:
+    """The clusters that a pipeline only writes to."""
+    named = (sink.kafka.brokers for sink in pipeline.sinks if sink.kafka and sink.kafka.brokers)
+    return tuple(dict.fromkeys(brokers for brokers in named if brokers != pipeline.kafka.brokers))
+
+
+@contextmanager
+def watching(pipelines: Sequence[Pipeline], supervisor: Supervisor, bounds: dict[str, Bound]) -> Iterator[None]:
+    """Watch while the block runs.
+
+    Args:
+        pipelines: All pipelines, with real addresses.
+        supervisor: Who is told.
+        bounds: How far the pipelines read that end by themselves, by name; one that is reached is taken out.
+
+    """
+    stop = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def watch(name: str, seconds: float, look: Callable[[], None]) -> None:
+        thread = threading.Thread(target=_every, args=(seconds, look, stop), name=f"watch {name}", daemon=True)
+        threads.append(thread)
+        thread.start()
+
+    with ExitStack() as closing:
+        for pipeline in pipelines:
+            engines = _Engines(pipeline.name, supervisor)
+            closing.callback(engines.close)
+            watch(f"engines of {pipeline.name}", ENGINE_PROBE_SECONDS, engines.look)
+        for brokers, readers in _by(pipelines, lambda pipeline: pipeline.kafka.brokers).items():
+            cluster = _Cluster(brokers, readers, supervisor, bounds)
+            closing.callback(cluster.close)
+            watch(f"kafka {brokers[0]}", CLUSTER_SECONDS, cluster.look)
+        for brokers in dict.fromkeys(each for pipeline in pipelines for each in foreign_clusters(pipeline)):
+            writers = [pipeline.name for pipeline in pipelines if brokers in foreign_clusters(pipeline)]
+            sink = _Sink(ClusterWatch(brokers, {}), sink_cluster_probe(brokers), writers, supervisor)
+            closing.callback(sink.close)
+            watch(f"kafka {brokers[0]}", CLUSTER_SECONDS, sink.look)
+        tables = [pipeline for pipeline in pipelines if pipeline.writes_postgres]
+        for url, writing in _by(tables, lambda pipeline: pipeline.postgres.url if pipeline.postgres else "").items():
+            database = _Sink(DatabaseWatch(url), DATABASE_PROBE, [each.name for each in writing], supervisor)
+            closing.callback(database.close)
+            watch("postgres", DATABASE_SECONDS, database.look)
+        closing.callback(_end, stop, threads)
+        yield
+
+
+def _end(stop: threading.Event, threads: Sequence[threading.Thread]) -> None:
+    stop.set()
+    for thread in threads:
+        # A look that hangs ends by its own time limit.
+        thread.join(5)
+
+
+def _by(pipelines: Sequence[Pipeline], key: Callable[[Pipeline], Key]) -> dict[Key, list[Pipeline]]:
+    found: dict[Key, list[Pipeline]] = {}
+    for pipeline in pipelines:
+        found.setdefault(key(pipeline), []).append(pipeline)
+    return found
+
+
+def _every(seconds: float, look: Callable[[], None], stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            look()
+        except Exception:  # noqa: BLE001 -- a watcher that dies would leave its last answer standing
+            structlog.get_logger().exception("a watcher failed", watcher=threading.current_thread().name)
+        stop.wait(seconds)
+
+
+class _Engines:
+    """The engines of one pipeline."""
+
+    def __init__(self, name: str, supervisor: Supervisor) -> None:
+        self._name = name
+        self._supervisor = supervisor
+        self._clients: dict[int, EngineClient] = {}
+        self._looks = 0
+
+    def look(self) -> None:
+        engines = self._supervisor.vitals(self._name).engines
+        for port in set(self._clients) - {port for _, port in engines}:
+            self._clients.pop(port).close()
+        counting = self._looks % COUNTERS_EVERY == 0
+        self._looks += 1
+        for index, port in engines:
+            self._ask(index, port, counting=counting)
+
+    def count(self) -> None:
+        """Read every engine's counters, whenever they were read last."""
+        for index, port in self._supervisor.vitals(self._name).engines:
+            self._ask(index, port, counting=True)
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
+    def _ask(self, index: int, port: int, *, counting: bool) -> None:
+        client = self._clients.setdefault(port, EngineClient(port))
+        ready = client.ready()
+        if ready is None:
+            return
+        text = client.metrics() if counting else None
+        if text is None:
+            self._supervisor.engine_answered(self._name, index, port, ready=ready)
+            return
+        seen = counters(text)
+        reading = Reading(seen.read, seen.written, seen.dead, seen.duplicates)
+        waiting = f"{DATABASE_PROBE}: does not take rows ({seen.waiting})" if seen.waiting else None
+        self._supervisor.engine_answered(self._name, index, port, ready=ready, reading=reading, waiting=waiting)
+
+
+class _Sink:
+    """A database or a cluster that pipelines write to."""
+
+    def __init__(
+        self, watch: DatabaseWatch | ClusterWatch, probe: str, pipelines: Sequence[str], supervisor: Supervisor
+    ) -> None:
+        self._watch = watch
+        self._probe = probe
+        self._pipelines = pipelines
+        self._supervisor = supervisor
+        self.close = watch.close
+
+    def look(self) -> None:
+        problem = None
+        try:
+            self._watch.look()
+        except DdpmError as error:
+            problem = error.message
+        for name in self._pipelines:
+            self._supervisor.probed(name, self._probe, problem)
+
+
+@dataclass(slots=True)
+class _Reader:
+    pipeline: Pipeline
+    stall: StallWatch
+
+
+class _Cluster:
+    """A cluster that pipelines read from: whether it answers, how far each has come, and whether one stands still."""
+
+    def __init__(
+        self,
+        brokers: Sequence[str],
+        pipelines: Sequence[Pipeline],
+        supervisor: Supervisor,
+        bounds: dict[str, Bound],
+    ) -> None:
+        groups = {each.name: Group(each.kafka.consumer_group, each.kafka.topics) for each in pipelines}
+        self._watch = ClusterWatch(brokers, groups)
+        self._readers = [_Reader(each, StallWatch(each.engine.stall_timeout)) for each in pipelines]
+        self._supervisor = supervisor
+        self._bounds = bounds
+        self.close = self._watch.close
+
+    def look(self) -> None:
+        try:
+            seen = self._watch.look()
+        except DdpmError as error:
+            for reader in self._readers:
+                self._supervisor.probed(reader.pipeline.name, BROKER_PROBE, error.message)
+            return
+        for reader in self._readers:
+            name = reader.pipeline.name
+            problem = self._watch.problems.get(name)
+            self._supervisor.probed(name, BROKER_PROBE, problem.message if problem else None)
+            if name in seen:
+                self._told(reader, tuple(_status(each) for each in seen[name]))
+
+    def _told(self, reader: _Reader, partitions: tuple[PartitionStatus, ...]) -> None:
+        name, bound = reader.pipeline.name, self._bounds.get(reader.pipeline.name)
+        self._supervisor.partitions_seen(name, partitions)
+        try:
+            self._watch_for_stalls(reader, partitions)
+            if bound is not None and bound.reached(partitions, self._watch.readable):
+                del self._bounds[name]
+                # The engines' counters are gone with them.
+                last = _Engines(name, self._supervisor)
+                last.count()
+                last.close()
+                self._supervisor.finish(name, "read to the end that the topics had at the start")
+        except DdpmError as error:
+            # The next look tells whether the cluster is away.
+            structlog.get_logger().debug("a partition could not be read", pipeline=name, error=error.message)
+
+    def _watch_for_stalls(self, reader: _Reader, partitions: tuple[PartitionStatus, ...]) -> None:
+        now, vitals = time.monotonic(), self._supervisor.vitals(reader.pipeline.name)
+        suspects = reader.stall.observe(now, partitions, healthy=vitals.healthy, up_since=vitals.changed_at)
+        # One try a look: a try may take as long as its time limit, and the others can wait.
+        for suspect in suspects[:1]:
+            readable = self._watch.readable(suspect.topic, suspect.partition, suspect.offset)
+            stall = reader.stall.probed(time.monotonic(), suspect, readable)
+            if stall is not None:
+                self._supervisor.restart(reader.pipeline.name, stall.reason, "stall")
+
+
+def _status(seen: PartitionLag) -> PartitionStatus:
+    return PartitionStatus(seen.topic, seen.partition, seen.committed, seen.end, seen.lag, seen.seconds)

@@ -1,0 +1,275 @@
+"""The API under `/v1`: what each pipeline does, and the requests that a person or a tool may make of it.
+
+It reads statuses and leaves notes for the supervisor; it decides nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol
+
+from fastapi import APIRouter, Body, Depends, Header, Path, Query
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, ConfigDict, Field
+
+from ddpm.observability.recent import Line, Trouble
+from ddpm.server.views import (
+    AcceptedView,
+    Description,
+    ErrorView,
+    EventView,
+    LogLinesView,
+    LogLineView,
+    PipelineDetailView,
+    PipelinesView,
+    TroubleView,
+    detail_view,
+    event_view,
+    pipeline_view,
+)
+from ddpm.supervisor.runner import Supervisor
+from ddpm.supervisor.states import State, Wish
+from ddpm.supervisor.status import Status
+
+STREAM_POLL_SECONDS = 0.25
+MOST_LINES = 2_000
+KEPT_EVENTS = 50
+
+Request = Literal["restart", "pause", "resume", "drain", "scale"]
+
+
+class Lines(Protocol):
+    """The newest lines of the log, as they were shown."""
+
+    def since(self, last: int = 0, pipeline: str | None = None) -> list[Line]:
+        """The kept lines with a greater id than `last`, oldest first."""
+
+    def troubles(self, pipeline: str) -> tuple[Trouble, ...]:
+        """The newest warnings and errors of a pipeline, newest first."""
+
+
+class RequestRefusedError(Exception):
+    """A request that cannot be carried out: an HTTP status, what is wrong, and the way out."""
+
+    def __init__(self, status: int, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the API has its answers from; `closing` tells streams to end."""
+
+    supervisor: Supervisor
+    descriptions: Mapping[str, Description]
+    lines: Lines
+    closing: Callable[[], bool]
+
+
+class Nothing(BaseModel):
+    """The body of a request that needs none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Replicas(BaseModel):
+    """How many replicas; null: as the configuration says."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    replicas: Annotated[int, Field(ge=1, le=64)] | None
+
+
+_REFUSED = {
+    400: "The body is not JSON.",
+    401: "A token is needed.",
+    403: "This name or origin may not call.",
+    404: "There is no such pipeline.",
+    409: "The pipeline's state does not allow it.",
+    415: "The body is not said to be JSON.",
+    422: "The request does not say what is needed.",
+}
+_Responses = dict[int | str, dict[str, Any]]
+_REFUSALS: _Responses = {code: {"model": ErrorView, "description": text} for code, text in _REFUSED.items()}
+# Spelled out, because a route of a stream would document its refusals as a stream too.
+_JSON_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorView"}}}
+_STREAM_REFUSALS: _Responses = {code: {"description": text, "content": _JSON_ERROR} for code, text in _REFUSED.items()}
+
+Name = Annotated[str, Path(description="the pipeline's name")]
+OnlyPipeline = Annotated[str | None, Query(description="only this pipeline's")]
+LastEventId = Annotated[str | None, Header(description="go on after this event")]
+
+
+def router(sources: Sources) -> APIRouter:
+    """The routes under `/v1`."""
+    plain, streams = APIRouter(responses=_REFUSALS), APIRouter(responses=_STREAM_REFUSALS)
+    _reading(plain, sources)
+    _requests(plain, sources.supervisor)
+    _streams(streams, sources)
+    api = APIRouter(prefix="/v1")
+    api.include_router(plain)
+    api.include_router(streams)
+    return api
+
+
+def _reading(api: APIRouter, sources: Sources) -> None:
+    supervisor = sources.supervisor
+
+    @api.get("/pipelines")
+    def pipelines() -> PipelinesView:
+        """Every pipeline: state, reason, lag, rates, replicas, probes."""
+        now = time.time()
+        return PipelinesView(pipelines=tuple(pipeline_view(each, now) for each in supervisor.statuses()))
+
+    @api.get("/pipelines/{name}")
+    def pipeline(name: Name) -> PipelineDetailView:
+        """One pipeline with its flow, partitions, errors, events and rendered configuration."""
+        status = _found(supervisor, name)
+        errors = tuple(
+            TroubleView(at=each.at, message=each.message, count=each.count) for each in sources.lines.troubles(name)
+        )
+        events = supervisor.events.since(pipeline=name)[: -KEPT_EVENTS - 1 : -1]
+        return detail_view(status, sources.descriptions[name], errors, events, time.time())
+
+    @api.get("/logs")
+    def logs(
+        pipeline: OnlyPipeline = None,
+        lines: Annotated[int, Query(ge=0, le=MOST_LINES, description="at most so many")] = 100,
+    ) -> LogLinesView:
+        """The newest lines of ddpm's log, oldest first."""
+        _check_known(supervisor, pipeline)
+        found = sources.lines.since(0, pipeline)
+        return LogLinesView(lines=tuple(_line_view(line) for line in found[max(0, len(found) - lines) :]))
+
+
+def _streams(api: APIRouter, sources: Sources) -> None:
+    supervisor = sources.supervisor
+
+    def known(pipeline: OnlyPipeline = None) -> str | None:
+        # Asked before the stream begins, when a refusal can still be told.
+        _check_known(supervisor, pipeline)
+        return pipeline
+
+    known_pipeline = Depends(known)
+
+    @api.get("/events", response_class=EventSourceResponse)
+    async def events(
+        pipeline: Annotated[str | None, known_pipeline], last_event_id: LastEventId = None
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Everything that happens, as server-sent events; the kept past first, or what follows Last-Event-ID."""
+        last = _number(last_event_id)
+        while not sources.closing():
+            for event in supervisor.events.since(last, pipeline):
+                last = event.id
+                view: EventView = event_view(event)
+                yield ServerSentEvent(data=view.model_dump(mode="json"), event=event.kind, id=str(event.id))
+            await asyncio.sleep(STREAM_POLL_SECONDS)
+
+    @api.get("/logs/stream", response_class=EventSourceResponse)
+    async def log_stream(
+        pipeline: Annotated[str | None, known_pipeline],
+        lines: Annotated[int, Query(ge=0, le=MOST_LINES, description="so many of the past first")] = 0,
+        last_event_id: LastEventId = None,
+    ) -> AsyncIterator[ServerSentEvent]:
+        """The log as it is written, as server-sent events."""
+        past = sources.lines.since(0, pipeline)
+        last = _number(last_event_id)
+        if not last:
+            first = past[max(0, len(past) - lines) :]
+            last = first[0].id - 1 if first else (past[-1].id if past else 0)
+        while not sources.closing():
+            for line in sources.lines.since(last, pipeline):
+                last = line.id
+                yield ServerSentEvent(data=_line_view(line).model_dump(mode="json"), id=str(line.id))
+            await asyncio.sleep(STREAM_POLL_SECONDS)
+
+
+def _requests(api: APIRouter, supervisor: Supervisor) -> None:
+    @api.post("/pipelines/{name}/restart", status_code=202)
+    def restart(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
+        """Drain the engines and start them again; a paused, stopped or failed pipeline is started."""
+        _asked(supervisor, name)
+        supervisor.restart(name, "restarted on request")
+        return AcceptedView(pipeline=name, accepted="restart", message="the engines are drained and started again")
+
+    @api.post("/pipelines/{name}/pause", status_code=202)
+    def pause(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
+        """Drain, and stay paused until resumed, over restarts of ddpm too."""
+        _asked(supervisor, name)
+        supervisor.pause(name)
+        return AcceptedView(pipeline=name, accepted="pause", message="it drains and stays paused until it is resumed")
+
+    @api.post("/pipelines/{name}/resume", status_code=202)
+    def resume(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
+        """Run a pipeline that is paused, stopped or failed."""
+        status = _asked(supervisor, name)
+        if status.wish is Wish.RUN and status.state is not State.FAILED:
+            raise RequestRefusedError(409, f"{name} is {status.state.value} and not paused or stopped")
+        supervisor.resume(name)
+        return AcceptedView(pipeline=name, accepted="resume", message="it is started")
+
+    @api.post("/pipelines/{name}/drain", status_code=202)
+    def drain(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
+        """Finish what is in flight and stop, until it is resumed or ddpm starts again."""
+        _asked(supervisor, name)
+        supervisor.drain_one(name)
+        return AcceptedView(pipeline=name, accepted="drain", message="it finishes what is in flight and stops")
+
+    @api.post("/pipelines/{name}/scale", status_code=202)
+    def scale(name: Name, body: Annotated[Replicas, Body()]) -> AcceptedView:
+        """Run so many replicas; null gives the decision back to the configuration."""
+        status = _asked(supervisor, name)
+        partitions = _most_partitions(status)
+        if body.replicas is not None and partitions is not None and body.replicas > partitions:
+            raise RequestRefusedError(
+                409,
+                f"{body.replicas} replicas are more than the {partitions} partitions of the topic, the rest would idle",
+                "give the topic more partitions (app.kafka.min_partitions), or ask for fewer replicas",
+            )
+        supervisor.scale(name, body.replicas)
+        said = "as configured" if body.replicas is None else f"{body.replicas} replicas"
+        return AcceptedView(pipeline=name, accepted="scale", message=said)
+
+
+def _asked(supervisor: Supervisor, name: str) -> Status:
+    status = _found(supervisor, name)
+    if supervisor.draining:
+        raise RequestRefusedError(409, "ddpm is stopping", "start it again first")
+    return status
+
+
+def _found(supervisor: Supervisor, name: str) -> Status:
+    _check_known(supervisor, name)
+    return supervisor.status(name)
+
+
+def _check_known(supervisor: Supervisor, name: str | None) -> None:
+    known = [status.name for status in supervisor.statuses()]
+    if name is not None and name not in known:
+        raise RequestRefusedError(404, "there is no pipeline of this name", f"there are: {', '.join(known)}")
+
+
+def _most_partitions(status: Status) -> int | None:
+    if not status.partitions:
+        return None
+    topics = [partition.topic for partition in status.partitions]
+    return max(topics.count(topic) for topic in topics)
+
+
+def _number(event_id: str | None) -> int:
+    return int(event_id) if event_id and event_id.isascii() and event_id.isdecimal() else 0
+
+
+def _line_view(line: Line) -> LogLineView:
+    return LogLineView(
+        id=line.id,
+        at=line.at,
+        level=line.level,
+        pipeline=line.pipeline,
+        replica=line.replica,
+        message=line.message,
+        fields=dict(line.fields),
+    )

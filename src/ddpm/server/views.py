@@ -1,0 +1,361 @@
+"""What the HTTP API says: the shapes of its answers, and how a status becomes one. Times are ISO 8601 in UTC."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+import ddpm
+from ddpm.supervisor.events import Event, Kind
+from ddpm.supervisor.states import State, Wish
+from ddpm.supervisor.status import Status
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[
+    float, PlainSerializer(_iso, return_type=str), Field(description="seconds since 1970; shown as ISO 8601")
+]
+
+
+class View(BaseModel):
+    """Base of every answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class TroubleView(View):
+    """Something that went wrong, when it was last seen, and how often in a row."""
+
+    at: Time
+    message: str
+    count: int
+
+
+class ExitView(View):
+    """How an engine ended; `code` is null when a signal did it."""
+
+    replica: int
+    at: Time
+    code: int | None
+    signal: str | None
+    reason: str
+    log: tuple[str, ...]
+    config_hash: str
+
+
+class ScalingView(View):
+    """How many replicas run and who decides it."""
+
+    desired: int
+    minimum: int
+    maximum: int
+    mode: Literal["fixed", "manual", "lag"]
+    reason: str
+    ups: int
+    downs: int
+
+
+class ReplicaView(View):
+    """One engine process."""
+
+    index: int
+    state: State
+    reason: str
+    since: Time
+    restarts: int
+    ready: bool
+    pid: int | None
+    next_retry: Time | None
+
+
+class ProbeView(View):
+    """The last answer of something that the pipeline depends on; its age is null while there was none."""
+
+    name: str
+    kind: Literal["engine", "broker", "sink"]
+    ok: bool
+    message: str
+    age_seconds: float | None
+
+
+class LagView(View):
+    """How far behind: offsets, and how long the oldest waiting record has been waiting."""
+
+    records: int
+    seconds: float
+
+
+class RatesView(View):
+    """Records per second."""
+
+    read: float
+    written: float
+    dead: float
+
+
+class TotalsView(View):
+    """Records since ddpm started."""
+
+    read: int
+    written: int
+    dead: int
+    duplicates: int
+
+
+class HistoryView(View):
+    """Series for sparklines, oldest first, one value every `step` seconds."""
+
+    step: float
+    lag: tuple[float, ...]
+    rate: tuple[float, ...]
+
+
+class PipelineView(View):
+    """One pipeline."""
+
+    name: str
+    state: State
+    reason: str
+    since: Time
+    wish: Wish
+    restarts: int
+    next_retry: Time | None
+    last_error: TroubleView | None
+    last_exit: ExitView | None
+    config_hash: str
+    scaling: ScalingView
+    replicas: tuple[ReplicaView, ...]
+    probes: tuple[ProbeView, ...]
+    lag: LagView | None
+    rates: RatesView
+    totals: TotalsView
+    history: HistoryView
+
+
+class PipelinesView(View):
+    """All pipelines of this ddpm."""
+
+    version: str = ddpm.__version__
+    pipelines: tuple[PipelineView, ...]
+
+
+class SourceView(View):
+    """Where the records come from."""
+
+    parser: str
+    brokers: tuple[str, ...]
+    topics: tuple[str, ...]
+    consumer_group: str
+
+
+class ProcessorView(View):
+    """One step of the user's code."""
+
+    kind: Literal["mapping", "filter"]
+
+
+class SinkView(View):
+    """Where the documents go."""
+
+    kind: Literal["postgres", "kafka", "stdout"]
+    name: str
+
+
+class DeadLetterView(View):
+    """Where the poison goes."""
+
+    topic: str
+
+
+class Description(View):
+    """What a pipeline is, as its configuration says; `config` is the engine's, with secrets masked."""
+
+    source: SourceView
+    processors: tuple[ProcessorView, ...]
+    sinks: tuple[SinkView, ...]
+    dead_letter: DeadLetterView
+    config: str
+
+
+class PartitionView(View):
+    """How far a pipeline has come in one partition."""
+
+    topic: str
+    partition: int
+    committed: int | None
+    end: int
+    lag: int
+    seconds: float
+
+
+class EventView(View):
+    """One thing that happened."""
+
+    id: int
+    at: Time
+    pipeline: str
+    kind: Kind
+    message: str
+    state: str | None
+
+
+class PipelineDetailView(PipelineView, Description):
+    """One pipeline, with all its details; errors and events have the newest first."""
+
+    partitions: tuple[PartitionView, ...] | None
+    errors: tuple[TroubleView, ...]
+    events: tuple[EventView, ...]
+
+
+class LogLineView(View):
+    """One line of the log."""
+
+    id: int
+    at: Time
+    level: str
+    pipeline: str | None
+    replica: int | None
+    message: str
+    fields: dict[str, Any]
+
+
+class LogLinesView(View):
+    """The newest lines of the log, oldest first."""
+
+    lines: tuple[LogLineView, ...]
+
+
+class AcceptedView(View):
+    """A request that is being carried out."""
+
+    pipeline: str
+    accepted: Literal["restart", "pause", "resume", "drain", "scale"]
+    message: str
+
+
+class ErrorText(View):
+    """What is wrong, and the way out."""
+
+    message: str
+    hint: str | None = None
+
+
+class ErrorView(View):
+    """The answer to a request that cannot be carried out."""
+
+    error: ErrorText
+
+
+class HealthReplicaView(View):
+    """One engine process, for probes."""
+
+    index: int
+    state: State
+    ready: bool
+    pid: int | None
+
+
+class HealthPipelineView(View):
+    """One pipeline, for probes."""
+
+    name: str
+    ok: bool
+    state: State
+    reason: str
+    since: Time
+    restarts: int
+    probes: tuple[ProbeView, ...]
+    replicas: tuple[HealthReplicaView, ...]
+
+
+class HealthView(View):
+    """Whether all is well; `culprits` names what is not."""
+
+    status: Literal["ok", "unavailable"]
+    culprits: tuple[str, ...]
+    pipelines: tuple[HealthPipelineView, ...]
+
+
+class LiveView(View):
+    """Whether ddpm itself is alive."""
+
+    status: Literal["ok", "stuck"]
+
+
+def pipeline_view(status: Status, now: float) -> PipelineView:
+    """A status at `now` (seconds since 1970)."""
+    return PipelineView(**_fields(status, now))
+
+
+def detail_view(
+    status: Status, description: Description, errors: tuple[TroubleView, ...], events: list[Event], now: float
+) -> PipelineDetailView:
+    """A status with everything around it; `events` come newest first."""
+    partitions = status.partitions
+    return PipelineDetailView(
+        **_fields(status, now),
+        **{name: getattr(description, name) for name in Description.model_fields},
+        partitions=None if partitions is None else tuple(PartitionView(**asdict(each)) for each in partitions),
+        errors=errors,
+        events=tuple(event_view(event) for event in events),
+    )
+
+
+def event_view(event: Event) -> EventView:
+    """An event."""
+    return EventView(**asdict(event))
+
+
+def health_view(statuses: tuple[Status, ...], *, alive: bool, now: float) -> HealthView:
+    """Whether all is well at `now`: every pipeline runs, or was paused on purpose, and ddpm's own loop ticks."""
+    pipelines = tuple(_health_of(status, now) for status in statuses)
+    culprits = [f"{each.name} is {each.state.value}: {each.reason}" for each in pipelines if not each.ok]
+    if not alive:
+        culprits.append("the supervisor's loop does not tick")
+    return HealthView(status="unavailable" if culprits else "ok", culprits=tuple(culprits), pipelines=pipelines)
+
+
+_WELL = frozenset({State.RUNNING, State.PAUSED})
+
+
+def _health_of(status: Status, now: float) -> HealthPipelineView:
+    return HealthPipelineView(
+        name=status.name,
+        ok=status.state in _WELL,
+        state=status.state,
+        reason=status.reason,
+        since=status.since,
+        restarts=status.restarts,
+        probes=_probes(status, now),
+        replicas=tuple(
+            HealthReplicaView(index=each.index, state=each.state, ready=each.ready, pid=each.pid)
+            for each in status.replicas
+        ),
+    )
+
+
+def _probes(status: Status, now: float) -> tuple[ProbeView, ...]:
+    return tuple(
+        ProbeView(
+            name=probe.name,
+            kind=probe.kind,
+            ok=probe.ok,
+            message=probe.message,
+            age_seconds=None if probe.at is None else round(max(0.0, now - probe.at), 3),
+        )
+        for probe in status.probes
+    )
+
+
+def _fields(status: Status, now: float) -> dict[str, Any]:
+    lag, seconds = status.lag, status.seconds_behind
+    fields = asdict(status)
+    del fields["partitions"]
+    return fields | {
+        "probes": _probes(status, now),
+        "lag": None if lag is None or seconds is None else LagView(records=lag, seconds=seconds),
+    }

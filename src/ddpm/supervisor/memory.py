@@ -1,0 +1,80 @@
+"""What ddpm remembers of a pipeline from one run to the next: what was asked of it, and how its last engine ended.
+
+One small JSON file a pipeline, written atomically. A file that cannot be read or written costs the memory, never the
+run: ddpm says so once and goes on.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from ddpm.files import write_atomically
+from ddpm.supervisor.states import Wish
+from ddpm.supervisor.status import Exit
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered: the wish (a stop is not), the number of replicas that a person set, and the last exit."""
+
+    wish: Wish = Wish.RUN
+    replicas: int | None = None
+    last_exit: Exit | None = None
+
+
+class MemoryFile:
+    """Where the memory of one pipeline is kept."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._complained = False
+
+    def load(self) -> Memory:
+        """What was remembered; nothing when there is no file, or none that this version understands."""
+        try:
+            return _read(json.loads(self._path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return Memory()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            structlog.get_logger().warning(
+                "what was remembered of this pipeline cannot be read and is left aside",
+                file=str(self._path),
+                error=str(error),
+            )
+            return Memory()
+
+    def save(self, memory: Memory) -> None:
+        """Keep it; a failure is told once."""
+        body = {
+            "version": VERSION,
+            "wish": memory.wish.value,
+            "replicas": memory.replicas,
+            "last_exit": asdict(memory.last_exit) if memory.last_exit else None,
+        }
+        try:
+            write_atomically(self._path, json.dumps(body, indent=1))
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                structlog.get_logger().warning(
+                    "the state of this pipeline cannot be kept for the next start of ddpm",
+                    file=str(self._path),
+                    error=error.strerror,
+                )
+
+
+def _read(body: dict[str, Any]) -> Memory:
+    if body["version"] != VERSION:
+        msg = f"it has version {body['version']}, this ddpm understands {VERSION}"
+        raise ValueError(msg)
+    last, replicas = body["last_exit"], body["replicas"]
+    if replicas is not None and not (isinstance(replicas, int) and replicas > 0):
+        msg = f"{replicas!r} is not a number of replicas"
+        raise ValueError(msg)
+    last_exit = Exit(**{**last, "log": tuple(last["log"])}) if isinstance(last, dict) else None
+    return Memory(Wish(body["wish"]), replicas, last_exit)

@@ -1,0 +1,566 @@
+"""One pipeline under supervision: what is seen of it, what the policy says, and the one door to another state.
+
+Everything here happens in the supervisor's thread.
+"""
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+import structlog
+
+from ddpm.errors import DdpmError
+from ddpm.supervisor.events import EventLog, Kind
+from ddpm.supervisor.memory import Memory, MemoryFile
+from ddpm.supervisor.meter import Meter, Reading
+from ddpm.supervisor.policy import (
+    Action,
+    ProbeView,
+    ReplicaView,
+    Snapshot,
+    Step,
+    decide,
+    describe_exit,
+    judge,
+    random_jitter,
+)
+from ddpm.supervisor.scaling import Observation, PartitionLoad, ScaleLimits, ScalePolicy
+from ddpm.supervisor.states import FINAL_STATES, State, Wish
+from ddpm.supervisor.status import (
+    Exit,
+    PartitionStatus,
+    Probe,
+    ReplicaStatus,
+    Scaling,
+    Status,
+    Trouble,
+)
+
+_SEVERITY = {State.DEGRADED: "warning", State.RECOVERING: "warning", State.FAILED: "error"}
+_TROUBLED = frozenset({State.DEGRADED, State.RECOVERING, State.FAILED})
+
+
+class Engine(Protocol):
+    """A running engine, as a launcher returns it."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    @property
+    def port(self) -> int:
+        """The loopback port of its own HTTP server."""
+
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+
+    def terminate(self) -> None:
+        """Ask it to drain and end."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines it wrote, oldest first, fit to be shown."""
+
+
+Launch = Callable[[int], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What the watchers of a pipeline need to know.
+
+    Attributes:
+        engines: Index and port of every engine that runs.
+        healthy: Whether engines are meant to move records: they run, broker and sinks answer, and none waits.
+        changed_at: When an engine was last started, connected or ended, in seconds of the monotonic clock.
+
+    """
+
+    engines: tuple[tuple[int, int], ...]
+    healthy: bool
+    changed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """One pipeline to keep running.
+
+    Attributes:
+        name: Its name.
+        drain: Seconds that an engine may take to finish what is in flight.
+        probes: The kinds of the probes besides those of the engines, by name: `kafka`, `postgres`.
+        replicas: How many engines run when neither a person nor the lag says otherwise.
+        limits: Between which numbers the lag decides; None when it does not.
+        memory: What is kept from one run of ddpm to the next.
+
+    """
+
+    name: str
+    drain: float
+    probes: Mapping[str, Literal["broker", "sink"]]
+    replicas: int
+    limits: ScaleLimits | None
+    memory: MemoryFile
+
+
+@dataclass(slots=True)
+class _Replica:
+    index: int
+    state: State
+    reason: str
+    since: float
+    entered: float
+    engine: Engine | None = None
+    exit_code: int | None = None
+    ready: bool = False
+    ready_at: float = 0.0
+    answered_at: float = 0.0
+    failures: int = 0
+    restarts: int = 0
+    retry_at: float = 0.0
+    restart: str | None = None
+    killed: str | None = None
+    waiting: str | None = None
+
+
+@dataclass(slots=True)
+class _Scale:
+    manual: int | None
+    automatic: int
+    policy: ScalePolicy | None
+    reason: str = ""
+    ups: int = 0
+    downs: int = 0
+    partitions: int | None = None
+
+
+@dataclass(slots=True)
+class _Seen:
+    probes: dict[str, Probe]
+    probed_at: dict[str, float] = field(default_factory=dict)
+    partitions: tuple[PartitionStatus, ...] | None = None
+
+
+class SupervisedPipeline:
+    """One pipeline: `tick` looks at it once; the other methods take in what others saw or ask for."""
+
+    def __init__(self, managed: Managed, events: EventLog, clock: Callable[[], float]) -> None:
+        remembered = managed.memory.load()
+        self.managed = managed
+        self._events = events
+        self._clock = clock
+        self._launch: Launch | None = None
+        self._config_hash = ""
+        self._wish = remembered.wish
+        self._last_exit = remembered.last_exit
+        self._finished: str | None = None
+        self._last_error: Trouble | None = None
+        self._replicas: dict[int, _Replica] = {}
+        limits = managed.limits
+        self._scale = _Scale(
+            remembered.replicas,
+            limits.minimum if limits else managed.replicas,
+            ScalePolicy(limits) if limits else None,
+        )
+        self._seen = _Seen({name: Probe(name, kind, False, "", None) for name, kind in managed.probes.items()})
+        self._meter = Meter()
+        self._state = State.STARTING
+        self._reason = "ddpm is starting"
+        self._since = time.time()
+        self._changed_at = clock()
+        self._log = structlog.get_logger().bind(pipeline=managed.name)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has ended and nothing will start it again by itself."""
+        return self._state in FINAL_STATES
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended because its work is done."""
+        return self._state is State.STOPPED and self._finished is not None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended by an error that trying again cannot mend."""
+        return self._state is State.FAILED
+
+    def announce(self, reason: str) -> None:
+        """Say what keeps it from being launched."""
+        self._enter(State.STARTING, reason)
+
+    def launch_with(self, launch: Launch, config_hash: str) -> None:
+        """From now on it may be launched."""
+        self._launch, self._config_hash = launch, config_hash
+
+    def engine_answered(
+        self, index: int, port: int, *, ready: bool, reading: Reading | None, waiting: str | None
+    ) -> None:
+        """Take what the engine on a port said; an answer of one that is gone by now is left aside."""
+        replica = self._replicas.get(index)
+        if replica is None or replica.engine is None or replica.engine.port != port:
+            return
+        now = self._clock()
+        replica.answered_at, replica.ready = now, ready
+        if ready:
+            replica.ready_at = now
+        if reading is not None:
+            replica.waiting = waiting
+            self._meter.read(index, reading)
+
+    def probed(self, name: str, problem: str | None) -> None:
+        """Take the answer of the broker or a sink; `problem` is None when all is well."""
+        before = self._seen.probes[name]
+        self._seen.probes[name] = replace(before, ok=problem is None, message=problem or "", at=time.time())
+        self._seen.probed_at[name] = self._clock()
+
+    def partitions_seen(self, partitions: tuple[PartitionStatus, ...]) -> None:
+        """Take how far the pipeline has come, and let the lag decide on replicas where it may."""
+        self._seen.partitions = partitions
+        self._meter.lag(sum(partition.lag for partition in partitions))
+        counts: dict[str, int] = {}
+        for partition in partitions:
+            counts[partition.topic] = counts.get(partition.topic, 0) + 1
+        self._scale.partitions = max(counts.values(), default=None)
+        self._scale_by_lag()
+
+    def pause(self) -> None:
+        """Drain, and stay so until it is resumed, over restarts of ddpm too."""
+        self._wish_for(Wish.PAUSE, "pause requested")
+
+    def resume(self) -> None:
+        """Run (again)."""
+        self._wish_for(Wish.RUN, "resume requested")
+        for replica in self._replicas.values():
+            if replica.state is State.FAILED:
+                replica.restart = "on request"
+
+    def drain(self, reason: str = "drain requested") -> None:
+        """Finish what is in flight and stop; a new start of ddpm starts it again."""
+        self._wish_for(Wish.STOP, reason)
+
+    def finish(self, reason: str) -> None:
+        """Stop because all that was to be done is done."""
+        self._finished = reason
+        self._wish_for(Wish.STOP, reason)
+
+    def restart(self, reason: str, kind: Kind = "control") -> None:
+        """Drain every engine and start it again; a paused or stopped pipeline is started."""
+        self._events.add(self.managed.name, kind, reason)
+        self._log.info("restart", reason=reason)
+        if self._wish is not Wish.RUN:
+            self._set_wish(Wish.RUN)
+        for replica in self._replicas.values():
+            replica.restart = reason
+
+    def scale(self, replicas: int | None) -> None:
+        """Run so many replicas until told otherwise; None gives the decision back to the configuration."""
+        before = self._desired()
+        self._scale.manual = replicas
+        said = f"{replicas} replicas requested" if replicas is not None else "replicas as configured requested"
+        self._scaled(before, said)
+        self._save()
+
+    def vitals(self) -> Vitals:
+        """What the watchers need to know now."""
+        running = [each for each in self._replicas.values() if each.engine is not None]
+        healthy = (
+            self._wish is Wish.RUN
+            and any(each.state is State.RUNNING for each in running)
+            and all(probe.ok for probe in self._seen.probes.values())
+            and not any(each.waiting for each in running)
+        )
+        engines = tuple((each.index, each.engine.port) for each in running if each.engine is not None)
+        return Vitals(engines, healthy, self._changed_at)
+
+    def tick(self, *, stopping: bool, forced: bool) -> bool:
+        """Look once, do what the policy says, and name the state that follows; tells whether anything changed."""
+        now = self._clock()
+        for each in self._replicas.values():
+            self._notice_exit(each)
+        if self._launch is None and not stopping:
+            return False
+        wish = Wish.STOP if stopping else self._wish
+        steps = decide(self._snapshot(wish, forced), now, random_jitter())
+        for step in steps:
+            self._carry_out(step)
+        self._forget_surplus(wish)
+        verdict = judge(self._snapshot(wish, forced), now)
+        reason = self._finished if verdict.state is State.STOPPED and self._finished else verdict.reason
+        changed = self._enter(verdict.state, reason)
+        self._meter.tick(now)
+        return changed or bool(steps)
+
+    def end(self) -> None:
+        """End every engine at once."""
+        for each in self._replicas.values():
+            if each.engine is not None and each.engine.exit_code() is None:
+                each.engine.kill()
+
+    def status(self) -> Status:
+        """Everything there is to know now."""
+        monotonic, wall = self._clock(), time.time()
+        replicas = tuple(self._replica_status(each, wall - monotonic) for each in self._in_order())
+        retries = [each.next_retry for each in replicas if each.next_retry is not None]
+        return Status(
+            name=self.managed.name,
+            state=self._state,
+            reason=self._reason,
+            since=self._since,
+            wish=self._wish,
+            restarts=sum(each.restarts for each in self._replicas.values()),
+            next_retry=min(retries, default=None),
+            last_error=self._last_error,
+            last_exit=self._last_exit,
+            config_hash=self._config_hash,
+            scaling=self._scaling(),
+            replicas=replicas,
+            probes=(*self._engine_probes(wall - monotonic), *self._seen.probes.values()),
+            partitions=self._seen.partitions,
+            rates=self._meter.rates(),
+            totals=self._meter.totals(),
+            history=self._meter.history(),
+        )
+
+    def _in_order(self) -> list[_Replica]:
+        return [self._replicas[index] for index in sorted(self._replicas)]
+
+    def _snapshot(self, wish: Wish, forced: bool) -> Snapshot:
+        return Snapshot(
+            wish=wish,
+            kill_requested=forced,
+            desired=self._desired(),
+            drain=self.managed.drain,
+            replicas=tuple(_view(each) for each in self._in_order()),
+            probes=tuple(
+                ProbeView(probe.name, probe.ok, probe.message, self._seen.probed_at.get(name))
+                for name, probe in self._seen.probes.items()
+            ),
+            waiting=next((each.waiting for each in self._in_order() if each.engine and each.waiting), None),
+        )
+
+    def _carry_out(self, step: Step) -> None:
+        replica = self._replicas.get(step.index)
+        if replica is None:
+            now = self._clock()
+            replica = self._replicas[step.index] = _Replica(step.index, step.state, step.reason, time.time(), now)
+        replica.failures, replica.retry_at = step.failures, step.retry_at
+        again = replica.state is State.RECOVERING or replica.restart is not None
+        self._enter_replica(replica, step.state, step.reason)
+        engine = replica.engine
+        if step.action is Action.LAUNCH:
+            replica.restarts += again
+            self._start(replica)
+        elif step.action is Action.TERMINATE and engine is not None:
+            engine.terminate()
+        elif step.action is Action.KILL and engine is not None:
+            replica.killed = None if step.state is State.DRAINING else step.reason
+            engine.kill()
+
+    def _start(self, replica: _Replica) -> None:
+        if self._launch is None:
+            return
+        replica.exit_code = replica.restart = replica.killed = replica.waiting = None
+        replica.ready = False
+        try:
+            replica.engine = self._launch(replica.index)
+        except DdpmError as error:
+            self._last_error = Trouble(time.time(), str(error))
+            if not error.retryable:
+                self._enter_replica(replica, State.FAILED, str(error))
+                return
+            replica.exit_code = 1
+            self._log.warning("engine not started", replica=replica.index, error=str(error))
+            return
+        replica.answered_at = replica.ready_at = self._clock()
+
+    def _notice_exit(self, replica: _Replica) -> None:
+        engine = replica.engine
+        if engine is None:
+            return
+        code = engine.exit_code()
+        if code is None:
+            return
+        replica.engine, replica.exit_code, replica.ready = None, code, False
+        self._meter.ended(replica.index)
+        asked = replica.state is State.DRAINING
+        reason = replica.reason if asked else replica.killed or f"engine {describe_exit(code)}"
+        self._last_exit = Exit(
+            replica=replica.index,
+            at=time.time(),
+            code=code if code >= 0 else None,
+            signal=_signal_name(-code) if code < 0 else None,
+            reason=reason,
+            log=engine.last_lines(),
+            config_hash=self._config_hash,
+        )
+        if not asked:
+            self._last_error = Trouble(time.time(), reason)
+        told = f"engine {replica.index} {describe_exit(code)}"
+        why = f": {reason}" if asked or replica.killed else ""
+        self._events.add(self.managed.name, "exit", told + why)
+        self._save()
+
+    def _forget_surplus(self, wish: Wish) -> None:
+        """Replicas that are not wanted any more and have ended leave no trace but in the totals."""
+        if wish is Wish.RUN:
+            for index in [each.index for each in self._replicas.values() if each.index >= self._desired()]:
+                if self._replicas[index].engine is None and self._replicas[index].state is State.STOPPED:
+                    del self._replicas[index]
+
+    def _desired(self) -> int:
+        scale = self._scale
+        wanted = scale.manual or scale.automatic
+        return wanted if scale.partitions is None else max(1, min(wanted, scale.partitions))
+
+    def _scale_by_lag(self) -> None:
+        scale = self._scale
+        if scale.policy is None or scale.manual is not None or self._wish is not Wish.RUN or not self._seen.partitions:
+            return
+        before = self._desired()
+        now = self._clock()
+        decision = scale.policy.observe(
+            Observation(
+                at=now,
+                replicas=before,
+                ready=sum(each.state is State.RUNNING and each.ready for each in self._replicas.values()),
+                partitions=tuple(
+                    PartitionLoad(each.topic, each.partition, each.lag, each.seconds, each.committed, each.end)
+                    for each in self._seen.partitions
+                ),
+                sink_ok=not any(each.waiting for each in self._replicas.values() if each.engine)
+                and all(probe.ok for probe in self._seen.probes.values() if probe.kind == "sink"),
+                broker_ok=all(probe.ok for probe in self._seen.probes.values() if probe.kind == "broker"),
+                busy=self._state not in (State.RUNNING, State.DEGRADED),
+            )
+        )
+        if decision is None:
+            scale.reason = scale.policy.explain()
+            return
+        scale.automatic = decision.replicas
+        self._scaled(before, decision.reason)
+
+    def _scaled(self, before: int, reason: str) -> None:
+        after = self._desired()
+        self._scale.reason = reason
+        self._scale.ups += after > before
+        self._scale.downs += after < before
+        message = f"{reason} ({before} -> {after})" if f"-> {after}" not in reason else reason
+        self._events.add(self.managed.name, "scale", message)
+        self._log.info("scale", reason=reason, before=before, after=after)
+
+    def _scaling(self) -> Scaling:
+        scale, limits = self._scale, self.managed.limits
+        mode: Literal["fixed", "manual", "lag"] = "lag" if limits else "fixed"
+        if scale.manual is not None:
+            mode = "manual"
+        configured = self.managed.replicas
+        reason = scale.reason
+        wanted = scale.manual or scale.automatic
+        if scale.partitions is not None and wanted > scale.partitions:
+            reason = f"{wanted} replicas wanted, but {scale.partitions} partitions cannot keep more than that busy"
+        return Scaling(
+            desired=self._desired(),
+            minimum=limits.minimum if limits else configured,
+            maximum=limits.maximum if limits else configured,
+            mode=mode,
+            reason=reason,
+            ups=scale.ups,
+            downs=scale.downs,
+        )
+
+    def _wish_for(self, wish: Wish, said: str) -> None:
+        self._events.add(self.managed.name, "control", said)
+        self._log.info(said)
+        self._set_wish(wish)
+
+    def _set_wish(self, wish: Wish) -> None:
+        if wish is not Wish.STOP:
+            self._finished = None
+        self._wish = wish
+        self._save()
+
+    def _save(self) -> None:
+        # A drained pipeline runs again after a new start; a paused one stays paused.
+        kept = Wish.PAUSE if self._wish is Wish.PAUSE else Wish.RUN
+        self.managed.memory.save(Memory(kept, self._scale.manual, self._last_exit))
+
+    def _enter(self, state: State, reason: str) -> bool:
+        """The one door through which the pipeline changes its state; tells whether it was another one."""
+        before, before_reason = self._state, self._reason
+        if (before, before_reason) == (state, reason):
+            return False
+        self._state, self._reason = state, reason
+        if before is not state:
+            self._since = time.time()
+        if state in _TROUBLED:
+            self._last_error = Trouble(time.time(), reason)
+        self._events.add(self.managed.name, "state", reason, state.value)
+        log = self._log.bind(state=state.value, reason=reason)
+        getattr(log, _SEVERITY.get(state, "info"))(f"pipeline {state.value}")
+        return True
+
+    def _enter_replica(self, replica: _Replica, state: State, reason: str) -> None:
+        """The one door through which a replica changes its state."""
+        if replica.state is not state:
+            replica.since, replica.entered = time.time(), self._clock()
+            self._changed_at = replica.entered
+        replica.state, replica.reason = state, reason
+
+    def _replica_status(self, replica: _Replica, to_wall: float) -> ReplicaStatus:
+        return ReplicaStatus(
+            index=replica.index,
+            state=replica.state,
+            reason=replica.reason,
+            since=replica.since,
+            restarts=replica.restarts,
+            ready=replica.ready,
+            pid=replica.engine.pid if replica.engine else None,
+            port=replica.engine.port if replica.engine else None,
+            next_retry=replica.retry_at + to_wall if replica.state is State.RECOVERING else None,
+        )
+
+    def _engine_probes(self, to_wall: float) -> list[Probe]:
+        probes: list[Probe] = []
+        now = self._clock()
+        for each in self._in_order():
+            if each.engine is None:
+                continue
+            late = now - each.answered_at
+            message = "" if each.ready else "input or outputs are not connected"
+            if late > 3 * ENGINE_PROBE_SECONDS:
+                message = f"no answer for {late:.0f} s"
+            probes.append(Probe(f"engine {each.index}", "engine", not message, message, each.answered_at + to_wall))
+        return probes
+
+
+ENGINE_PROBE_SECONDS = 1.0
+
+
+def _view(replica: _Replica) -> ReplicaView:
+    return ReplicaView(
+        index=replica.index,
+        state=replica.state,
+        since=replica.entered,
+        alive=replica.engine is not None,
+        exit_code=replica.exit_code,
+        ready=replica.ready,
+        ready_at=replica.ready_at,
+        answered_at=replica.answered_at,
+        failures=replica.failures,
+        retry_at=replica.retry_at,
+        restart=replica.restart,
+        killed=replica.killed,
+        reason=replica.reason,
+    )
+
+
+def _signal_name(number: int) -> str:
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"

@@ -1,0 +1,28 @@
+"""Whatever is asked of the API, it answers as its OpenAPI text says, and never with a failure of its own."""
+
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from ddpm.server.app import create
+from ddpm.server.guard import Door
+from unit.server.pictures import ORDERS, RETURNS, Desk, sources
+
+# Streams end at once: their server is closing.
+APP = create(sources(Desk(ORDERS, RETURNS), closing=True), tuple, Door())
+schema = schemathesis.openapi.from_asgi("/openapi.json", APP, headers={"Host": "localhost"})
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+@schema.parametrize()
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_api_keeps_its_word(case: Case[Any]) -> None:
+    case.call_and_validate(checks=CHECKS, headers={"Host": "localhost"})
