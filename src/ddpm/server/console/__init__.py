@@ -1,0 +1,71 @@
+"""The console: one page at `/`, and the files it is made of under `/console/`.
+
+It only hands out what lies in `static`; the page itself asks the API under `/v1`. The headers let the page run no code
+but its own, and turn text into HTML nowhere: names, reasons and configurations come from outside.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import PurePath
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+PAGE = "index.html"
+MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+POLICY = (
+    "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    content: bytes
+    media_type: str
+    etag: str
+
+
+def mount(app: FastAPI) -> None:
+    """Add the console's routes to an application; they stay out of its OpenAPI text."""
+    static = _static_files()
+
+    def page(request: Request) -> Response:
+        return _answer(request, static[PAGE])
+
+    def file(request: Request, name: str) -> Response:
+        if name not in static:
+            raise HTTPException(404, f"the console has no file {name}")
+        return _answer(request, static[name])
+
+    for path, endpoint in {"/": page, "/console/{name}": file}.items():
+        app.add_api_route(path, endpoint, methods=["GET", "HEAD"], include_in_schema=False)
+
+
+def _static_files() -> dict[str, _File]:
+    found = {}
+    for entry in files(__name__).joinpath("static").iterdir():
+        content = entry.read_bytes()
+        etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        found[entry.name] = _File(content, MEDIA_TYPES[PurePath(entry.name).suffix], etag)
+    return found
+
+
+def _answer(request: Request, file: _File) -> Response:
+    headers = HEADERS | {"ETag": file.etag}
+    if file.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(file.content, media_type=file.media_type, headers=headers)
