@@ -14,6 +14,8 @@ MASK = "***"
 
 # Parts of a secret are only looked for when they are long enough not to be a common word.
 _SHORTEST_PART = 8
+# JSON in JSON in JSON needs seven backslashes; without a limit, a line full of them would take for ever.
+_ESCAPES = "{1,8}"
 _NAMED_ESCAPES: Mapping[str, str] = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
 
 
@@ -81,12 +83,14 @@ def _character(character: str) -> str:
         return character
     percent = "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
     units = character.encode("utf-16-be", "surrogatepass").hex()
-    unicode = "".join(rf"\\+u{units[at : at + 4]}" for at in range(0, len(units), 4))
-    forms = [rf"\\*{re.escape(character)}", f"(?i:{percent})", f"(?i:{unicode})"]
+    unicode = "".join(rf"\\{_ESCAPES}u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    # The character itself comes last: a percent sign begins its own code.
+    forms = [f"(?i:{percent})", f"(?i:{unicode})"]
     if character in _NAMED_ESCAPES:
-        forms.append(rf"\\+{_NAMED_ESCAPES[character]}")
+        forms.append(rf"\\{_ESCAPES}{_NAMED_ESCAPES[character]}")
     if not character.isprintable():
-        forms.append(rf"(?i:\\+x{ord(character):02x})")
+        forms.append(rf"(?i:\\{_ESCAPES}x{ord(character):02x})")
     if character == " ":
         forms.append(r"\+")
+    forms.append(rf"(?:\\{_ESCAPES})?{re.escape(character)}")
     return f"(?:{'|'.join(forms)})"
