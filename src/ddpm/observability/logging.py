@@ -48,6 +48,8 @@ _RESERVED = frozenset({"event", "level", "timestamp", "exc_info", "exception", "
 # Who asks for these wants every one of them.
 _NEVER_FOLDED = frozenset({"debug", "trace"})
 
+_SAID_IN_WORDS = ("source", "repeated", "repeated_seconds", "repeated_mixed")
+
 # Control characters, what turns the direction of text around, line separators that are not ASCII, lone surrogates.
 _UNPRINTABLE = [
     *range(0x20),
@@ -273,7 +275,8 @@ def _text_renderers(stream: TextIO) -> list[Processor]:
 
 def _neutral(_logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401 -- structlog's type
     """One event, one line, but for tracebacks, whose lines are indented so that none passes for another event."""
-    event.pop("source", None)
+    for name in _SAID_IN_WORDS:
+        event.pop(name, None)
     tracebacks = {key: _indented(event.pop(key)) for key in ("exception", "stack") if isinstance(event.get(key), str)}
     return {key.translate(_NEUTRAL): _neutral_value(value) for key, value in event.items()} | tracebacks
 
