@@ -93,7 +93,9 @@ class PushGateway(_Server):
     """Keeps what is pushed to it."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, require(PUSHGATEWAY))
+        # Debian's build keeps what was pushed in a place that all of them share.
+        kept = f"--persistence.file={folder / 'pushgateway.data'}"
+        super().__init__(folder, require(PUSHGATEWAY), kept)
 
 
 def promtool_findings(page: str) -> str:
