@@ -1,7 +1,6 @@
 """How the engines of a pipeline are started: what they are told, and where their log goes."""
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -11,7 +10,7 @@ from ddpm.config.model import Config, Pipeline
 from ddpm.engine import binary as engine_binary
 from ddpm.engine import launcher
 from ddpm.errors import ConfigError
-from ddpm.observability.logging import ENGINE, Masker
+from ddpm.observability.logging import EngineLog, Masker
 from ddpm.orchestrator.prepare import generated_path, rendered, write
 from ddpm.orchestrator.provision import Provisioned
 from ddpm.supervisor.runner import Launchable
@@ -32,10 +31,11 @@ def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Pr
     def launch(replica: int) -> "_Engine":
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             write_and_lint(binary, path, text)
-        log = structlog.get_logger().bind(pipeline=pipeline.name, replica=replica)
+        log = EngineLog(pipeline.name, replica)
         spec = launcher.EngineSpec(binary, path, secrets, pipeline.engine.drain, pipeline.engine.memory_limit)
-        process = launcher.launch(spec, lambda line: _relay(log, line))
-        log.info("engine started", pid=process.pid, config=str(path))
+        process = launcher.launch(spec, lambda line: log(line.level, line.message, line.fields))
+        started = structlog.get_logger().bind(pipeline=pipeline.name, replica=replica)
+        started.info("engine started", pid=process.pid, config=str(path))
         return _Engine(process, masker)
 
     return Launchable(launch, config_hash(text))
@@ -69,18 +69,3 @@ class _Engine:
 
     def last_lines(self) -> tuple[str, ...]:
         return tuple(self._masker.text(line) for line in self._process.last_lines())
-
-
-_OURS = frozenset({"event", "level", "source", "pipeline", "replica"})
-_LOG_METHODS: Mapping[str, str] = {
-    "trace": "debug",
-    "debug": "debug",
-    "info": "info",
-    "warn": "warning",
-    "warning": "warning",
-}
-
-
-def _relay(log: structlog.stdlib.BoundLogger, line: launcher.LogLine) -> None:
-    fields = {name: value for name, value in line.fields.items() if name not in _OURS}
-    getattr(log, _LOG_METHODS.get(line.level, "error"))(line.message, level=line.level, source=ENGINE, **fields)
