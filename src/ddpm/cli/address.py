@@ -1,0 +1,140 @@
+"""Which ddpm a command talks to, and the token that it shows there.
+
+The token comes from a file, the environment or the configuration, never from an option: others can read those in the
+list of processes.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from ddpm.catalogue.parsers import PARSERS
+from ddpm.cli.text import plain
+from ddpm.config import ConfigProblems, find_config_path, load
+from ddpm.config.model import Server
+from ddpm.config.paths import VARIABLE as CONFIG_VARIABLE
+from ddpm.errors import ConfigError, MissingToolError
+
+DEFAULT_URL = "http://127.0.0.1:4195"
+TOKEN_VARIABLE = "DDPM_TOKEN"  # noqa: S105 -- the name of a variable
+
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="DDPM_URL",
+        help=f"Where ddpm answers; what the configuration says otherwise, and {DEFAULT_URL} without one.",
+        show_default=False,
+    ),
+]
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        help=f"A file that holds the token; {TOKEN_VARIABLE} or the configuration's app.server.token otherwise.",
+        exists=True,
+        dir_okay=False,
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a ddpm answers, without a slash at its end, and what it is shown there; `token_from` says whose it is."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+    token_from: str = ""
+
+
+def resolve(url: str | None, token_file: Path | None, config: Path | None, env: Mapping[str, str]) -> Address:
+    """The ddpm that the options, the environment or the configuration name, in this order.
+
+    Raises:
+        ConfigError: One of them cannot be used.
+        MissingToolError: The file of the token cannot be read.
+
+    """
+    token, origin = _own_token(token_file, env)
+    if url is not None:
+        # For the token alone; a configuration that only the environment names may belong to something else.
+        server = _configured(config, env, strict=config is not None) if token is None else None
+        found = _checked(url)
+    else:
+        server = _configured(config, env, strict=True)
+        found = _url_of(server) if server else DEFAULT_URL
+    if token is None and server is not None and server.token is not None:
+        token, origin = server.token, "app.server.token of the configuration"
+    return Address(found, _sendable(token, origin), origin)
+
+
+def _own_token(file: Path | None, env: Mapping[str, str]) -> tuple[str | None, str]:
+    if file is None:
+        return env.get(TOKEN_VARIABLE, "").strip() or None, f"the environment variable {TOKEN_VARIABLE}"
+    try:
+        token = file.read_text().strip()
+    except (OSError, UnicodeError) as error:
+        msg = f"the token in {file} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}"
+        raise MissingToolError(msg, hint="correct --token-file") from error
+    if not token:
+        msg = f"the file {file}, which --token-file names, is empty"
+        raise ConfigError(msg, hint="write the token into it, on one line")
+    return token, f"the file {file}"
+
+
+def _sendable(token: str | None, origin: str) -> str | None:
+    if token is not None and not (token.isascii() and token.isprintable()):
+        msg = f"{origin} holds characters that no HTTP header can carry"
+        raise ConfigError(msg, hint="use a token of printable ASCII characters, on one line")
+    return token
+
+
+def _configured(option: Path | None, env: Mapping[str, str], *, strict: bool) -> Server | None:
+    if option is None and not env.get(CONFIG_VARIABLE, "").strip():
+        return None
+    try:
+        return load(find_config_path(option, env), env, parsers=PARSERS).config.server
+    except ConfigProblems as problems:
+        if not strict:
+            return None
+        msg = f"{problems}\nthe configuration does not say where ddpm answers"
+        raise ConfigError(msg, hint="--url or DDPM_URL do without it") from problems
+    except ConfigError:
+        if strict:
+            raise
+        return None
+
+
+def _url_of(server: Server) -> str:
+    if server.port == 0:
+        msg = "app.server.port is 0, so only the running ddpm knows which port it was given"
+        raise ConfigError(msg, hint="look at what `ddpm run` printed, and name that with --url or DDPM_URL")
+    host = server.host
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return f"http://{host}:{server.port}"
+    if address.is_unspecified:
+        host = "127.0.0.1" if address.version == 4 else "::1"  # noqa: PLR2004 -- IPv4
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+
+
+def _checked(url: str) -> str:
+    hint = "write for example http://127.0.0.1:4195"
+    try:
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        parts, usable = urlsplit(""), False
+    if "@" in parts.netloc:
+        # Not shown: what stands before it may be a password.
+        msg = "the URL of ddpm holds a user's name or password"
+        raise ConfigError(msg, hint=f"leave them away; a token comes from --token-file or {TOKEN_VARIABLE}")
+    if not usable or parts.query or parts.fragment:
+        msg = f'"{plain(url)}" is not the URL of a ddpm'
+        raise ConfigError(msg, hint=hint)
+    return url.strip().rstrip("/")

@@ -1,0 +1,235 @@
+"""`ddpm pause|resume|restart|drain|scale`: ask a running ddpm for something, and wait until it is so."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from rich.status import Status as Spinner
+
+from ddpm.cli.address import TokenFileOption, UrlOption, resolve
+from ddpm.cli.answers import Accepted, Detail
+from ddpm.cli.client import Client
+from ddpm.cli.common import ConfigOption
+from ddpm.cli.output import Terminal, write_line
+from ddpm.cli.text import dumped, duration, plain
+from ddpm.config.model import Seconds
+from ddpm.errors import DdpmError
+
+POLL_SECONDS = 0.2
+DEFAULT_TIMEOUT = 60.0
+_INTERRUPTED = 130
+
+
+class NotReachedError(DdpmError):
+    """What was asked for did not come true in time, or cannot any more."""
+
+
+def _seconds(value: str | float) -> float:
+    try:
+        return TypeAdapter(Seconds).validate_python(value)
+    except ValidationError as error:
+        raise typer.BadParameter(error.errors()[0]["msg"]) from error
+
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The pipeline.", show_default=False)]
+TimeoutOption = Annotated[
+    float,
+    typer.Option(
+        parser=_seconds, metavar="DURATION", help="How long to wait, for example 30s or 5m.", show_default="60s"
+    ),
+]
+NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Only ask; do not wait until it is so.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="The pipeline's status as ddpm's API gives it.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is asked for.
+
+    Attributes:
+        request: The request of the API, and `body` what it takes.
+        words: What the pipeline is when it is so.
+        reached: Whether it is so, from the details before the request and those of now.
+        runs: Whether engines must run for it, so that a failure ends the waiting.
+
+    """
+
+    request: str
+    words: str
+    reached: Callable[[Detail, Detail], bool]
+    runs: bool
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a command waits and what it prints; `timeout` None does not wait."""
+
+    timeout: float | None
+    as_json: bool
+
+
+def pause_command() -> Callable[..., None]:
+    """The command `pause`."""
+    goal = Goal("pause", "paused", lambda _, now: now.state == "paused", runs=False)
+    return _command(goal, "Drain a pipeline and keep it paused until it is resumed, over restarts of ddpm too.")
+
+
+def drain_command() -> Callable[..., None]:
+    """The command `drain`."""
+    goal = Goal("drain", "stopped", lambda _, now: now.state == "stopped", runs=False)
+    return _command(goal, "Finish what is in flight and stop a pipeline, until it is resumed or ddpm starts again.")
+
+
+def resume_command() -> Callable[..., None]:
+    """The command `resume`."""
+    goal = Goal("resume", "running", lambda _, now: _all_run(now), runs=True)
+    return _command(goal, "Run a pipeline that is paused, stopped or failed.")
+
+
+def restart_command() -> Callable[..., None]:
+    """The command `restart`."""
+    goal = Goal("restart", "running anew", _restarted, runs=True)
+    return _command(goal, "Drain a pipeline's engines and start them again.")
+
+
+def _command(goal: Goal, does: str) -> Callable[..., None]:
+    def command(
+        name: NameArgument,
+        *,
+        timeout: TimeoutOption = DEFAULT_TIMEOUT,
+        no_wait: NoWaitOption = False,
+        as_json: JsonOption = False,
+        url: UrlOption = None,
+        token_file: TokenFileOption = None,
+        config: ConfigOption = None,
+    ) -> None:
+        with Client(resolve(url, token_file, config, os.environ)) as client:
+            _carry_out(client, name, goal, Manner(None if no_wait else timeout, as_json))
+
+    command.__doc__ = does
+    return command
+
+
+def scale_command(
+    name: NameArgument,
+    replicas: Annotated[str, typer.Argument(metavar="N|auto", help="How many; auto: as the configuration says.")],
+    *,
+    timeout: TimeoutOption = DEFAULT_TIMEOUT,
+    no_wait: NoWaitOption = False,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    token_file: TokenFileOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Run so many replicas of a pipeline, or give the decision back to the configuration."""
+    goal = _scaled(_replicas(replicas))
+    with Client(resolve(url, token_file, config, os.environ)) as client:
+        _carry_out(client, name, goal, Manner(None if no_wait else timeout, as_json))
+
+
+def _replicas(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        msg = f'"{plain(text)}" is neither a number of replicas, from 1 on, nor auto; `ddpm pause` stops them all'
+        raise typer.BadParameter(msg, param_hint="N|auto")
+    return int(text)
+
+
+def _scaled(wanted: int | None) -> Goal:
+    def reached(_: Detail, now: Detail) -> bool:
+        as_asked = now.scaling.mode != "manual" if wanted is None else _asks_for(now, wanted)
+        return as_asked and (now.wish != "run" or _all_run(now))
+
+    words = "running as many replicas as configured" if wanted is None else f"running {wanted} of {wanted} replicas"
+    return Goal("scale", words, reached, runs=True, body={"replicas": wanted})
+
+
+def _asks_for(now: Detail, wanted: int) -> bool:
+    return now.scaling.mode == "manual" and now.scaling.desired == wanted
+
+
+def _all_run(now: Detail) -> bool:
+    """Whether the pipeline runs with every replica that is wanted, and none beyond."""
+    running = sum(replica.state == "running" for replica in now.replicas)
+    return now.state == "running" and running == len(now.replicas) == now.scaling.desired
+
+
+def _restarted(before: Detail, now: Detail) -> bool:
+    old = {replica.pid for replica in before.replicas if replica.pid is not None}
+    return _all_run(now) and not any(replica.pid in old for replica in now.replicas)
+
+
+def _carry_out(client: Client, name: str, goal: Goal, manner: Manner) -> None:
+    before = client.read(Detail, client.pipeline(name))
+    accepted = client.ask(name, goal.request, goal.body)
+    if manner.timeout is None:
+        message = f"{plain(name)}: {plain(client.read(Accepted, accepted).message)}"
+        write_line(dumped(accepted, indent=2) if manner.as_json else message)
+        return
+    try:
+        answer = _wait(client, before, goal, manner.timeout)
+    except KeyboardInterrupt:
+        Terminal(stderr=True).print(f"no longer waiting; what was asked of {plain(name)} stands", style="yellow")
+        raise typer.Exit(_INTERRUPTED) from None
+    now = client.read(Detail, answer)
+    said = f"{plain(name)} is {plain(now.state)}: {plain(now.reason)}"
+    if goal.request == "scale" and now.wish != "run":
+        said += f"; {now.scaling.desired} replicas will run when it is resumed"
+    write_line(dumped(answer, indent=2) if manner.as_json else said)
+
+
+def _wait(client: Client, before: Detail, goal: Goal, timeout: float) -> Any:  # noqa: ANN401 -- JSON
+    deadline = time.monotonic() + timeout
+    with _progress(before.name) as tell:
+        while True:
+            answer = client.pipeline(before.name)
+            now = client.read(Detail, answer)
+            if goal.reached(before, now):
+                return answer
+            failed = goal.runs and _has_failed(before, now)
+            if failed or time.monotonic() >= deadline:
+                after = "" if failed else f" after {duration(timeout)}"
+                msg = f"{plain(now.name)} is {plain(now.state)} and not {goal.words}{after}: {plain(now.reason)}"
+                hint = f"`ddpm status {plain(now.name)}` and `ddpm logs {plain(now.name)}` show more"
+                raise NotReachedError(msg, hint=hint)
+            tell(f"{plain(now.state)}: {plain(now.reason)}")
+            time.sleep(POLL_SECONDS)
+
+
+def _has_failed(before: Detail, now: Detail) -> bool:
+    """Whether it has failed since the request; that it had failed before says nothing."""
+    newest = max((event.id for event in now.events), default=0)
+    known = max((event.id for event in before.events), default=0)
+    since = [event for event in now.events if event.id > known or newest < known]
+    return now.state == "failed" and any(event.state == "failed" for event in since)
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[str], None]]:
+    """Shows on standard error what the pipeline does: a line that changes, or lines where nobody looks on."""
+    console = Terminal(stderr=True)
+    last = ""
+
+    def tell(text: str) -> None:
+        nonlocal last
+        if text == last:
+            return
+        last = text
+        if spinner is not None:
+            spinner.update(f"{plain(name)} is {text}")
+        else:
+            console.print(f"{plain(name)} is {text}", soft_wrap=True)
+
+    spinner = Spinner(plain(name), console=console) if console.is_terminal else None
+    if spinner is None:
+        yield tell
+        return
+    with spinner:
+        yield tell

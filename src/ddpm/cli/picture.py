@@ -1,0 +1,220 @@
+"""Draws what ddpm says of its pipelines: one table of all, or one pipeline whole. Pure: models and the time go in."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ddpm.cli.answers import Detail, Event, Exit, Lag, Partition, Pipeline, Probe, Replica, Trouble
+from ddpm.cli.text import duration, number, plain
+
+WELL = frozenset({"running", "paused"})
+UNKNOWN = "?"
+_STATES = {
+    "starting": ("◌", "cyan"),
+    "running": ("●", "green"),
+    "degraded": ("◐", "yellow"),
+    "recovering": ("↻", "yellow"),
+    "paused": ("‖", "blue"),
+    "draining": ("↓", "cyan"),
+    "stopped": ("■", "bright_black"),
+    "failed": ("✗", "bold red"),
+}
+# From this width on the reason has room in the table itself.
+_WIDE = 120
+_SHOWN_PARTITIONS = 20
+_SHOWN_EVENTS = 10
+_SHOWN_ERRORS = 5
+
+
+def overview(pipelines: Sequence[Pipeline], now: datetime, *, terminal: bool, width: int) -> RenderableType:
+    """All pipelines, a row each; the reasons stand below where they have no room.
+
+    Args:
+        pipelines: What to draw.
+        now: The time from which ages are counted.
+        terminal: Whether a person looks at it; else it is plain columns, one line a pipeline, for other tools.
+        width: How many columns there are.
+
+    """
+    inside = not terminal or width >= _WIDE
+    table = _table(terminal=terminal)
+    for title, right in (("pipeline", False), ("state", False), ("since", True), ("rate", True), ("lag", True)):
+        table.add_column(title, justify="right" if right else "left", no_wrap=True)
+    for title in ("dead", "replicas", "restarts"):
+        table.add_column(title, justify="right", no_wrap=True)
+    if inside:
+        table.add_column("reason", no_wrap=not terminal)
+    for each in pipelines:
+        cells = (
+            Text(plain(each.name)),
+            state_text(each.state, terminal=terminal),
+            Text(_age(each.since, now)),
+            Text(f"{number(each.rates.written)}/s"),
+            Text(_lag(each.lag)),
+            Text(number(each.totals.dead), style="red" if each.rates.dead else ""),
+            Text(_replicas(each)),
+            Text(str(each.restarts)),
+        )
+        table.add_row(*cells, *([Text(_reason(each, now))] if inside else []))
+    if inside:
+        return table
+    return Group(table, *(Text(f" {plain(each.name)}: {_reason(each, now)}") for each in pipelines))
+
+
+def detail(pipeline: Detail, now: datetime, *, terminal: bool) -> RenderableType:
+    """One pipeline with its probes, replicas, partitions, last exit, errors and events."""
+    sections: list[RenderableType] = [_head(pipeline, now, terminal=terminal)]
+    sections += _section("probes", _probes(pipeline.probes, terminal=terminal))
+    sections += _section("replicas", _replica_rows(pipeline.replicas, now, terminal=terminal))
+    if pipeline.partitions:
+        sections += _section("partitions", _partitions(pipeline.partitions, terminal=terminal))
+    if pipeline.last_exit is not None:
+        sections += _section("last exit", _exit(pipeline.last_exit, now))
+    if pipeline.errors:
+        sections += _section("last errors", _errors(pipeline.errors[:_SHOWN_ERRORS], now))
+    if pipeline.events:
+        sections += _section("events", Group(*map(event_text, reversed(pipeline.events[:_SHOWN_EVENTS]))))
+    return Group(*sections)
+
+
+def state_text(state: str, *, terminal: bool = True) -> Text:
+    """A state as a coloured word with its symbol; the word alone for other tools."""
+    symbol, style = _STATES.get(state, ("?", ""))
+    return Text(f"{symbol} {plain(state)}" if terminal else plain(state), style=style)
+
+
+def event_text(event: Event) -> Text:
+    """An event on one line: when, what kind, which pipeline, and what happened."""
+    text = Text(moment(event.at), style="bright_black")
+    text.append(f" {plain(event.kind):<7} ", style="default")
+    text.append(plain(event.pipeline), style="cyan")
+    if event.state is not None:
+        text.append(" ")
+        text.append(plain(event.state), style=_STATES.get(event.state, ("", "default"))[1])
+    return text.append(f" {plain(event.message)}", style="default")
+
+
+def moment(at: datetime) -> str:
+    """A time as ddpm's log writes it: ISO 8601 in UTC, to the millisecond."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _table(*, terminal: bool) -> Table:
+    return Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=terminal, header_style="bold", padding=(0, 1))
+
+
+def _head(each: Detail, now: datetime, *, terminal: bool) -> RenderableType:
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="bright_black", no_wrap=True)
+    rows.add_column()
+    state = state_text(each.state, terminal=terminal).append(f" for {_age(each.since, now)}", style="default")
+    sinks = ", ".join(f"{sink.kind} {sink.name}" if sink.name != sink.kind else sink.kind for sink in each.sinks)
+    source = f"{', '.join(each.source.topics)} as {each.source.consumer_group}, parsed as {each.source.parser}"
+    rates, totals, scaling = each.rates, each.totals, each.scaling
+    done = f"{number(totals.read)} read, {number(totals.written)} written, {number(totals.dead)} dead"
+    if totals.duplicates:
+        done += f", {number(totals.duplicates)} skipped as duplicates"
+    scale = {"fixed": "as configured", "manual": "as requested", "lag": f"{scaling.minimum}-{scaling.maximum} by lag"}
+    for name, value in (
+        ("pipeline", Text(plain(each.name), style="bold")),
+        ("state", state),
+        ("reason", Text(_reason(each, now))),
+        ("source", Text(plain(source))),
+        ("sinks", Text(plain(f"{sinks}; dead letters to {each.dead_letter.topic}"))),
+        ("rate", Text(f"{number(rates.read)}/s read, {number(rates.written)}/s written, {number(rates.dead)}/s dead")),
+        ("records", Text(done)),
+        ("lag", Text(_lag(each.lag))),
+        ("replicas", Text(plain(f"{_replicas(each)}, {scale.get(scaling.mode, scaling.mode)}: {scaling.reason}"))),
+        ("restarts", Text(str(each.restarts))),
+    ):
+        rows.add_row(name, value)
+    return rows
+
+
+def _section(title: str, body: RenderableType) -> tuple[RenderableType, ...]:
+    return (Text(f"\n{title}", style="bold"), Padding(body, (0, 0, 0, 2)))
+
+
+def _probes(probes: Sequence[Probe], *, terminal: bool) -> RenderableType:
+    rows = Table.grid(padding=(0, 2))
+    for probe in probes:
+        word, style = ("ok", "green") if probe.ok else ("bad", "red")
+        if probe.age_seconds is None:
+            word, style = "not asked yet", "bright_black"
+        symbol = {"ok": "✓ ", "bad": "✗ "}.get(word, "") if terminal else ""
+        age = "" if probe.age_seconds is None else f"{duration(probe.age_seconds)} ago"
+        rows.add_row(Text(plain(probe.name)), Text(symbol + word, style=style), age, Text(plain(probe.message)))
+    return rows
+
+
+def _replica_rows(replicas: Iterable[Replica], now: datetime, *, terminal: bool) -> RenderableType:
+    rows = Table.grid(padding=(0, 2))
+    for each in replicas:
+        reason = plain(each.reason)
+        if each.next_retry is not None:
+            reason += f"; next start in {_age(now, each.next_retry)}"
+        rows.add_row(
+            Text(str(each.index)),
+            state_text(each.state, terminal=terminal),
+            f"for {_age(each.since, now)}",
+            "" if each.pid is None else f"pid {each.pid}",
+            f"{each.restarts} restarts",
+            Text(reason),
+        )
+    return rows if rows.rows else Text("none")
+
+
+def _partitions(partitions: Sequence[Partition], *, terminal: bool) -> RenderableType:
+    table = _table(terminal=terminal)
+    for title in ("topic", "partition", "committed", "end", "lag", "behind"):
+        table.add_column(title, justify="left" if title == "topic" else "right", no_wrap=True)
+    shown: Sequence[Partition] = partitions
+    if len(partitions) > _SHOWN_PARTITIONS:
+        shown = sorted(partitions, key=lambda each: each.lag, reverse=True)[:_SHOWN_PARTITIONS]
+    for each in shown:
+        committed = UNKNOWN if each.committed is None else str(each.committed)
+        behind = duration(each.seconds) if each.lag else "-"
+        cells = (plain(each.topic), str(each.partition), committed, str(each.end), number(each.lag), behind)
+        table.add_row(*map(Text, cells))
+    left = len(partitions) - len(shown)
+    return Group(table, Text(f"and {left} more with less lag; --json has them all")) if left else table
+
+
+def _exit(last: Exit, now: datetime) -> RenderableType:
+    how = f"signal {last.signal}" if last.code is None else f"code {last.code}"
+    head = f"replica {last.replica}, {how}, {_age(last.at, now)} ago: {last.reason}"
+    return Group(Text(plain(head)), *(Text(f"  {plain(line)}", style="bright_black") for line in last.log))
+
+
+def _errors(errors: Iterable[Trouble], now: datetime) -> RenderableType:
+    rows = Table.grid(padding=(0, 2))
+    for each in errors:
+        times = f"{each.count} times" if each.count > 1 else ""
+        rows.add_row(f"{_age(each.at, now)} ago", times, Text(plain(each.message), style="red"))
+    return rows
+
+
+def _reason(each: Pipeline, now: datetime) -> str:
+    retry = "" if each.next_retry is None else f"; next start in {_age(now, each.next_retry)}"
+    return plain(each.reason) + retry
+
+
+def _replicas(each: Pipeline) -> str:
+    ready = sum(replica.ready and replica.state == "running" for replica in each.replicas)
+    return f"{ready}/{each.scaling.desired}"
+
+
+def _lag(lag: Lag | None) -> str:
+    if lag is None:
+        return UNKNOWN
+    return f"{number(lag.records)} ({duration(lag.seconds)})" if lag.records else "0"
+
+
+def _age(since: datetime, now: datetime) -> str:
+    # Whole seconds, and none before it began: the clocks of two machines differ.
+    return duration(max(0, int((now - since).total_seconds())))

@@ -1,0 +1,114 @@
+"""`ddpm status`: what every pipeline does and why, once or as long as someone looks."""
+
+import io
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from ddpm.cli.address import TokenFileOption, UrlOption, resolve
+from ddpm.cli.answers import Detail, Pipeline, Pipelines
+from ddpm.cli.client import AwayError, Client
+from ddpm.cli.common import ConfigOption
+from ddpm.cli.output import Terminal, write_line
+from ddpm.cli.picture import WELL, detail, overview
+from ddpm.cli.text import dumped, duration
+from ddpm.errors import ExitCode
+
+WATCH_SECONDS = 1.0
+# Wide enough for every reason: what other tools read has one line a pipeline.
+_UNBROKEN = 100_000
+
+
+def status_command(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One pipeline, with all its details.", show_default=False)
+    ] = None,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look every second until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The answer of ddpm's API as it is.")] = False,
+    url: UrlOption = None,
+    token_file: TokenFileOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show what each pipeline does and why; exits with 1 when one is neither running nor paused."""
+    if watch and as_json:
+        raise typer.BadParameter("--watch and --json do not go together; `ddpm events -f --json` follows for tools")
+    console = Terminal()
+    with Client(resolve(url, token_file, config, os.environ)) as client:
+        if watch:
+            _watch(client, name, console)
+            return
+        answer = _ask(client, name)
+        pipelines = _read(client, name, answer)
+        if as_json:
+            write_line(dumped(answer, indent=2))
+        else:
+            _show(console, _picture(pipelines, console))
+    if any(each.state not in WELL for each in pipelines):
+        raise typer.Exit(ExitCode.RUNTIME)
+
+
+def _ask(client: Client, name: str | None) -> Any:  # noqa: ANN401 -- JSON
+    return client.pipelines() if name is None else client.pipeline(name)
+
+
+def _read(client: Client, name: str | None, answer: Any) -> tuple[Pipeline, ...]:  # noqa: ANN401 -- JSON
+    return client.read(Pipelines, answer).pipelines if name is None else (client.read(Detail, answer),)
+
+
+def _picture(pipelines: tuple[Pipeline, ...], console: Console) -> RenderableType:
+    now, terminal = datetime.now(UTC), console.is_terminal
+    match pipelines:
+        case (Detail() as only,):
+            return detail(only, now, terminal=terminal)
+        case _:
+            return overview(pipelines, now, terminal=terminal, width=console.width)
+
+
+def _show(console: Console, picture: RenderableType) -> None:
+    if console.is_terminal:
+        console.print(picture)
+        return
+    drawn = io.StringIO()
+    Console(file=drawn, width=_UNBROKEN, color_system=None).print(picture)
+    for line in drawn.getvalue().splitlines():
+        # Columns are padded to their width; a tool or a file has no use for blanks at the end of a line.
+        write_line(line.rstrip())
+
+
+def _watch(client: Client, name: str | None, console: Console) -> None:
+    """Show every second how it is, also that ddpm is away, until Ctrl-C."""
+    pictures = _pictures(client, name, console)
+    try:
+        if not console.is_terminal:
+            for picture in pictures:
+                _show(console, Group(picture, Text()))
+            return
+        with Live(console=console, auto_refresh=False) as live:
+            for picture in pictures:
+                live.update(picture, refresh=True)
+    except KeyboardInterrupt:
+        return
+
+
+def _pictures(client: Client, name: str | None, console: Console) -> Iterator[RenderableType]:
+    last: tuple[Pipeline, ...] = ()
+    answered = time.monotonic()
+    while True:
+        try:
+            last = _read(client, name, _ask(client, name))
+        except AwayError as error:
+            silent = duration(int(time.monotonic() - answered))
+            note = Text(f"{error.message}; since {silent}, asking again every second", style="bold red")
+            yield Group(_picture(last, console), note) if last else note
+        else:
+            answered = time.monotonic()
+            yield _picture(last, console)
+        time.sleep(WATCH_SECONDS)

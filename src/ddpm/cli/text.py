@@ -1,0 +1,49 @@
+"""Texts for people and machines: what comes over the network must not reach a terminal as it is.
+
+Nothing here prints.
+"""
+
+import json
+import re
+import unicodedata
+from typing import Any
+
+# Controls would move the cursor or worse, format characters reorder what is read, the rest breaks lines or encodings.
+_DANGEROUS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# JSON itself escapes what is below the space; these it lets through.
+_DANGEROUS_IN_JSON = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def plain(text: str) -> str:
+    r"""The text on one line, with every character that a terminal would act on shown as an escape, such as `\x1b`."""
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _DANGEROUS else char
+        for char in text.expandtabs(4)
+    )
+
+
+def dumped(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 -- whatever was JSON
+    """The value as JSON, readable, and with nothing in it that a terminal would act on."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _DANGEROUS_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+def duration(seconds: float) -> str:
+    """A time span in its two greatest units: `42 s`, `3 min 5 s`, `2 d 4 h`; under ten seconds with one decimal."""
+    if 0 < seconds < 10 and seconds != int(seconds):  # noqa: PLR2004 -- see the docstring
+        return f"{seconds:.1f} s"
+    left = max(0, int(seconds))
+    parts: list[tuple[int, str]] = []
+    for unit, size in _UNITS:
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append((count, unit))
+    shown = [f"{count} {unit}" for count, unit in parts[:2] if count]
+    return " ".join(shown) or "0 s"
+
+
+def number(value: float) -> str:
+    """A count with thousands separated; a rate under ten keeps a decimal."""
+    small = 0 < abs(value) < 10 and value != int(value)  # noqa: PLR2004 -- see the docstring
+    return f"{value:.1f}" if small else f"{value:,.0f}"

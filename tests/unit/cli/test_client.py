@@ -1,0 +1,123 @@
+"""What a command says when the answer is not the one it asked for."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI, Response
+
+from ddpm.errors import ConfigError, ExitCode
+from ddpm.server.serve import listen
+from unit.cli.desk import FakeDdpm, call, error_of, running, served
+from unit.server.pictures import ORDERS
+
+TOKEN = "a-token-of-some-length"
+READING = (["status"], ["status", "orders"], ["logs"], ["logs", "-f"], ["events"], ["events", "-f"])
+ASKING = (*([verb, "orders"] for verb in ("pause", "resume", "restart", "drain")), ["scale", "orders", "2"])
+
+
+def free_url() -> str:
+    with listen("127.0.0.1", 0) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def orders() -> Iterator[FakeDdpm]:
+    with running(ORDERS) as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[FakeDdpm]:
+    with running(ORDERS, token=TOKEN) as fake:
+        yield fake
+
+
+@pytest.mark.parametrize("command", READING + ASKING)
+def test_when_nobody_answers_it_says_where_and_what_to_do(command: list[str]) -> None:
+    url = free_url()
+    error = error_of(call(*command, "--url", url))
+    assert error.exit_code is ExitCode.ENVIRONMENT
+    assert url in str(error)
+    assert "ddpm run" in str(error)
+
+
+@pytest.mark.parametrize("command", READING + ASKING)
+def test_a_token_is_needed_and_never_shown(guarded: FakeDdpm, command: list[str]) -> None:
+    without = error_of(call(*command, DDPM_URL=guarded.url))
+    wrong = error_of(call(*command, DDPM_URL=guarded.url, DDPM_TOKEN="the-wrong-token"))
+    assert without.exit_code is wrong.exit_code is ExitCode.RUNTIME
+    assert "asks for a token" in str(without)
+    assert "DDPM_TOKEN" in str(wrong)
+    assert "the-wrong-token" not in str(wrong)
+
+
+def test_with_its_token_it_answers(guarded: FakeDdpm) -> None:
+    assert call("status", DDPM_URL=guarded.url, DDPM_TOKEN=TOKEN).exit_code == 0
+    assert call("pause", "orders", DDPM_URL=guarded.url, DDPM_TOKEN=TOKEN).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["order", "../orders", "or/ders", "a b", "ü", "..", "\x1b[2J", "%6frders", "?", "\udcff"]
+)
+@pytest.mark.parametrize("command", ["status", "logs", "events", "pause"])
+def test_an_unknown_name_is_named_with_those_that_there_are(orders: FakeDdpm, command: str, name: str) -> None:
+    error = error_of(call(command, name, "--url", orders.url))
+    assert error.exit_code is ExitCode.CONFIG
+    assert "has no pipeline" in str(error)
+    assert "\x1b" not in str(error)
+    if "/" not in name and name != "..":
+        assert "there are: orders" in str(error)
+
+
+def test_an_empty_name_is_refused(orders: FakeDdpm) -> None:
+    assert isinstance(error_of(call("pause", "", "--url", orders.url)), ConfigError)
+
+
+def test_a_refusal_comes_with_the_servers_hint() -> None:
+    with running(ORDERS) as fake:
+        fake.desk.draining = True
+        error = error_of(call("pause", "orders", "--url", fake.url))
+    assert error.exit_code is ExitCode.RUNTIME
+    assert (error.message, error.hint) == ("ddpm is stopping", "start it again first")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, b"<html>", "text/html"),
+        (200, b"[]", "application/json"),
+        (200, b'{"pipelines": [{"name": 1}]}', "application/json"),
+        (404, b'{"detail": "Not Found"}', "application/json"),
+        (307, b"", "text/html"),
+        (500, b'{"error": "\\u001b[2J"}', "application/json"),
+        (502, b"bad gateway", "text/plain"),
+    ],
+)
+@pytest.mark.parametrize("command", [["status"], ["logs"], ["events", "-f"]])
+def test_what_is_no_ddpm_is_told_apart(command: list[str], status: int, body: bytes, kind: str) -> None:
+    application = FastAPI()
+
+    @application.get("/{path:path}")
+    def anything(path: str) -> Response:
+        return Response(body, status, media_type=kind)
+
+    with served(application) as url:
+        error = error_of(call(*command, "--url", url))
+    assert error.exit_code is ExitCode.ENVIRONMENT
+    assert url in str(error)
+    assert "\x1b" not in str(error)
+
+
+def test_a_ddpm_behind_a_path_of_another_server_is_found() -> None:
+    application = FastAPI()
+    seen = threading.Event()
+
+    @application.get("/tools/ddpm/v1/pipelines")
+    def pipelines() -> dict[str, object]:
+        seen.set()
+        return {"version": "1", "pipelines": []}
+
+    with served(application) as url:
+        assert call("status", "--url", f"{url}/tools/ddpm/").exit_code == 0
+    assert seen.is_set()
