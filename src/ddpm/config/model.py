@@ -393,11 +393,17 @@ class Engine(Model):
 
 
 class Scale(Model):
-    """`app.scale`: how many replicas run, by how long the oldest waiting record may wait (in seconds)."""
+    """`app.scale`: how many replicas run, decided by how long the oldest record has been waiting.
+
+    The wait must be above `target_lag` for `up_after` before there are more, and far below it for `down_after` before
+    there are fewer.
+    """
 
     min: int = Field(default=1, ge=1, le=64)
     max: int = Field(ge=1, le=64, examples=[3])
     target_lag: Seconds = 30.0
+    up_after: Seconds = 60.0
+    down_after: Seconds = 600.0
 
     @model_validator(mode="after")
     def _max_is_not_below_min(self) -> "Scale":

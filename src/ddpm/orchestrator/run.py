@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ddpm.broker.offsets import watermarks
-from ddpm.config.model import Config, Pipeline
+from ddpm.config.model import Config, Pipeline, Scale
 from ddpm.engine import binary as engine_binary
 from ddpm.engine.probes import EngineClient
 from ddpm.engine.progress import Progress
@@ -31,7 +31,7 @@ from ddpm.server.serve import listen, serving
 from ddpm.supervisor.memory import MemoryFile
 from ddpm.supervisor.pipeline import Managed
 from ddpm.supervisor.runner import Supervisor
-from ddpm.supervisor.scaling import ScaleLimits
+from ddpm.supervisor.scaling import Patience, ScaleLimits
 from ddpm.supervisor.states import State
 
 PUSH_TIMEOUT_SECONDS = 5.0
@@ -123,6 +123,17 @@ def _managed(pipeline: Pipeline) -> Managed:
         replicas=pipeline.replicas,
         limits=ScaleLimits(scale.min, scale.max, scale.target_lag) if scale else None,
         memory=MemoryFile(DATA_DIR / "state" / f"{pipeline.name}.json"),
+        patience=_patience(scale) if scale else Patience(),
+    )
+
+
+def _patience(scale: Scale) -> Patience:
+    usual = Patience()
+    return Patience(
+        settle=min(usual.settle, scale.up_after / 3),
+        rise=scale.up_after,
+        fall=scale.down_after,
+        fall_longest=max(usual.fall_longest, scale.down_after),
     )
 
 

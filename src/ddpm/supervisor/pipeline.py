@@ -27,7 +27,7 @@ from ddpm.supervisor.policy import (
     judge,
     random_jitter,
 )
-from ddpm.supervisor.scaling import Observation, PartitionLoad, ScaleLimits, ScalePolicy
+from ddpm.supervisor.scaling import Observation, PartitionLoad, Patience, ScaleLimits, ScalePolicy
 from ddpm.supervisor.states import FINAL_STATES, State, Wish
 from ddpm.supervisor.status import (
     Exit,
@@ -96,6 +96,7 @@ class Managed:
         probes: The kinds of the probes besides those of the engines, by name: `kafka`, `postgres`.
         replicas: How many engines run when neither a person nor the lag says otherwise.
         limits: Between which numbers the lag decides; None when it does not.
+        patience: How long the lag must say the same before it decides.
         memory: What is kept from one run of ddpm to the next.
 
     """
@@ -105,6 +106,7 @@ class Managed:
     probes: Mapping[str, Literal["broker", "sink"]]
     replicas: int
     limits: ScaleLimits | None
+    patience: Patience
     memory: MemoryFile
 
 
@@ -165,7 +167,7 @@ class SupervisedPipeline:
         self._scale = _Scale(
             remembered.replicas,
             limits.minimum if limits else managed.replicas,
-            ScalePolicy(limits) if limits else None,
+            ScalePolicy(limits, managed.patience) if limits else None,
         )
         self._seen = _Seen({name: Probe(name, kind, False, "", None) for name, kind in managed.probes.items()})
         self._meter = Meter()

@@ -11,6 +11,7 @@ from ddpm.supervisor.memory import MemoryFile
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import Managed
 from ddpm.supervisor.runner import Launchable, Supervisor
+from ddpm.supervisor.scaling import Patience
 from ddpm.supervisor.states import State
 from ddpm.supervisor.status import PartitionStatus, Status
 
@@ -46,7 +47,13 @@ class World:
         self.now = 0.0
         self.engines: list[FakeEngine] = []
         self.refuse: Iterator[Exception] = iter(())
-        settings = {"replicas": 1, "limits": None, "probes": {"kafka": "broker", "postgres": "sink"}, **managed}
+        settings = {
+            "replicas": 1,
+            "limits": None,
+            "patience": Patience(),
+            "probes": {"kafka": "broker", "postgres": "sink"},
+            **managed,
+        }
         memory = MemoryFile(folder / "orders.json")
         self.supervisor = Supervisor([Managed("orders", 20.0, memory=memory, **settings)], lambda: self.now)
         self.mute: set[str] = set()
