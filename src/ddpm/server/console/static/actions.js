@@ -43,6 +43,7 @@ function replicaChoice({ scaling }) {
     h("input", { type: "radio", name: "mode", value, checked }), h("span", null, label));
   const number = h("input", { type: "number", name: "replicas", min: 1, max: 64, step: 1, value: scaling.desired, "aria-label": "Number of replicas", inputmode: "numeric" });
   const fixed = option("manual", manual, "This many");
+  number.addEventListener("focus", () => number.select());
   number.addEventListener("input", () => {
     fixed.querySelector("input").checked = true;
   });

@@ -12,6 +12,6 @@ export function eventList(events, now, named) {
     at(event.at, now),
     h("span", { class: `event-kind ${event.state ? `state-${event.state}` : `kind-${event.kind}`}` },
       event.state ? stateIcon(event.state, 13) : null,
-      event.state ?? event.kind),
+      h("span", { class: "state-word" }, event.state ?? event.kind)),
     h("span", { class: "event-text" }, named ? [h("a", { href: address(event.pipeline) }, event.pipeline), " "] : null, event.message))));
 }

@@ -10,6 +10,10 @@ const SPACE = 14;
 const ENGINE_HEAD = 40;
 const NARROW = 640;
 const MOST_SHOWN = 4;
+// As the style sheet has them: texts are measured before they are drawn.
+const NODE_FONT = "600 13.5px";
+const STEP_FONT = "500 13px";
+const UNDER_FONT = "400 12px";
 
 const GLYPHS = {
   topic: ["M2 4.5h14M2 9h14M2 13.5h9"],
@@ -29,7 +33,7 @@ export function flow(pipeline, width, still) {
   const moves = (value) => value > 0 && !still;
   return s("svg", { class: "flow", viewBox: `0 0 ${width} ${plan.height}`, width, height: plan.height, role: "img", "aria-labelledby": "flow-title flow-text" },
     s("title", { id: "flow-title" }, `The flow of ${pipeline.name}`), s("desc", { id: "flow-text" }, spoken(pipeline, parts)),
-    plan.edges.map((edge) => edgeOf(edge, moves(edge.rate))),
+    plan.edges.map((edge) => edgeOf(edge, moves(edge.rate) && !edge.bad)),
     engineBox(plan.engine, parts), plan.nodes.map(nodeOf), plan.labels.map(labelOf));
 }
 
@@ -173,14 +177,14 @@ function nodeOf({ x, y, width, height, glyph, title, under, hint, bad, faint, ch
     chained ? s("path", { class: "chain", d: `M${x + 20} ${y - SPACE + 1}v${SPACE - 2}` }) : null,
     s("rect", { x, y, width, height, rx: 8 }),
     s("g", { class: "glyph", transform: `translate(${x + 12} ${y + height / 2 - 9})` }, (GLYPHS[glyph] ?? GLYPHS.topic).map((d) => s("path", { d }))),
-    s("text", { class: "node-title", x: textX, y: small || !under ? y + height / 2 + 4.5 : y + 24 }, fitting(title, small && under ? room - 50 : room, small)),
-    under && !small ? s("text", { class: "node-under num", x: textX, y: y + 41 }, fitting(under, room, true)) : null,
+    s("text", { class: "node-title", x: textX, y: small || !under ? y + height / 2 + 4.5 : y + 24 }, fitting(title, small && under ? room - 54 : room, small ? STEP_FONT : NODE_FONT)),
+    under && !small ? s("text", { class: "node-under num", x: textX, y: y + 41 }, fitting(under, room, UNDER_FONT)) : null,
     under && small ? s("text", { class: "node-under", x: x + width - 12, y: y + height / 2 + 4.5, "text-anchor": "end" }, under) : null,
     bad ? s("g", { transform: `translate(${x + width - 28} ${y + height / 2 - 8})` }, stateIcon("failed", 16)) : null);
 }
 
 function labelOf({ x, y, value, word, bad, beside }) {
-  const said = bad ? `${word}, interrupted` : word;
+  const said = bad ? "interrupted" : word;
   if (beside) {
     return s("text", { class: "edge-label", x, y: y + 4 }, s("tspan", { class: "edge-value num" }, `${rate(value)}/s`), ` ${said}`);
   }
@@ -198,8 +202,8 @@ function spoken(pipeline, { topics, sinks, rates }) {
 const pen = document.createElement("canvas").getContext("2d");
 
 /** `text`, shortened in the middle until it is at most `room` pixels wide: both ends of a name tell it from others. */
-function fitting(text, room, small) {
-  pen.font = `${small ? 400 : 600} ${small ? 12 : 13.5}px ${getComputedStyle(document.body).fontFamily}`;
+function fitting(text, room, font) {
+  pen.font = `${font} ${getComputedStyle(document.body).fontFamily}`;
   if (pen.measureText(text).width <= room) {
     return text;
   }

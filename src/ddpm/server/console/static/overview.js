@@ -52,10 +52,10 @@ function tally(pipelines) {
 /** The page; `view` has pipelines, events, filter (a state or null), now, stale. */
 export function overview({ pipelines, events, filter, now, stale }) {
   const shown = filter === null ? pipelines : pipelines.filter((each) => each.state === filter);
-  const troubled = pipelines.some((each) => TROUBLED.has(each.state));
+  const sign = signOf(pipelines);
   return [
     h("div", { class: "headline", "data-key": "headline" },
-      h("span", { class: `headline-sign ${troubled ? "state-degraded" : "state-running"}` }, stateIcon(troubled ? "degraded" : "running", 26)),
+      h("span", { class: `headline-sign state-${sign}` }, stateIcon(sign, 26)),
       h("h1", { id: "heading", tabindex: "-1" }, stale ? h("span", { class: "stale-word" }, "last known") : null, sentence(pipelines))),
     tiles(pipelines),
     pipelines.length > 1 ? chips(pipelines, filter) : null,
@@ -63,6 +63,12 @@ export function overview({ pipelines, events, filter, now, stale }) {
       pipelines.length === 0 ? empty("The configuration names no pipeline.") : shown.length === 0 ? empty(`No pipeline is ${filter} now.`) : list(shown, now, stale)),
     card("latest", "Latest events", null, eventList(events.slice(0, NEWEST_EVENTS), now, true)),
   ];
+}
+
+/** The state that says most about how things are. */
+function signOf(pipelines) {
+  const there = new Set(pipelines.map((each) => each.state));
+  return ["failed", "degraded", "recovering", "running"].find((state) => there.has(state)) ?? pipelines[0]?.state ?? "stopped";
 }
 
 function tiles(pipelines) {

@@ -40,10 +40,10 @@ export function stateBadge(state, stale = false) {
 /** Whether a probe's last answer was good, as shape and word. */
 export function verdict(ok, known = true) {
   if (!known) {
-    return h("span", { class: "state state-stopped" }, stateIcon("unknown", 14), "no answer yet");
+    return h("span", { class: "state state-stopped" }, stateIcon("unknown", 14), h("span", { class: "state-word" }, "no answer yet"));
   }
   return h("span", { class: ok ? "state state-running" : "state state-failed" },
-    stateIcon(ok ? "running" : "failed", 14), ok ? "ok" : "failing");
+    stateIcon(ok ? "running" : "failed", 14), h("span", { class: "state-word" }, ok ? "ok" : "failing"));
 }
 
 /** What is not known. */
