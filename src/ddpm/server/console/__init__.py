@@ -51,8 +51,8 @@ def mount(app: FastAPI) -> None:
             raise HTTPException(404, f"the console has no file {name}")
         return _answer(request, static[name])
 
-    for path, endpoint in {"/": page, "/console/{name}": file}.items():
-        app.add_api_route(path, endpoint, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_api_route("/", page, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_api_route("/console/{name}", file, methods=["GET", "HEAD"], include_in_schema=False)
 
 
 def _static_files() -> dict[str, _File]:

@@ -30,7 +30,7 @@ export function pipelinePage(view) {
 
 /** What stands there before the first answer, or when there is none. */
 export function pipelineMissing(name, message) {
-  return [back(), h("div", { class: "title", "data-key": "title" }, h("h1", { id: "heading", tabindex: "-1" }, name)),
+  return [back(), h("div", { class: "title", "data-key": "title" }, h("div", { class: "title-text" }, h("h1", { id: "heading", tabindex: "-1" }, name))),
     h("p", { class: "empty", "data-key": "missing" }, message)];
 }
 
