@@ -52,11 +52,12 @@ docs: $(VENV)/.installed ## write docs/metrics.md anew
 	@$(PY) scripts/metrics_doc.py > docs/metrics.md
 
 lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with hashes (needs uv)
-	@uv pip compile pyproject.toml --extra embedded --extra dev --generate-hashes --universal --python-version 3.11 \
+	@uv pip compile pyproject.toml --extra embedded --extra profiling --extra dev --generate-hashes --universal --python-version 3.11 \
 		--no-annotate --no-header --quiet --output-file requirements/dev.lock
 
-bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration, into docs/benchmarks.md
+bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration, and the cost of idling, into docs/benchmarks.md
 	@PYTHONPATH=tests $(PY) -m benchmarks.throughput
+	@PYTHONPATH=tests $(PY) -m benchmarks.operation
 
 reset: $(VENV)/.installed ## stop what is left of the embedded servers and remove their data, after asking
 	@$(VENV)/bin/ddpm reset

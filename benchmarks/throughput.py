@@ -8,7 +8,6 @@ machine whose speed drifts does not favour one of them. The clock is the growth 
 import argparse
 import json
 import os
-import platform
 import random
 import socket
 import statistics
@@ -27,6 +26,7 @@ import psutil
 import psycopg
 from rich.console import Console
 
+from benchmarks.report import machine, write_section
 from ddpm.broker.offsets import lag
 from ddpm.broker.produce import Record, produce
 from ddpm.broker.topics import TopicSpec, ensure_topics
@@ -37,8 +37,6 @@ from harness.process import Ddpm
 from harness.waiting import eventually
 
 HERE = Path(__file__).parent
-REPORT = HERE.parent / "docs" / "benchmarks.md"
-MARK = "<!-- measured: throughput -->"
 
 COLUMNS = {
     "id": "text",
@@ -250,9 +248,7 @@ def report(ours: Sequence[Measured], theirs: Sequence[Measured], counts: tuple[i
 
     return "\n".join(
         [
-            MARK,
-            f"`make bench` on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}; "
-            "broker, engine and Postgres on the same machine, durable commits.",
+            f"`make bench` on {machine()}; broker, engine and Postgres on the same machine, durable commits.",
             "",
             "| what | events a run | rows/s, each run | CPU s per 1M rows: engine + Postgres | peak memory MB |",
             "|---|---|---|---|---|",
@@ -261,16 +257,8 @@ def report(ours: Sequence[Measured], theirs: Sequence[Measured], counts: tuple[i
             "",
             f"ddpm / hand-written, run by run: {', '.join(f'{ratio:.1f}' for ratio in ratios)}; "
             f"median **{statistics.median(ratios):.1f} times**.",
-            MARK,
         ]
     )
-
-
-def write_report(section: str) -> None:
-    """Replace what was measured before."""
-    before, _, rest = REPORT.read_text(encoding="utf-8").partition(MARK)
-    _, _, after = rest.partition(MARK)
-    REPORT.write_text(before + section + after, encoding="utf-8")
 
 
 def main() -> None:
@@ -294,7 +282,7 @@ def main() -> None:
                 theirs.append(run_handwritten(servers, topics[1], counts[1], stock))
                 console.print(f"round {number}: {ours[-1]} / {theirs[-1]}")
     section = report(ours, theirs, counts)
-    write_report(section)
+    write_section("throughput", section)
     console.print(section, markup=False)
 
 
