@@ -124,17 +124,16 @@ def _url_of(server: Server) -> str:
 
 
 def _checked(url: str) -> str:
-    hint = "write for example http://127.0.0.1:4195"
+    if "@" in url:
+        # Not shown: what stands before it may be a password.
+        msg = "the URL of ddpm holds a user's name or password"
+        raise ConfigError(msg, hint=f"leave them away; a token comes from --token-file or {TOKEN_VARIABLE}")
     try:
         parts = urlsplit(url.strip())
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
-        parts, usable = urlsplit(""), False
-    if "@" in parts.netloc:
-        # Not shown: what stands before it may be a password.
-        msg = "the URL of ddpm holds a user's name or password"
-        raise ConfigError(msg, hint=f"leave them away; a token comes from --token-file or {TOKEN_VARIABLE}")
-    if not usable or parts.query or parts.fragment:
+        usable = False
+    if not usable or "?" in url or "#" in url:
         msg = f'"{plain(url)}" is not the URL of a ddpm'
-        raise ConfigError(msg, hint=hint)
+        raise ConfigError(msg, hint=f"write for example {DEFAULT_URL}")
     return url.strip().rstrip("/")

@@ -229,20 +229,18 @@ def _missed(kept: list[Entry], last: Entry | None) -> list[Entry]:
 
 def line_text(line: LogLine) -> Text:
     """A line as ddpm's own log writes it: time, level, pipeline and replica, message, fields."""
-    text = Text(moment(line.at), style="bright_black")
-    text.append(" [", style="default")
-    text.append(f"{plain(line.level):<8}", style=_LEVEL_STYLES.get(line.level, "default"))
-    text.append("] ", style="default")
+    text = Text().append(moment(line.at), style="bright_black")
+    text.append(" [").append(f"{plain(line.level):<8}", style=_LEVEL_STYLES.get(line.level)).append("] ")
     if line.pipeline is not None:
         replica = "" if line.replica is None else f"/{line.replica}"
         text.append(f"{plain(line.pipeline)}{replica} ", style="cyan")
     text.append(plain(line.message), style="bold")
     for name, value in line.fields.items():
         if name not in _BLOCKS:
-            text.append(f" {plain(name)}=", style="bright_black").append(_field(value), style="default")
+            text.append(f" {plain(name)}=", style="bright_black").append(_field(value))
     for name in _BLOCKS:
         for row in str(line.fields.get(name, "")).splitlines():
-            text.append(f"\n    {plain(row)}", style="default")
+            text.append(f"\n    {plain(row)}")
     return text
 
 

@@ -1,6 +1,6 @@
 """Draws what ddpm says of its pipelines: one table of all, or one pipeline whole. Pure: models and the time go in."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from rich import box
@@ -14,7 +14,7 @@ from ddpm.cli.text import duration, number, plain
 
 WELL = frozenset({"running", "paused"})
 UNKNOWN = "?"
-_STATES = {
+_STATES: Mapping[str, tuple[str, str | None]] = {
     "starting": ("◌", "cyan"),
     "running": ("●", "green"),
     "degraded": ("◐", "yellow"),
@@ -43,9 +43,12 @@ def overview(pipelines: Sequence[Pipeline], now: datetime, *, terminal: bool, wi
     """
     inside = not terminal or width >= _WIDE
     table = _table(terminal=terminal)
-    for title, right in (("pipeline", False), ("state", False), ("since", True), ("rate", True), ("lag", True)):
-        table.add_column(title, justify="right" if right else "left", no_wrap=True)
-    for title in ("dead", "replicas", "restarts"):
+    table.collapse_padding = not inside
+    units = 2 if inside else 1
+    # Where it gets narrow the names give way, no figure does.
+    table.add_column("pipeline", overflow="fold", no_wrap=not terminal)
+    table.add_column("state", no_wrap=True)
+    for title in ("since", "rate", "lag", "dead", "replicas", "restarts"):
         table.add_column(title, justify="right", no_wrap=True)
     if inside:
         table.add_column("reason", no_wrap=not terminal)
@@ -53,9 +56,9 @@ def overview(pipelines: Sequence[Pipeline], now: datetime, *, terminal: bool, wi
         cells = (
             Text(plain(each.name)),
             state_text(each.state, terminal=terminal),
-            Text(_age(each.since, now)),
+            Text(_age(each.since, now, units)),
             Text(f"{number(each.rates.written)}/s"),
-            Text(_lag(each.lag)),
+            Text(_lag(each.lag, units)),
             Text(number(each.totals.dead), style="red" if each.rates.dead else ""),
             Text(_replicas(each)),
             Text(str(each.restarts)),
@@ -84,19 +87,17 @@ def detail(pipeline: Detail, now: datetime, *, terminal: bool) -> RenderableType
 
 def state_text(state: str, *, terminal: bool = True) -> Text:
     """A state as a coloured word with its symbol; the word alone for other tools."""
-    symbol, style = _STATES.get(state, ("?", ""))
-    return Text(f"{symbol} {plain(state)}" if terminal else plain(state), style=style)
+    symbol, style = _STATES.get(state, ("?", None))
+    return Text(f"{symbol} {plain(state)}" if terminal else plain(state), style=style or "")
 
 
 def event_text(event: Event) -> Text:
     """An event on one line: when, what kind, which pipeline, and what happened."""
-    text = Text(moment(event.at), style="bright_black")
-    text.append(f" {plain(event.kind):<7} ", style="default")
+    text = Text().append(moment(event.at), style="bright_black").append(f" {plain(event.kind):<7} ")
     text.append(plain(event.pipeline), style="cyan")
     if event.state is not None:
-        text.append(" ")
-        text.append(plain(event.state), style=_STATES.get(event.state, ("", "default"))[1])
-    return text.append(f" {plain(event.message)}", style="default")
+        text.append(" ").append(plain(event.state), style=_STATES.get(event.state, ("", None))[1])
+    return text.append(f" {plain(event.message)}")
 
 
 def moment(at: datetime) -> str:
@@ -112,7 +113,7 @@ def _head(each: Detail, now: datetime, *, terminal: bool) -> RenderableType:
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="bright_black", no_wrap=True)
     rows.add_column()
-    state = state_text(each.state, terminal=terminal).append(f" for {_age(each.since, now)}", style="default")
+    state = Text().append_text(state_text(each.state, terminal=terminal)).append(f" for {_age(each.since, now)}")
     sinks = ", ".join(f"{sink.kind} {sink.name}" if sink.name != sink.kind else sink.kind for sink in each.sinks)
     source = f"{', '.join(each.source.topics)} as {each.source.consumer_group}, parsed as {each.source.parser}"
     rates, totals, scaling = each.rates, each.totals, each.scaling
@@ -209,12 +210,12 @@ def _replicas(each: Pipeline) -> str:
     return f"{ready}/{each.scaling.desired}"
 
 
-def _lag(lag: Lag | None) -> str:
+def _lag(lag: Lag | None, units: int = 2) -> str:
     if lag is None:
         return UNKNOWN
-    return f"{number(lag.records)} ({duration(lag.seconds)})" if lag.records else "0"
+    return f"{number(lag.records)} ({duration(lag.seconds, units)})" if lag.records else "0"
 
 
-def _age(since: datetime, now: datetime) -> str:
+def _age(since: datetime, now: datetime, units: int = 2) -> str:
     # Whole seconds, and none before it began: the clocks of two machines differ.
-    return duration(max(0, int((now - since).total_seconds())))
+    return duration(max(0, int((now - since).total_seconds())), units)

@@ -29,8 +29,8 @@ def dumped(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 -- wha
     return _DANGEROUS_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
-def duration(seconds: float) -> str:
-    """A time span in its two greatest units: `42 s`, `3 min 5 s`, `2 d 4 h`; under ten seconds with one decimal."""
+def duration(seconds: float, units: int = 2) -> str:
+    """A time span in its greatest units: `42 s`, `3 min 5 s`, `2 d 4 h`; under ten seconds with one decimal."""
     if 0 < seconds < 10 and seconds != int(seconds):  # noqa: PLR2004 -- see the docstring
         return f"{seconds:.1f} s"
     left = max(0, int(seconds))
@@ -39,7 +39,7 @@ def duration(seconds: float) -> str:
         count, left = divmod(left, size)
         if count or parts:
             parts.append((count, unit))
-    shown = [f"{count} {unit}" for count, unit in parts[:2] if count]
+    shown = [f"{count} {unit}" for count, unit in parts[:units] if count]
     return " ".join(shown) or "0 s"
 
 

@@ -96,9 +96,10 @@ def test_what_is_no_url_is_refused(url: str) -> None:
         resolve(url, None, None, {})
 
 
-def test_a_password_in_a_url_is_refused_and_not_shown() -> None:
+@pytest.mark.parametrize("url", ["http://me:hunter2@host:1", "http://me:hunter2@[", "me:hunter2@host"])
+def test_a_password_in_a_url_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        resolve("http://me:hunter2@host:1", None, None, {})
+        resolve(url, None, None, {})
     assert "hunter2" not in str(refused.value)
 
 

@@ -82,30 +82,36 @@ def test_a_refusal_comes_with_the_servers_hint() -> None:
     assert (error.message, error.hint) == ("ddpm is stopping", "start it again first")
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "kind"),
-    [
-        (200, b"<html>", "text/html"),
-        (200, b"[]", "application/json"),
-        (200, b'{"pipelines": [{"name": 1}]}', "application/json"),
-        (404, b'{"detail": "Not Found"}', "application/json"),
-        (307, b"", "text/html"),
-        (500, b'{"error": "\\u001b[2J"}', "application/json"),
-        (502, b"bad gateway", "text/plain"),
-    ],
+FOREIGN = (
+    Response(b"<html>", 200, media_type="text/html"),
+    Response(b"[]", 200, media_type="application/json"),
+    Response(b'{"pipelines": [{"name": 1}]}', 200, media_type="application/json"),
+    Response(b'{"detail": "Not Found"}', 404, media_type="application/json"),
+    Response(b"", 307),
+    Response(b'{"error": "\\u001b[2J"}', 500, media_type="application/json"),
+    Response(b"bad gateway", 502, media_type="text/plain"),
 )
-@pytest.mark.parametrize("command", [["status"], ["logs"], ["events", "-f"]])
-def test_what_is_no_ddpm_is_told_apart(command: list[str], status: int, body: bytes, kind: str) -> None:
+
+
+@pytest.fixture(scope="module")
+def stranger() -> Iterator[str]:
+    """A server that has each of the answers below a folder of its number."""
     application = FastAPI()
 
-    @application.get("/{path:path}")
-    def anything(path: str) -> Response:
-        return Response(body, status, media_type=kind)
+    @application.get("/{number}/{path:path}")
+    def anything(number: int, path: str) -> Response:
+        return FOREIGN[number]
 
     with served(application) as url:
-        error = error_of(call(*command, "--url", url))
+        yield url
+
+
+@pytest.mark.parametrize("number", range(len(FOREIGN)))
+@pytest.mark.parametrize("command", [["status"], ["logs"], ["events", "-f"]])
+def test_what_is_no_ddpm_is_told_apart(stranger: str, command: list[str], number: int) -> None:
+    error = error_of(call(*command, "--url", f"{stranger}/{number}"))
     assert error.exit_code is ExitCode.ENVIRONMENT
-    assert url in str(error)
+    assert f"{stranger}/{number}" in str(error)
     assert "\x1b" not in str(error)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,12 +16,15 @@ from ddpm.cli.picture import detail, overview
 from ddpm.server.views import PipelinesView, detail_view, pipeline_view
 from ddpm.supervisor.events import EventLog
 from ddpm.supervisor.states import State
-from ddpm.supervisor.status import PartitionStatus, Rates, Status
-from unit.cli.desk import call, running
+from ddpm.supervisor.status import PartitionStatus, Rates, Status, Totals
+from unit.cli.desk import FakeDdpm, call, running
 from unit.server.pictures import DESCRIPTION, ORDERS, RETURNS
 
 NOW = ORDERS.since + 3 * 3600 + 120
 AWAY = replace(RETURNS, state=State.DEGRADED, reason="postgres: connection refused by db:5432 for quite a while now")
+
+BEHIND = (PartitionStatus("orders", 0, 0, 1_234_567, 1_234_567, 4000.0),)
+LONG_RUN = Totals(10**9, 10**9, 12_345, 0)
 
 
 def drawn(*statuses: Status, width: int = 160, color: bool = True, terminal: bool = True) -> str:
@@ -59,10 +63,12 @@ def test_what_is_not_known_is_no_number() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])
-def test_no_word_of_a_reason_is_lost_however_narrow_the_terminal_is(width: int) -> None:
-    shown = drawn(ORDERS, AWAY, width=width, color=False)
+def test_nothing_is_cut_off_where_the_terminal_is_narrow(width: int) -> None:
+    busy = replace(AWAY, name="a-pipeline-with-a-name-that-takes-its-room", partitions=BEHIND, totals=LONG_RUN)
+    shown = drawn(ORDERS, busy, width=width, color=False)
     assert all(len(line) <= width for line in shown.splitlines())
     assert all(word in shown for word in AWAY.reason.split())
+    assert "…" not in shown
 
 
 def test_every_state_can_be_shown_also_one_that_is_not_known_here() -> None:
@@ -113,11 +119,17 @@ def test_for_other_tools_it_is_one_plain_line_a_pipeline() -> None:
     assert lines[2].endswith(r"\x1b[2J")
 
 
+@pytest.fixture(scope="module")
+def two() -> Iterator[FakeDdpm]:
+    with running(ORDERS, RETURNS) as fake:
+        yield fake
+
+
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("arguments", [(), ("returns",), ("--json",)])
-def test_it_ends_with_1_when_a_pipeline_is_not_well(state: State, arguments: tuple[str, ...]) -> None:
-    with running(ORDERS, replace(RETURNS, state=state)) as fake:
-        result = call("status", *arguments, "--url", fake.url)
+def test_it_ends_with_1_when_a_pipeline_is_not_well(two: FakeDdpm, state: State, arguments: tuple[str, ...]) -> None:
+    two.desk.pictures["returns"] = replace(RETURNS, state=state)
+    result = call("status", *arguments, "--url", two.url)
     assert result.exit_code == (0 if state in (State.RUNNING, State.PAUSED) else 1)
     assert state.value in result.stdout
 
