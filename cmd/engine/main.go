@@ -10,6 +10,7 @@ import (
 	"github.com/warpstreamlabs/bento/public/service"
 
 	"ddpm/engine/leash"
+	"ddpm/engine/profiling"
 
 	_ "github.com/warpstreamlabs/bento/public/components/io"
 	_ "github.com/warpstreamlabs/bento/public/components/kafka"
@@ -36,5 +37,7 @@ func main() {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	leash.Start()
+	saveProfiles := profiling.Start()
 	service.RunCLI(context.Background())
+	saveProfiles()
 }
