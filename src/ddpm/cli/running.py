@@ -33,9 +33,13 @@ def run_command(
             help="Produce this file into the first topic when that is still empty.", exists=True, dir_okay=False
         ),
     ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Serve beyond loopback without a token: anyone may steer the pipelines.")
+    ] = False,
 ) -> None:
     """Run all pipelines of a configuration until Ctrl-C; a second Ctrl-C does not wait for the drain."""
     loaded = load_config(config)
+    loaded = loaded.served_insecurely() if insecure else loaded
     options = RunOptions(
         progress=progress(),
         recent=RecentLog(),

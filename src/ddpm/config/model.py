@@ -527,6 +527,12 @@ class Config(Model):
         """How this ddpm logs."""
         return self.pipelines[0].logger
 
+    def served_insecurely(self) -> "Config":
+        """The same configuration, with a server that asks nobody for a token."""
+        server = self.server.model_copy(update={"insecure": True})
+        pipelines = tuple(each.model_copy(update={"server": server}) for each in self.pipelines)
+        return self.model_copy(update={"pipelines": pipelines})
+
     @property
     def metrics(self) -> Metrics:
         """Where this ddpm's metrics are pushed."""

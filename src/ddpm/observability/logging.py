@@ -109,7 +109,9 @@ def configure(
     )
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[level])
-    for noisy in ("kafka", "httpx2", "httpcore", "uvicorn", "urllib3", "asyncio", "docker"):
+    # Whatever the client has to complain of is raised to ddpm too, which says it once and in its own words.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    for noisy in ("httpx2", "httpcore", "uvicorn", "urllib3", "asyncio", "docker"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
