@@ -1,28 +1,14 @@
-"""`ddpm run` and `ddpm reset`: what a person sees while pipelines start, run and stop."""
+"""`ddpm run` and `ddpm reset`."""
 
-import os
-import shlex
 import shutil
-import sys
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from ddpm.broker.offsets import watermarks
-from ddpm.cli.common import ConfigOption, load_config, progress
-from ddpm.cli.produce import produce_file
-from ddpm.config.model import Config, masked_url
+from ddpm.cli.common import ConfigOption, load_config
 from ddpm.devstack import remove_data, stop_leftovers
-from ddpm.errors import ConfigError
-from ddpm.observability.recent import RecentLog
 from ddpm.orchestrator.prepare import DATA_DIR
-from ddpm.orchestrator.run import RunOptions, Started, run
-
-INTEGRATION_TEST_SECONDS = 30.0
 
 
 def run_command(
@@ -40,74 +26,9 @@ def run_command(
     """Run all pipelines of a configuration until Ctrl-C; a second Ctrl-C does not wait for the drain."""
     loaded = load_config(config)
     loaded = loaded.served_insecurely() if insecure else loaded
-    options = RunOptions(
-        progress=progress(),
-        recent=RecentLog(),
-        stop_after=_stop_after(),
-        provisioned=lambda resolved: _seed(resolved, seed) if seed else None,
-        started=_show_where_to_look,
-    )
-    run(loaded, options)
+    from ddpm.cli.session import run_session
 
-
-def _stop_after() -> float | None:
-    if os.environ.get("INTEGRATION_TEST_MODE", "").lower() not in ("1", "true", "yes"):
-        return None
-    text = os.environ.get("INTEGRATION_TEST_TIMEOUT", "")
-    try:
-        seconds = float(text.removesuffix("s")) if text else INTEGRATION_TEST_SECONDS
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        msg = f'INTEGRATION_TEST_TIMEOUT is "{text}", which is not a number of seconds'
-        raise ConfigError(msg, hint="write for example INTEGRATION_TEST_TIMEOUT=30")
-    return seconds
-
-
-def _seed(config: Config, file: Path) -> None:
-    kafka = config.pipelines[0].kafka
-    topic = kafka.topics[0]
-    if any(mark.end > 0 for mark in watermarks(kafka.brokers, [topic]).values()):
-        return
-    delivered = produce_file(kafka.brokers, topic, file)
-    structlog.get_logger().info("sample records produced", topic=topic, records=delivered, file=str(file))
-
-
-def _show_where_to_look(started: Started) -> None:
-    table = Table.grid(padding=(0, 2))
-    for pipeline in started.config.pipelines:
-        sinks = ", ".join(
-            f"postgres table {pipeline.postgres.table}"
-            if sink.kind == "postgres" and pipeline.postgres
-            else f"kafka topic {sink.kafka.topic}"
-            if sink.kafka
-            else sink.kind
-            for sink in pipeline.sinks
-        )
-        table.add_row(pipeline.name, f"{', '.join(pipeline.kafka.topics)} -> {sinks}")
-    table.add_row("health", f"{started.server_url}/health")
-    table.add_row("metrics", f"{started.server_url}/metrics")
-    first = started.config.pipelines[0]
-    if started.endpoints.psql_command and first.postgres:
-        table.add_row("rows", f"{started.endpoints.psql_command} -c 'table {first.postgres.table} limit 5'")
-    elif first.postgres:
-        table.add_row("database", masked_url(first.postgres.url))
-    produce = f"{_this_command()} produce --config {shlex.quote(str(started.config.path))}"
-    table.add_row("produce", f"{produce} FILE   (one record a line; standard input without FILE)")
-    table.add_row("stop", "Ctrl-C drains, a second Ctrl-C does not wait")
-    console = Console(stderr=True)
-    console.rule("ddpm runs")
-    console.print(table, markup=False, highlight=False)
-    console.rule()
-
-
-def _this_command() -> str:
-    """How a person calls ddpm from here: by its name when that finds this installation, else by its path."""
-    mine = Path(sys.executable).with_name("ddpm")
-    found = shutil.which("ddpm")
-    if not mine.exists() or (found and Path(found).samefile(mine)):
-        return "ddpm"
-    return shlex.quote(os.path.relpath(mine))
+    run_session(loaded, seed)
 
 
 def reset_command(

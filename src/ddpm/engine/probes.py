@@ -3,7 +3,7 @@
 import http.client
 from dataclasses import dataclass
 
-PROBE_TIMEOUT_SECONDS = 2.0
+PROBE_TIMEOUT_SECONDS = 4.0
 _OK = 200
 
 

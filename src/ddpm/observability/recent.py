@@ -23,7 +23,7 @@ _NOT_FIELDS = frozenset({"event", "level", "timestamp", "pipeline", "replica", "
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the log; `id` grows by one from line to line, `at` is seconds since 1970."""
+    """One line of the log; `id` grows from line to line, over restarts too; `at` is seconds since 1970."""
 
     id: int
     at: float
@@ -52,7 +52,8 @@ class RecentLog:
     def __init__(self, kept: int = KEPT_LINES) -> None:
         self._lines: deque[Line] = deque(maxlen=kept)
         self._troubles: dict[str, OrderedDict[bytes, Trouble]] = {}
-        self._ids = itertools.count(1)
+        # From the clock, so that who follows with the last id of the run before misses nothing of this one.
+        self._ids = itertools.count(time.time_ns() // 1_000_000)
         self._lock = threading.Lock()
 
     def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401 -- structlog's type

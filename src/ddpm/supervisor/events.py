@@ -14,7 +14,7 @@ Kind = Literal["state", "exit", "scale", "control", "stall", "alarm"]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened; `id` grows by one from event to event, `at` is seconds since 1970."""
+    """One thing that happened; `id` grows from event to event, over restarts too; `at` is seconds since 1970."""
 
     id: int
     at: float
@@ -29,7 +29,8 @@ class EventLog:
 
     def __init__(self, kept: int = KEPT) -> None:
         self._events: deque[Event] = deque(maxlen=kept)
-        self._ids = itertools.count(1)
+        # From the clock, so that who follows with the last id of the run before misses nothing of this one.
+        self._ids = itertools.count(time.time_ns() // 1_000_000)
         self._lock = threading.Lock()
 
     def add(self, pipeline: str, kind: Kind, message: str, state: str | None = None) -> Event:

@@ -21,7 +21,7 @@ UNRESPONSIVE_AFTER = 60.0
 # A probe that is older than this proves nothing any more.
 STALE_AFTER = 10.0
 # One answer that is late or says "not connected" is a hiccup, not a state.
-ENGINE_PATIENCE = 3.0
+ENGINE_PATIENCE = 6.0
 # How long a further replica may take to come up before the pipeline counts as degraded.
 JOINING_PATIENCE = 60.0
 CRASH_LOOP = 3

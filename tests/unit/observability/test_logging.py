@@ -108,18 +108,18 @@ def test_a_flood_of_an_engine_is_two_lines_and_the_troubles_know_how_many() -> N
     assert rest["event"].startswith("batch 4999 failed with *** … (repeated 4,999 times in ")
     assert (rest["attempt"], rest["repeated"], rest["level"]) == (4_999, 4_999, "error")
     assert [trouble.count for trouble in recent.troubles("orders")] == [5_000]
-    assert [line.id for line in recent.since()] == [1, 2]
+    assert len(recent.since()) == 2
 
 
 def test_a_flood_of_a_library_is_folded_with_its_logger_named() -> None:
     stream = io.StringIO()
     configure(LogLevel.INFO, stream=stream)
     for number in range(100):
-        logging.getLogger("kafka.client").warning("node %s is away", number)
+        logging.getLogger("urllib3.connection").warning("node %s is away", number)
     settled()
     first, rest = events(stream)
-    assert (first["event"], first["logger"], first["level"]) == ("node 0 is away", "kafka.client", "warning")
-    assert (rest["repeated"], rest["logger"]) == (99, "kafka.client")
+    assert (first["event"], first["logger"], first["level"]) == ("node 0 is away", "urllib3.connection", "warning")
+    assert (rest["repeated"], rest["logger"]) == (99, "urllib3.connection")
 
 
 def test_what_ddpm_says_itself_is_never_folded() -> None:

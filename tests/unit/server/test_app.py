@@ -152,16 +152,15 @@ class TestApi:
 
 def test_events_are_streamed_after_the_one_that_was_seen_last() -> None:
     desk = Desk(ORDERS)
-    for number in range(3):
-        desk.events.add("orders", "state", f"event {number}", "running")
+    ids = [desk.events.add("orders", "state", f"event {number}", "running").id for number in range(3)]
     app = create(sources(desk), tuple, Door())
     closing = threading.Event()
     with serving(app, listen("127.0.0.1", 0), closing) as url:
-        headers = {"Last-Event-ID": "2"}
+        headers = {"Last-Event-ID": str(ids[1])}
         with httpx.stream("GET", f"{url}/v1/events", headers=headers, trust_env=False, timeout=10) as stream:
             seen = list(itertools.takewhile(bool, stream.iter_lines()))
     assert "event: state" in seen
-    assert "id: 3" in seen
+    assert f"id: {ids[2]}" in seen
     (data,) = [json.loads(line.removeprefix("data:")) for line in seen if line.startswith("data:")]
     assert data["message"] == "event 2"
 

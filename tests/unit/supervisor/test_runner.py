@@ -179,9 +179,9 @@ def test_a_broker_that_goes_away_degrades_with_its_name_and_recovers_by_itself(w
 def test_a_frozen_engine_degrades_then_is_replaced(world: World) -> None:
     world.run()
     world.mute.add("engine")
-    assert world.after(5) is State.DEGRADED
+    assert world.after(7) is State.DEGRADED
     assert world.status.reason == "engine: does not answer"
-    world.after(56)
+    world.after(54)
     world.mute.clear()
     assert world.after(5) is State.RUNNING
     assert world.status.restarts == 1
