@@ -18,7 +18,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -36,6 +37,7 @@ INSTALL_HINT = "pip install 'ddpm[profiling]', or set app.profiling to false"
 
 _PATIENCE_SECONDS = 20.0
 _POLL_SECONDS = 0.01
+_ANSWER_BYTES = 4096
 _READY = "Sampling process"
 _PR_SET_PTRACER = 0x59616D61
 
@@ -55,7 +57,9 @@ def profiling(folder: Path) -> Iterator[None]:
         import memray
     except ImportError as error:
         raise _missing("memray") from error
-    sampler = shutil.which("py-spy", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
+    # Its programs stand beside this interpreter, whether or not that folder is on PATH.
+    places = (str(Path(sys.executable).parent), os.environ.get("PATH", ""))
+    sampler = shutil.which("py-spy", path=os.pathsep.join(places))
     if sampler is None:
         raise _missing("py-spy")
     own = (folder / ORCHESTRATOR).absolute()
@@ -65,9 +69,14 @@ def profiling(folder: Path) -> Iterator[None]:
         # The other format grows with every allocation, this one only with every place that allocates.
         file_format=memray.FileFormat.AGGREGATED_ALLOCATIONS,
     )
-    with _sampling(sampler, own / CPU_FILE), memory:
-        yield
-    _tell(own)
+    with ExitStack() as recorders:
+        recorders.enter_context(_sampling(sampler, own / CPU_FILE))
+        recorders.enter_context(_tracking(memory))
+        try:
+            yield
+        finally:
+            recorders.close()
+            _tell(own)
 
 
 def engine_environment(folder: Path, pipeline: str, replica: int) -> dict[str, str]:
@@ -102,7 +111,7 @@ def _sampling(sampler: str, path: Path) -> Iterator[None]:
     command = [sampler, "record", "--pid", str(os.getpid()), "--output", str(path), "--format", "raw"]
     # Without --gil threads count that are about to sleep or to wait; blocking would hold this process at each sample.
     options = ["--rate", str(SAMPLES_PER_SECOND), "--gil", "--threads", "--nonblocking"]
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+    with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             [*command, *options],
             stdin=subprocess.DEVNULL,
@@ -118,18 +127,30 @@ def _sampling(sampler: str, path: Path) -> Iterator[None]:
             _end(process)
 
 
+@contextmanager
+def _tracking(tracker: AbstractContextManager[object]) -> Iterator[None]:
+    # memray knows the frames that other threads are in when it starts, but of the thread that starts it only those
+    # above: with every return from below it would lose its place.
+    with ThreadPoolExecutor(max_workers=1) as other_thread:
+        other_thread.submit(tracker.__enter__).result()
+    try:
+        yield
+    finally:
+        tracker.__exit__(None, None, None)
+
+
 def _let_children_look() -> None:
     """Where only parents may look into their children (Yama's level 1), allow it to the children of this process."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(os.getpid()), 0, 0, 0)
 
 
-def _wait_until_it_samples(process: "subprocess.Popen[bytes]", said: IO[str]) -> None:
+def _wait_until_it_samples(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
         ended = process.poll() is not None
-        said.seek(0)
-        text = said.read()
+        # Not by seeking: the place in the file is shared with the one that writes.
+        text = os.pread(said.fileno(), _ANSWER_BYTES, 0).decode("utf-8", "replace")
         if ended:
             msg = f"the CPU profile of ddpm cannot be recorded: {' '.join(text.split()) or 'py-spy ended at once'}"
             raise MissingToolError(
