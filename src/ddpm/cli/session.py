@@ -71,6 +71,7 @@ def _show_where_to_look(started: Started) -> None:
             for sink in pipeline.sinks
         )
         table.add_row(pipeline.name, f"{', '.join(pipeline.kafka.topics)} -> {sinks}")
+    table.add_row("console", f"{started.server_url}/")
     table.add_row("health", f"{started.server_url}/health")
     table.add_row("metrics", f"{started.server_url}/metrics")
     first = started.config.pipelines[0]
