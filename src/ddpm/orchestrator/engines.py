@@ -11,9 +11,12 @@ from ddpm.engine import binary as engine_binary
 from ddpm.engine import launcher
 from ddpm.errors import ConfigError
 from ddpm.observability.logging import EngineLog, Masker
-from ddpm.orchestrator.prepare import generated_path, rendered, write
+from ddpm.observability.profiling import engine_environment
+from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered, write
 from ddpm.orchestrator.provision import Provisioned
 from ddpm.supervisor.runner import Launchable
+
+PROFILES = DATA_DIR / "profiles"
 
 _HASH_LENGTH = 12
 
@@ -21,9 +24,9 @@ _HASH_LENGTH = 12
 def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Provisioned) -> Launchable:
     """How the engines of a pipeline are started."""
     path, text = generated_path(pipeline), rendered(config, pipeline)
-    secrets = {environment.SOURCES: provisioned.sources_json}
+    handed = {environment.SOURCES: provisioned.sources_json}
     if pipeline.postgres is not None:
-        secrets[environment.POSTGRES_DSN] = pipeline.postgres.url
+        handed[environment.POSTGRES_DSN] = pipeline.postgres.url
     masker = Masker(config.secrets)
     # The resolved configuration may differ from the one that was tried before the servers had their addresses.
     write_and_lint(binary, path, text)
@@ -32,7 +35,9 @@ def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Pr
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             write_and_lint(binary, path, text)
         log = EngineLog(pipeline.name, replica)
-        spec = launcher.EngineSpec(binary, path, secrets, pipeline.engine.drain, pipeline.engine.memory_limit)
+        profiles = engine_environment(PROFILES, pipeline.name, replica) if pipeline.profiling else {}
+        env = {**handed, **profiles}
+        spec = launcher.EngineSpec(binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
         process = launcher.launch(spec, lambda line: log(line.level, line.message, line.fields))
         started = structlog.get_logger().bind(pipeline=pipeline.name, replica=replica)
         started.info("engine started", pid=process.pid, config=str(path))

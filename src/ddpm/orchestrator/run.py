@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +13,13 @@ from ddpm.engine.probes import EngineClient
 from ddpm.engine.progress import Progress
 from ddpm.errors import EngineError
 from ddpm.observability import logging
+from ddpm.observability.profiling import profiling
 from ddpm.observability.push import push
 from ddpm.observability.recent import RecentLog
 from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, embedded_servers
-from ddpm.orchestrator.engines import launchable, write_and_lint
+from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.provision import provision
 from ddpm.orchestrator.signals import signal_desk
@@ -76,7 +77,12 @@ def run(config: Config, options: RunOptions) -> None:
     """
     entrance = door(config.server)
     closing = threading.Event()
-    with signal_desk() as desk, listen(config.server.host, config.server.port) as listener:
+    profiled = any(pipeline.profiling for pipeline in config.pipelines)
+    with (
+        signal_desk() as desk,
+        listen(config.server.host, config.server.port) as listener,
+        profiling(PROFILES) if profiled else nullcontext(),
+    ):
         wanted = {pipeline.engine.binary for pipeline in config.pipelines}
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
         # Before anything is made: a mistake in a mapping is the most common one.
