@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+import httpx2 as httpx
 import yaml
 
 from ddpm.broker.dump import RawRecord, dump
@@ -15,6 +16,7 @@ from harness.process import Ddpm, ddpm
 from harness.waiting import eventually
 from harness.world import World, json_records
 
+TOKEN = "a-token-that-nobody-may-see"
 NUMBERED = {"columns": {"n": "integer"}}
 
 
@@ -211,13 +213,24 @@ def test_no_secret_is_in_any_file_or_log(world: World, tmp_path: Path) -> None:
     password = world.dsn.partition("://")[2].partition("@")[0].partition(":")[2]
     world.create_topic()
     world.produce([*json_records([{"n": 1}]), Record(value=b"poison")])
-    with Ddpm(world.config(postgres=NUMBERED, logger={"level": "TRACE"}), tmp_path) as running:
+    config = world.config(postgres=NUMBERED, logger={"level": "TRACE"}, server={"token": TOKEN})
+    with Ddpm(config, tmp_path) as running:
         world.wait_consumed()
-        command = Path(f"/proc/{running.engine_pid}/cmdline").read_bytes()
+        killed = running.engine_pid
+        command = Path(f"/proc/{killed}/cmdline").read_bytes()
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: running.engine_pid != killed, "another engine runs")
         seen = [running.metrics(), json.dumps(running.health()[1]), command.decode()]
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        for path in ("pipelines", "pipelines/pipeline", "logs?lines=2000"):
+            answer = httpx.get(f"{running.url}/v1/{path}", headers=bearer, trust_env=False)
+            assert answer.is_success
+            seen.append(answer.text)
         assert running.stop() == 0
     generated = tmp_path / ".ddpm" / "generated" / "pipeline.yaml"
     assert generated.stat().st_mode & 0o777 == 0o600
     letters = [str(letter.headers) for letter in world.dead()]
-    for text in (*seen, *letters, running.log, running.out, generated.read_text()):
+    state = (tmp_path / ".ddpm" / "state" / "pipeline.json").read_text()
+    for text in (*seen, *letters, running.log, running.out, generated.read_text(), state):
         assert password not in text
+        assert TOKEN not in text
