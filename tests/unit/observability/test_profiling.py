@@ -70,9 +70,10 @@ def samples(path: Path) -> Counter[str]:
 def peak(path: Path) -> Counter[str]:
     """Bytes by the function that allocated them, when most was in use."""
     found: Counter[str] = Counter()
-    for record in memray.FileReader(path).get_high_watermark_allocation_records(merge_threads=True):
-        for function in {str(frame[0]) for frame in record.stack_trace()}:
-            found[function] += record.size
+    with memray.FileReader(path) as reader:
+        for record in reader.get_high_watermark_allocation_records(merge_threads=True):
+            for function in {str(frame[0]) for frame in record.stack_trace()}:
+                found[function] += record.size
     return found
 
 
