@@ -31,7 +31,9 @@ PICTURE_SECONDS = 290.0
 def shop(world: World, tmp_path: Path) -> Iterator[Ddpm]:
     """Four pipelines of a shop, all running."""
     config = world.config(
-        kafka={"consumer_group": "shop", "topics": ["unused"]}, postgres={"columns": {"id": "bigint"}}
+        dead_letter={"topic": "failed-messages"},
+        kafka={"consumer_group": "shop", "topics": ["unused"]},
+        postgres={"columns": {"id": "bigint"}},
     )
     config["pipelines"] = {name: section(name) for name in TOPICS}
     with Ddpm(config, tmp_path) as ddpm:
@@ -101,6 +103,7 @@ def test_the_pictures_of_the_readme(shop: Ddpm, world: World, page: Page, reques
             page.size(1280, 860, 1.5)
             page.open(address(shop))
             page.sees("returns is degraded", "h1")
+            page.sees("1,", "[data-key=pipeline-returns] .cell-lag")
             page.save_picture(IMAGES / "console-overview.png")
         finally:
             os.kill(engine, signal.SIGCONT)
