@@ -27,6 +27,7 @@ def chromium() -> Iterator[webdriver.Chrome]:
         "--disable-background-networking",
         "--disable-component-update",
         "--no-first-run",
+        "--hide-scrollbars",
         "--no-proxy-server",
         "--lang=en-GB",
         f"--user-data-dir={profile}",

@@ -149,9 +149,7 @@ class Page:
     def save_picture(self, path: Path) -> None:
         """Save what the window shows as a PNG."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
         picture = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
-        self.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": False})
         path.write_bytes(base64.b64decode(picture["data"]))
 
     # ---- what happened behind it
