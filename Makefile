@@ -9,7 +9,7 @@ export CONFIG_PATH ?= $(SHIPPED_CONFIG)
 SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjson.gz)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-integration test-integration-plugin test-tools lint format docs lock bench reset clean
+.PHONY: help run test test-unit test-integration test-integration-plugin test-tools lint format docs lock bench profile-report reset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with ha
 bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration, and the cost of idling, into docs/benchmarks.md
 	@PYTHONPATH=tests $(PY) -m benchmarks.throughput
 	@PYTHONPATH=tests $(PY) -m benchmarks.operation
+
+profile-report: $(VENV)/.installed ## record profiles of engine and orchestrator under load and draw them into docs/images
+	@PYTHONPATH=.:tests $(PY) scripts/profile_report.py
 
 reset: $(VENV)/.installed ## stop what is left of the embedded servers and remove their data, after asking
 	@$(VENV)/bin/ddpm reset

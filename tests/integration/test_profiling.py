@@ -1,6 +1,8 @@
 """`profiling: true` on the real thing: what is saved when ddpm is stopped, and that the usual tools can read it."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from harness.process import Ddpm
 from harness.waiting import eventually
 from harness.world import World, json_records
 
+ROOT = Path(__file__).parents[2]
 COUNT = 20_000
 LISTED = 100_000
 
@@ -49,6 +52,18 @@ def _answers(url: str) -> bool:
     return httpx.get(url, timeout=10, trust_env=False).status_code == httpx.codes.OK
 
 
+def drawn(profiles: Path, folder: Path) -> set[str]:
+    """The pictures that `make profile-report` makes of profiles."""
+    pictures = folder / "pictures"
+    subprocess.run(
+        [sys.executable, "scripts/profile_report.py", "--profiles", profiles, "--into", pictures],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        check=True,
+    )
+    return {path.name for path in pictures.iterdir() if "<g>" in path.read_text()}
+
+
 @pytest.fixture
 def consumed(world: World, tmp_path: Path) -> Iterator[Ddpm]:
     """A ddpm with profiles that has consumed records and still runs."""
@@ -78,6 +93,12 @@ def test_both_profiles_of_engine_and_orchestrator_are_saved(consumed: Ddpm) -> N
         places = {str(frame[1]) for record in records for frame in record.stack_trace()}
     assert any("/ddpm/supervisor/" in place for place in places)
     assert "profiles saved" in consumed.log
+    assert drawn(profiles, consumed.folder) == {
+        "profile-engine-cpu.svg",
+        "profile-engine-memory.svg",
+        "profile-orchestrator-cpu.svg",
+        "profile-orchestrator-memory.svg",
+    }
 
 
 def test_a_sigkill_of_the_engine_costs_its_profiles_and_nothing_else(consumed: Ddpm) -> None:

@@ -2,8 +2,8 @@
 
 Beside a folder for each replica (the engine's part is `cmd/engine/profiling`) there is one for ddpm itself:
 
-    cpu.collapsedstack.txt  samples of all threads that hold the interpreter, for speedscope, FlameGraph or inferno
-    memory.memray.bin       allocations by stack, the peak and what was left, for `memray flamegraph|table|tree|stats`
+    cpu.collapsedstack.txt  samples of whichever thread holds the interpreter, for speedscope, FlameGraph or inferno
+    memory.memray.bin       allocations by stack, the peak and what was left, for `memray flamegraph|table|summary`
 
 py-spy samples from a process of its own: hooks in the interpreter are taken by memray, and a thread that samples has to
 wait for those that work. The optional libraries are imported only when somebody asks for profiles.
@@ -66,6 +66,8 @@ def profiling(folder: Path) -> Iterator[None]:
     _prepare(folder, own)
     memory = memray.Tracker(
         destination=memray.FileDestination(own / MEMORY_FILE, overwrite=True),
+        # Else whoever finds Python's own reserve empty is charged for all of the next one.
+        trace_python_allocators=True,
         # The other format grows with every allocation, this one only with every place that allocates.
         file_format=memray.FileFormat.AGGREGATED_ALLOCATIONS,
     )
@@ -110,7 +112,7 @@ def _sampling(sampler: str, path: Path) -> Iterator[None]:
     _let_children_look()
     command = [sampler, "record", "--pid", str(os.getpid()), "--output", str(path), "--format", "raw"]
     # Without --gil threads count that are about to sleep or to wait; blocking would hold this process at each sample.
-    options = ["--rate", str(SAMPLES_PER_SECOND), "--gil", "--threads", "--nonblocking"]
+    options = ["--rate", str(SAMPLES_PER_SECOND), "--gil", "--nonblocking"]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             [*command, *options],
