@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 import structlog
 
-from ddpm.errors import DdpmError
+from ddpm.errors import ConfigError, DdpmError
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.memory import Memory, MemoryFile
 from ddpm.supervisor.meter import Meter, Reading
@@ -175,6 +175,7 @@ class SupervisedPipeline:
         self._reason = "ddpm is starting"
         self._since = time.time()
         self._changed_at = clock()
+        self._restarts = 0
         self._log = structlog.get_logger().bind(pipeline=managed.name)
 
     @property
@@ -315,7 +316,7 @@ class SupervisedPipeline:
             reason=self._reason,
             since=self._since,
             wish=self._wish,
-            restarts=sum(each.restarts for each in self._replicas.values()),
+            restarts=self._restarts,
             next_retry=min(retries, default=None),
             last_error=self._last_error,
             last_exit=self._last_exit,
@@ -357,6 +358,7 @@ class SupervisedPipeline:
         engine = replica.engine
         if step.action is Action.LAUNCH:
             replica.restarts += again
+            self._restarts += again
             self._start(replica)
         elif step.action is Action.TERMINATE and engine is not None:
             engine.terminate()
@@ -371,13 +373,15 @@ class SupervisedPipeline:
         replica.ready = False
         try:
             replica.engine = self._launch(replica.index)
-        except DdpmError as error:
+        except ConfigError as error:
             self._last_error = Trouble(time.time(), str(error))
-            if not error.retryable:
-                self._enter_replica(replica, State.FAILED, str(error))
-                return
-            replica.exit_code = 1
-            self._log.warning("engine not started", replica=replica.index, error=str(error))
+            self._enter_replica(replica, State.FAILED, str(error))
+            return
+        except (DdpmError, OSError) as error:
+            # A full disk, no memory, a binary that is being replaced: all of that may be over the next time.
+            said = error.message if isinstance(error, DdpmError) else str(error)
+            self._last_error = Trouble(time.time(), said)
+            replica.exit_code, replica.killed = 1, f"engine not started: {said}"
             return
         replica.answered_at = replica.ready_at = self._clock()
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 
+import structlog
+
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import Launch, Managed, SupervisedPipeline, Vitals
@@ -44,7 +46,7 @@ class Supervisor:
         # Plain flags: they are set from signal handlers, where taking a lock could deadlock.
         self._draining = False
         self._forced = False
-        self._ticked_at = clock()
+        self._ticked_at: float | None = None
         self._published: dict[str, Status] = {}
         self._vitals: dict[str, Vitals] = {}
         self._published_at = 0.0
@@ -67,8 +69,8 @@ class Supervisor:
 
     @property
     def alive(self) -> bool:
-        """Whether the loop ticks."""
-        return self._clock() - self._ticked_at < ALIVE_WITHIN_SECONDS
+        """Whether the loop ticks; before it begins there is nothing that could be stuck."""
+        return self._ticked_at is None or self._clock() - self._ticked_at < ALIVE_WITHIN_SECONDS
 
     @property
     def draining(self) -> bool:
@@ -140,7 +142,6 @@ class Supervisor:
         """Before `run`: say what keeps the pipelines from being launched."""
         for pipeline in self._pipelines.values():
             pipeline.announce(reason)
-        self._ticked_at = self._clock()
         self._publish()
 
     def run(self, launchables: Mapping[str, Launchable]) -> None:
@@ -182,7 +183,10 @@ class Supervisor:
                 note = self._notes.get_nowait()
             except Empty:
                 return noted
-            note()
+            try:
+                note()
+            except Exception:  # noqa: BLE001 -- one note that cannot be followed must not end the engines
+                structlog.get_logger().exception("a note could not be followed")
             noted = True
 
     def _publish(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddpm.errors import ConfigError, EngineError
+from ddpm.errors import ConfigError, EngineError, MissingToolError
 from ddpm.supervisor.memory import MemoryFile
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import Managed
@@ -160,10 +160,14 @@ def test_a_failed_pipeline_starts_when_someone_mended_it_and_asks(world: World) 
     assert world.after(2) is State.RUNNING
 
 
-def test_a_launch_that_may_succeed_later_is_retried(world: World) -> None:
-    world.refuse = iter([EngineError("no memory")])
+@pytest.mark.parametrize(
+    "error", [EngineError("no memory"), MissingToolError("no memory", hint="x"), OSError("no memory")]
+)
+def test_a_launch_that_may_succeed_later_is_retried(world: World, error: Exception) -> None:
+    world.refuse = iter([error])
     world.after(0)
     assert world.after(0.2) is State.RECOVERING
+    assert world.status.reason == "engine not started: no memory; starting again in 1 s"
     assert world.after(3) is State.RUNNING
     assert len(world.engines) == 1
 
@@ -207,6 +211,25 @@ def test_a_drained_pipeline_runs_again_after_a_restart_of_ddpm(world: World, tmp
     world.after(0)
     assert world.after(1) is State.STOPPED
     assert World(tmp_path).begin().after(2) is State.RUNNING
+
+
+def test_a_note_that_cannot_be_followed_ends_nothing(world: World) -> None:
+    world.run()
+    world.supervisor.probed("orders", "no such probe", None)
+    assert world.after(1) is State.RUNNING
+
+
+def test_restarts_are_not_forgotten_with_the_replica_that_had_them(world: World) -> None:
+    world.run()
+    world.supervisor.scale("orders", 2)
+    world.after(3)
+    world.engines[1].ended_with = 1
+    world.after(5)
+    assert world.status.restarts == 1
+    world.supervisor.scale("orders", 1)
+    world.after(3)
+    assert len(world.status.replicas) == 1
+    assert world.status.restarts == 1
 
 
 def test_a_stall_restarts_with_its_reason(world: World) -> None:
