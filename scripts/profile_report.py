@@ -157,8 +157,8 @@ def report(profiles: Path, into: Path, about: str) -> list[Path]:
         ),
         "orchestrator-cpu": (
             own_cpu,
-            "The orchestrator: CPU time of Python",
-            f"{_seconds(_sum(own_cpu))} of CPU, {SAMPLES_PER_SECOND} samples a second",
+            "The orchestrator: time in Python",
+            f"{_seconds(_sum(own_cpu))} in which a thread ran or, holding the interpreter, waited for a core",
             python_picture,
         ),
         "orchestrator-memory": (

@@ -6,7 +6,8 @@ Beside a folder for each replica (the engine's part is `cmd/engine/profiling`) t
     memory.memray.bin       allocations by stack, the peak and what was left, for `memray flamegraph|table|summary`
 
 py-spy samples from a process of its own: hooks in the interpreter are taken by memray, and a thread that samples has to
-wait for those that work. The optional libraries are imported only when somebody asks for profiles.
+wait for those that work. On a busy machine its samples also count a thread that waits for a core with the interpreter
+in its hands. The optional libraries are imported only when somebody asks for profiles.
 """
 
 import ctypes
