@@ -26,9 +26,7 @@ def pipelines(ddpm: Ddpm) -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in body["pipelines"]}
 
 
-def test_one_that_crash_loops_leaves_the_others_alone_and_its_last_words_are_kept(
-    world: World, tmp_path: Path
-) -> None:
+def test_one_that_crash_loops_leaves_the_others_alone_and_its_last_words_are_kept(world: World, tmp_path: Path) -> None:
     world.create_topic()
     config = world.config()
     engine = {"binary": str(dying_engine(world, tmp_path))}

@@ -50,6 +50,28 @@ def test_an_engine_that_takes_records_and_never_commits_is_restarted_as_stalled(
         )
 
 
+def test_a_group_that_begins_at_the_end_is_no_stall_and_loses_nothing_between_two_runs(
+    world: World, tmp_path: Path
+) -> None:
+    world.create_topic()
+    world.produce(json_records([{"n": n} for n in range(30)]))
+    config = world.config(kafka={"start_from": "latest"}, engine={"stall_timeout": STALL_TIMEOUT})
+    with Ddpm(config, tmp_path) as running:
+        running.wait_healthy()
+        looks = 3 * STALL_TIMEOUT / STEP_SECONDS + 1
+        eventually(lambda: len(pipeline(running)["history"]["lag"]) > looks, "time passes", timeout=60)
+        now = pipeline(running)
+        assert now["lag"]["records"] == 0
+        assert (now["state"], now["restarts"]) == ("running", 0)
+        assert running.stop() == 0
+        world.produce(json_records([{"n": n} for n in range(30, 60)]))
+        running.start()
+        running.wait_healthy()
+        world.wait_consumed()
+        assert running.stop() == 0
+    assert sorted(row["data"]["n"] for row in world.rows("data")) == list(range(30, 60))
+
+
 def test_markers_of_transactions_at_the_end_are_no_stall(world: World, tmp_path: Path) -> None:
     world.create_topic()
     producer = KafkaProducer(bootstrap_servers=[world.bootstrap], transactional_id=f"stall-{world.tag}")

@@ -1,5 +1,7 @@
 """Bounded runs: `once: true` reads to the end that the topics had at the start, and then ddpm ends by itself."""
 
+import os
+import signal
 from pathlib import Path
 
 from kafka import KafkaProducer
@@ -25,6 +27,16 @@ def test_it_reads_what_was_there_and_the_next_run_what_came_since(world: World, 
     world.produce(json_records([{"n": n} for n in range(300, 400)]))
     run_once(world, tmp_path)
     assert world.count() == 400
+
+
+def test_one_that_is_cut_short_does_not_end_with_success(world: World, tmp_path: Path) -> None:
+    world.create_topic()
+    world.produce(json_records([{"n": n} for n in range(300)]))
+    with Ddpm(world.config(once=True), tmp_path) as running:
+        os.kill(running.engine_pid, signal.SIGSTOP)
+        running.popen.send_signal(signal.SIGTERM)
+        assert running.popen.wait(ENDS_WITHIN) == 1
+        assert "stopped before it had read to the end: pipeline" in running.log
 
 
 def test_an_empty_topic_is_done_at_once(world: World, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from kafka import KafkaAdminClient, TopicPartition
-from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NoError, NotCoordinatorError
 from kafka.protocol.consumer import OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
@@ -89,6 +89,30 @@ def lag(
         reached = _committed(client, group, _partitions(client, topics), timeout)
         marks = _watermarks(client, topics)
     return {partition: behind(reached.get(partition), marks[partition]) for partition in sorted(marks)}
+
+
+def settle_at_end(
+    brokers: Sequence[str], group: str, topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT
+) -> tuple[Partition, ...]:
+    """Commit the present end of every partition of `topics` in which `group` has not committed anything yet.
+
+    A group that is to begin at the end would otherwise begin at another end each time its consumers start, and what
+    was written between two starts would be lost. Returns the partitions that were settled; of a group that has members,
+    none: those know where they are.
+
+    Raises:
+        ServiceError: No broker answers, or a topic is not there.
+
+    """
+    with admin(brokers, timeout) as client:
+        reached = _committed(client, group, _partitions(client, topics), timeout)
+        new = [partition for partition, offset in reached.items() if offset is None]
+        if not new:
+            return ()
+        ends = _offsets(client, new, OffsetSpec.LATEST)
+        wanted = {TopicPartition(*each): OffsetAndMetadata(ends[each], "", -1) for each in new}
+        answers = client.alter_group_offsets(group, wanted)
+        return tuple(each for each in new if answers[TopicPartition(*each)] is NoError)
 
 
 def behind(reached: int | None, marks: Watermarks) -> Lag:

@@ -184,6 +184,10 @@ class ClusterWatch:
                 position = start
             elif page.first is not None or page.next_offset >= page.end or page.next_offset <= position:
                 return page.first
+            elif wire.left < self._timeout / 4:
+                # The cluster is well; it is only a long way to the next record.
+                msg = f"partition {partition.partition} of topic {partition.topic} has a long gap at offset {offset}"
+                raise RefusedError(msg)
             else:
                 position = page.next_offset
 

@@ -219,12 +219,11 @@ class Wire:
             return await self._manager.wait_for(self._manager.send(request, node_id=node), milliseconds)
 
         node = self._manager.least_loaded_node() if node is None else node
-        begun = time.monotonic()
         with translate_errors([self._address(node)]):
             try:
                 return self._manager.run(answered)
             except (KafkaTimeoutError, RequestTimedOutError) as error:
-                msg = f"the broker at {self._address(node)} has not answered for {time.monotonic() - begun:.1f} s"
+                msg = f"the broker at {self._address(node)} does not answer"
                 raise ServiceError(msg, hint="see whether it is frozen, overloaded or cut off") from error
 
     def _address(self, node: int | None) -> str:

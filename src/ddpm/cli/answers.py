@@ -99,6 +99,7 @@ class Pipeline(Answer):
     wish: str
     restarts: int
     next_retry: AwareDatetime | None
+    finished: bool = False
     last_exit: Exit | None
     scaling: Scaling
     replicas: tuple[Replica, ...]

@@ -51,7 +51,7 @@ def status_command(
             write_line(dumped(answer, indent=2))
         else:
             _show(console, _picture(pipelines, console))
-    if any(each.state not in WELL for each in pipelines):
+    if any(each.state not in WELL and not each.finished for each in pipelines):
         raise typer.Exit(ExitCode.RUNTIME)
 
 

@@ -333,6 +333,14 @@ class KafkaSink(Model):
         """Below a validator that turns short forms into sections, strict validation knows no JSON lists any more."""
         return tuple(brokers) if isinstance(brokers, list) else brokers
 
+    @field_validator("brokers")
+    @classmethod
+    def _embedded_is_the_pipelines(cls, brokers: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if brokers is not None and EMBEDDED in brokers:
+            msg = '"embedded" is the pipeline\'s own broker; leave brokers away to write there'
+            raise ValueError(msg)
+        return brokers
+
 
 class Sink(Model):
     """One place that documents go to; `postgres` and `stdout` may be written as plain words."""

@@ -140,7 +140,13 @@ def launch(spec: EngineSpec, on_log: Callable[[LogLine], None]) -> EngineProcess
         raise MissingToolError(msg, hint="build it with `ddpm engine install`, or correct app.engine.binary") from error
     finally:
         os.close(read_end)
-    return EngineProcess(popen, port, write_end, on_log)
+    try:
+        return EngineProcess(popen, port, write_end, on_log)
+    except RuntimeError:  # no thread to be had
+        popen.kill()
+        popen.wait()
+        os.close(write_end)
+        raise
 
 
 def _environment(spec: EngineSpec, port: int, leash: int) -> dict[str, str]:
@@ -167,7 +173,7 @@ def parse_log_line(text: str) -> LogLine:
     try:
         entry = json.loads(text)
         level, message = entry.pop("level"), entry.pop("msg")
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return LogLine("error", text, {})
     entry.pop("time", None)
     return LogLine(str(level).lower(), str(message), entry)

@@ -26,8 +26,9 @@ class EngineClient:
     The standard library's client, because it is asked every second for as long as ddpm runs.
     """
 
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_TIMEOUT_SECONDS)
+    def __init__(self, port: int, timeout: float = PROBE_TIMEOUT_SECONDS) -> None:
+        self.port = port
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
 
     def ready(self) -> bool | None:
         """Whether input and outputs are connected; None when the engine does not answer."""

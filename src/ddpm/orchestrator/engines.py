@@ -32,7 +32,7 @@ def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Pr
     write_and_lint(binary, path, text)
 
     def launch(replica: int) -> "_Engine":
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        if not path.is_file() or path.read_bytes() != text.encode():
             write_and_lint(binary, path, text)
         log = EngineLog(pipeline.name, replica)
         profiles = engine_environment(PROFILES, pipeline.name, replica) if pipeline.profiling else {}
@@ -43,7 +43,7 @@ def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Pr
         started.info("engine started", pid=process.pid, config=str(path))
         return _Engine(process, masker)
 
-    return Launchable(launch, config_hash(text))
+    return Launchable(launch, config_hash(text), provisioned.partitions)
 
 
 def config_hash(text: str) -> str:

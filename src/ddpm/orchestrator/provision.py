@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import structlog
 
 from ddpm.broker.connection import reachable
+from ddpm.broker.offsets import settle_at_end
 from ddpm.broker.topics import TopicSpec, ensure_topics, incarnations
-from ddpm.config.model import Pipeline, Postgres
+from ddpm.config.model import Pipeline, Postgres, StartFrom
 from ddpm.store.sources import ensure_sources
 from ddpm.store.tables import TableSpec, TableState, ensure_table
 
@@ -16,9 +17,16 @@ DOCUMENT_COLUMNS = (("timestamp", "timestamptz"), ("data", "jsonb"))
 
 @dataclass(frozen=True, slots=True)
 class Provisioned:
-    """What provisioning found out: the number of each topic's present incarnation, by topic."""
+    """What provisioning found out.
+
+    Attributes:
+        sources: The number of each topic's present incarnation, by topic.
+        partitions: How many partitions the source topic with the most of them has.
+
+    """
 
     sources: dict[str, int]
+    partitions: int
 
     @property
     def sources_json(self) -> str:
@@ -39,18 +47,23 @@ def provision(pipeline: Pipeline) -> Provisioned:
     # In this order nothing is made unless both services answer, and no topic for a table that does not fit.
     reachable(pipeline.kafka.brokers)
     table = _table(pipeline, log)
+    partitions = 1
     for topic in ensure_topics(pipeline.kafka.brokers, topic_specs(pipeline)):
+        if topic.name in pipeline.kafka.topics:
+            partitions = max(partitions, topic.partitions)
         for warning in topic.warnings:
             log.warning(warning, topic=topic.name)
         if topic.changed:
             log.info(f"topic {topic.change}", topic=topic.name, partitions=topic.partitions)
+    if pipeline.kafka.start_from is StartFrom.LATEST:
+        settle_at_end(pipeline.kafka.brokers, pipeline.kafka.consumer_group, pipeline.kafka.topics)
     if table is None or pipeline.postgres is None:
-        return Provisioned({})
+        return Provisioned({}, partitions)
     found = incarnations(pipeline.kafka.brokers, pipeline.kafka.topics)
     sources = ensure_sources(pipeline.postgres.url, found, table.schema)
     for warning in sources.warnings:
         log.warning(warning)
-    return Provisioned(dict(sources.numbers))
+    return Provisioned(dict(sources.numbers), partitions)
 
 
 def _table(pipeline: Pipeline, log: structlog.stdlib.BoundLogger) -> TableState | None:

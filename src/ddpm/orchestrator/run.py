@@ -36,6 +36,7 @@ from ddpm.supervisor.scaling import Patience, ScaleLimits
 from ddpm.supervisor.states import State
 
 PUSH_TIMEOUT_SECONDS = 5.0
+SCRAPE_TIMEOUT_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ def run(config: Config, options: RunOptions) -> None:
         desk.raise_if_forced()
     _report(config, supervisor)
     _raise_if_failed(supervisor)
+    _raise_if_cut_short(config, supervisor)
 
 
 def _managed(pipeline: Pipeline) -> Managed:
@@ -149,8 +151,8 @@ def _bound(pipeline: Pipeline) -> Bound:
 
 def _engine_pages(supervisor: Supervisor) -> Iterator[EnginePage]:
     for status in supervisor.statuses():
-        for index, port in supervisor.vitals(status.name).engines:
-            client = EngineClient(port)
+        for index, port in supervisor.vitals(status.name).answering:
+            client = EngineClient(port, SCRAPE_TIMEOUT_SECONDS)
             try:
                 text = client.metrics()
             finally:
@@ -172,6 +174,13 @@ def _raise_if_failed(supervisor: Supervisor) -> None:
     failed = [status for status in supervisor.statuses() if status.state is State.FAILED]
     if failed:
         raise EngineError("\n".join(f"pipeline {status.name} failed: {status.reason}" for status in failed))
+
+
+def _raise_if_cut_short(config: Config, supervisor: Supervisor) -> None:
+    bounded = {pipeline.name for pipeline in config.pipelines if pipeline.once}
+    short = [status.name for status in supervisor.statuses() if status.name in bounded and not status.finished]
+    if short:
+        raise EngineError(f"stopped before it had read to the end: {', '.join(short)}", hint="run it again")
 
 
 @contextmanager

@@ -8,8 +8,11 @@ from types import FrameType
 from ddpm.supervisor.runner import Supervisor
 
 
-class Interrupted(Exception):  # noqa: N818 -- a request, not a mistake
-    """A signal asked ddpm to end before there was anything to drain, or a second one asked to force it."""
+class Interrupted(BaseException):
+    """A signal asked ddpm to end before there was anything to drain, or a second one asked to force it.
+
+    Not an Exception: it may arrive inside any library, and many of them swallow those.
+    """
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -36,8 +39,6 @@ class SignalDesk:
     def __call__(self, signum: int, _frame: FrameType | None) -> None:
         """Take a signal."""
         if self._supervisor is None:
-            if self._asked:
-                return  # being cleaned up already
             self._asked = True
             raise Interrupted(signum)
         if not self._asked:

@@ -6,6 +6,7 @@ A thread for each pipeline's engines, for each Kafka cluster and for each databa
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -29,6 +30,7 @@ CLUSTER_SECONDS = 3.0
 DATABASE_SECONDS = 3.0
 # The counters are worth a look less often than the state.
 COUNTERS_EVERY = 2
+MOST_ENGINES = 64
 
 Key = TypeVar("Key")
 
@@ -112,45 +114,55 @@ def _every(seconds: float, look: Callable[[], None], stop: threading.Event) -> N
 
 
 class _Engines:
-    """The engines of one pipeline."""
+    """The engines of one pipeline, each asked by itself: one that is frozen delays no other."""
 
     def __init__(self, name: str, supervisor: Supervisor) -> None:
         self._name = name
         self._supervisor = supervisor
         self._clients: dict[int, EngineClient] = {}
+        self._asked: dict[int, Future[None]] = {}
+        self._threads = ThreadPoolExecutor(max_workers=MOST_ENGINES, thread_name_prefix=f"engine of {name}")
         self._looks = 0
 
     def look(self) -> None:
         engines = self._supervisor.vitals(self._name).engines
-        for port in set(self._clients) - {port for _, port in engines}:
-            self._clients.pop(port).close()
         counting = self._looks % COUNTERS_EVERY == 0
         self._looks += 1
+        ports = {port for _, port in engines}
+        for port in [port for port, asked in self._asked.items() if asked.done() and port not in ports]:
+            del self._asked[port]
+            self._clients.pop(port).close()
         for index, port in engines:
-            self._ask(index, port, counting=counting)
-
-    def count(self) -> None:
-        """Read every engine's counters, whenever they were read last."""
-        for index, port in self._supervisor.vitals(self._name).engines:
-            self._ask(index, port, counting=True)
+            if port not in self._asked or self._asked[port].done():
+                client = self._clients.setdefault(port, EngineClient(port))
+                self._asked[port] = self._threads.submit(_ask, self._supervisor, self._name, index, client, counting)
 
     def close(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
         for client in self._clients.values():
             client.close()
 
-    def _ask(self, index: int, port: int, *, counting: bool) -> None:
-        client = self._clients.setdefault(port, EngineClient(port))
-        ready = client.ready()
-        if ready is None:
-            return
-        text = client.metrics() if counting else None
-        if text is None:
-            self._supervisor.engine_answered(self._name, index, port, ready=ready)
-            return
-        seen = counters(text)
-        reading = Reading(seen.read, seen.written, seen.dead, seen.duplicates)
-        waiting = f"{DATABASE_PROBE}: does not take rows ({seen.waiting})" if seen.waiting else None
-        self._supervisor.engine_answered(self._name, index, port, ready=ready, reading=reading, waiting=waiting)
+
+def count(name: str, supervisor: Supervisor) -> None:
+    """Read the counters of a pipeline's engines now, whenever they were read last."""
+    for index, port in supervisor.vitals(name).answering:
+        client = EngineClient(port)
+        _ask(supervisor, name, index, client, counting=True)
+        client.close()
+
+
+def _ask(supervisor: Supervisor, name: str, index: int, client: EngineClient, counting: bool) -> None:
+    ready = client.ready()
+    if ready is None:
+        return
+    text = client.metrics() if counting else None
+    if text is None:
+        supervisor.engine_answered(name, index, client.port, ready=ready)
+        return
+    seen = counters(text)
+    reading = Reading(seen.read, seen.written, seen.dead, seen.duplicates)
+    waiting = f"{DATABASE_PROBE}: does not take rows ({seen.waiting})" if seen.waiting else None
+    supervisor.engine_answered(name, index, client.port, ready=ready, reading=reading, waiting=waiting)
 
 
 class _Sink:
@@ -204,6 +216,7 @@ class _Cluster:
         except DdpmError as error:
             for reader in self._readers:
                 self._supervisor.probed(reader.pipeline.name, BROKER_PROBE, error.message)
+                self._supervisor.partitions_seen(reader.pipeline.name, None)
             return
         for reader in self._readers:
             name = reader.pipeline.name
@@ -211,6 +224,8 @@ class _Cluster:
             self._supervisor.probed(name, BROKER_PROBE, problem.message if problem else None)
             if name in seen:
                 self._told(reader, tuple(_status(each) for each in seen[name]))
+            else:
+                self._supervisor.partitions_seen(name, None)
 
     def _told(self, reader: _Reader, partitions: tuple[PartitionStatus, ...]) -> None:
         name, bound = reader.pipeline.name, self._bounds.get(reader.pipeline.name)
@@ -220,9 +235,7 @@ class _Cluster:
             if bound is not None and bound.reached(partitions, self._watch.readable):
                 del self._bounds[name]
                 # The engines' counters are gone with them.
-                last = _Engines(name, self._supervisor)
-                last.count()
-                last.close()
+                count(name, self._supervisor)
                 self._supervisor.finish(name, "read to the end that the topics had at the start")
         except DdpmError as error:
             # The next look tells whether the cluster is away.

@@ -4,6 +4,7 @@ It reads statuses and leaves notes for the supervisor; it decides nothing.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from ddpm.server.views import (
     pipeline_view,
 )
 from ddpm.supervisor.runner import Supervisor
-from ddpm.supervisor.states import State, Wish
+from ddpm.supervisor.states import State
 from ddpm.supervisor.status import Status
 
 STREAM_POLL_SECONDS = 0.25
@@ -191,7 +192,7 @@ def _requests(api: APIRouter, supervisor: Supervisor) -> None:
     @api.post("/pipelines/{name}/restart", status_code=202)
     def restart(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Drain the engines and start them again; a paused, stopped or failed pipeline is started."""
-        _asked(supervisor, name)
+        _not_finished(_asked(supervisor, name))
         supervisor.restart(name, "restarted on request")
         return AcceptedView(pipeline=name, accepted="restart", message="the engines are drained and started again")
 
@@ -205,16 +206,15 @@ def _requests(api: APIRouter, supervisor: Supervisor) -> None:
     @api.post("/pipelines/{name}/resume", status_code=202)
     def resume(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Run a pipeline that is paused, stopped or failed."""
-        status = _asked(supervisor, name)
-        if status.wish is Wish.RUN and status.state is not State.FAILED:
-            raise RequestRefusedError(409, f"{name} is {status.state.value} and not paused or stopped")
+        _not_finished(_asked(supervisor, name))
         supervisor.resume(name)
         return AcceptedView(pipeline=name, accepted="resume", message="it is started")
 
     @api.post("/pipelines/{name}/drain", status_code=202)
     def drain(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Finish what is in flight and stop, until it is resumed or ddpm starts again."""
-        _asked(supervisor, name)
+        if _asked(supervisor, name).state is State.FAILED:
+            raise RequestRefusedError(409, f"{name} has failed, nothing of it runs", "mend it and resume it")
         supervisor.drain_one(name)
         return AcceptedView(pipeline=name, accepted="drain", message="it finishes what is in flight and stops")
 
@@ -241,6 +241,11 @@ def _asked(supervisor: Supervisor, name: str) -> Status:
     return status
 
 
+def _not_finished(status: Status) -> None:
+    if status.finished:
+        raise RequestRefusedError(409, f"{status.name} has done its bounded work", "start ddpm again for the next run")
+
+
 def _found(supervisor: Supervisor, name: str) -> Status:
     _check_known(supervisor, name)
     return supervisor.status(name)
@@ -260,7 +265,7 @@ def _most_partitions(status: Status) -> int | None:
 
 
 def _number(event_id: str | None) -> int:
-    return int(event_id) if event_id and event_id.isascii() and event_id.isdecimal() else 0
+    return int(event_id) if event_id and re.fullmatch(r"[0-9]{1,18}", event_id) else 0
 
 
 def _line_view(line: Line) -> LogLineView:

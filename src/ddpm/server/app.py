@@ -47,7 +47,8 @@ def create(sources: Sources, engine_pages: EnginePages, door: Door) -> FastAPI:
 def _probes(app: FastAPI, sources: Sources) -> None:
     supervisor = sources.supervisor
 
-    def health(response: Response) -> HealthView:
+    # Coroutines, so that no slow scrape in the pool of threads keeps them waiting.
+    async def health(response: Response) -> HealthView:
         view = health_view(supervisor.statuses(), alive=supervisor.alive, now=time.time())
         if view.culprits:
             response.status_code = 503
@@ -58,7 +59,7 @@ def _probes(app: FastAPI, sources: Sources) -> None:
         app.get(path, responses=unavailable, summary="Whether every pipeline works, and who is to blame if not")(health)
 
     @app.get("/livez", responses={503: {"model": LiveView, "description": "The loop does not tick."}})
-    def livez(response: Response) -> LiveView:
+    async def livez(response: Response) -> LiveView:
         """Whether ddpm's own loop ticks; depends on nothing else."""
         if supervisor.alive:
             return LiveView(status="ok")

@@ -86,7 +86,7 @@ class Guard:
             hint = "call it by its address, or add the name to app.server.allowed_hosts"
             return _refused(403, f"this ddpm is not called {_name_of(host) or 'nothing'}", hint)
         origin = headers.get("origin")
-        if api and origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if api and origin is not None and _netloc(origin) != host.lower():
             return _refused(403, "requests from pages of other origins are refused", None)
         if api and self._door.token is not None and not self._has_token(headers):
             answer = _refused(401, "a token is needed", "send the header Authorization: Bearer TOKEN")
@@ -110,6 +110,13 @@ class Guard:
         kind, _, given = headers.get("authorization", "").partition(" ")
         wanted = self._door.token or ""
         return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), wanted.encode())
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _name_of(host: str) -> str:

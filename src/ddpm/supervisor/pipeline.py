@@ -6,6 +6,7 @@ Everything here happens in the supervisor's thread.
 import contextlib
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
@@ -76,12 +77,14 @@ class Vitals:
 
     Attributes:
         engines: Index and port of every engine that runs.
+        answering: Those of them that have answered just now.
         healthy: Whether engines are meant to move records: they run, broker and sinks answer, and none waits.
         changed_at: When an engine was last started, connected or ended, in seconds of the monotonic clock.
 
     """
 
     engines: tuple[tuple[int, int], ...]
+    answering: tuple[tuple[int, int], ...]
     healthy: bool
     changed_at: float
 
@@ -126,6 +129,7 @@ class _Replica:
     restarts: int = 0
     retry_at: float = 0.0
     restart: str | None = None
+    stalled: bool = False
     killed: str | None = None
     waiting: str | None = None
 
@@ -159,6 +163,7 @@ class SupervisedPipeline:
         self._launch: Launch | None = None
         self._config_hash = ""
         self._wish = remembered.wish
+        self._paused = remembered.wish is Wish.PAUSE
         self._last_exit = remembered.last_exit
         self._finished: str | None = None
         self._last_error: Trouble | None = None
@@ -197,9 +202,18 @@ class SupervisedPipeline:
         """Say what keeps it from being launched."""
         self._enter(State.STARTING, reason)
 
-    def launch_with(self, launch: Launch, config_hash: str) -> None:
-        """From now on it may be launched."""
+    def launch_with(self, launch: Launch, config_hash: str, partitions: int) -> None:
+        """From now on it may be launched; `partitions` is how many engines can have work."""
         self._launch, self._config_hash = launch, config_hash
+        self._scale.partitions = partitions
+        if self._wanted() > partitions:
+            self._log.warning(self._clipped())
+
+    def forgive(self, gap: float) -> None:
+        """Leave a time in which nobody asked the engines out of account."""
+        for replica in self._replicas.values():
+            replica.answered_at += gap
+            replica.ready_at += gap
 
     def engine_answered(
         self, index: int, port: int, *, ready: bool, reading: Reading | None, waiting: str | None
@@ -222,44 +236,52 @@ class SupervisedPipeline:
         self._seen.probes[name] = replace(before, ok=problem is None, message=problem or "", at=time.time())
         self._seen.probed_at[name] = self._clock()
 
-    def partitions_seen(self, partitions: tuple[PartitionStatus, ...]) -> None:
-        """Take how far the pipeline has come, and let the lag decide on replicas where it may."""
+    def partitions_seen(self, partitions: tuple[PartitionStatus, ...] | None) -> None:
+        """Take how far the pipeline has come (None: not known), and let the lag decide on replicas where it may."""
         self._seen.partitions = partitions
-        self._meter.lag(sum(partition.lag for partition in partitions))
-        counts: dict[str, int] = {}
-        for partition in partitions:
-            counts[partition.topic] = counts.get(partition.topic, 0) + 1
-        self._scale.partitions = max(counts.values(), default=None)
+        if partitions:
+            self._meter.lag(sum(partition.lag for partition in partitions))
+            topics = Counter(partition.topic for partition in partitions)
+            self._scale.partitions = max(topics.values())
         self._scale_by_lag()
 
     def pause(self) -> None:
         """Drain, and stay so until it is resumed, over restarts of ddpm too."""
+        self._paused = True
         self._wish_for(Wish.PAUSE, "pause requested")
 
     def resume(self) -> None:
         """Run (again)."""
+        if self._finished is not None:
+            return
+        self._paused = False
         self._wish_for(Wish.RUN, "resume requested")
         for replica in self._replicas.values():
             if replica.state is State.FAILED:
-                replica.restart = "on request"
+                replica.restart, replica.stalled = "on request", False
 
     def drain(self, reason: str = "drain requested") -> None:
         """Finish what is in flight and stop; a new start of ddpm starts it again."""
         self._wish_for(Wish.STOP, reason)
 
     def finish(self, reason: str) -> None:
-        """Stop because all that was to be done is done."""
+        """Stop because all that was to be done is done; what is paused or drained goes on when it is resumed."""
+        if self._wish is not Wish.RUN:
+            return
         self._finished = reason
         self._wish_for(Wish.STOP, reason)
 
     def restart(self, reason: str, kind: Kind = "control") -> None:
-        """Drain every engine and start it again; a paused or stopped pipeline is started."""
+        """Drain every engine and start it again; a paused or stopped pipeline is started, but not by the watchdog."""
+        if self._finished is not None or (kind == "stall" and self._wish is not Wish.RUN):
+            return
+        self._paused = False
         self._events.add(self.managed.name, kind, reason)
         self._log.info("restart", reason=reason)
         if self._wish is not Wish.RUN:
             self._set_wish(Wish.RUN)
         for replica in self._replicas.values():
-            replica.restart = reason
+            replica.restart, replica.stalled = reason, kind == "stall"
 
     def scale(self, replicas: int | None) -> None:
         """Run so many replicas until told otherwise; None gives the decision back to the configuration."""
@@ -279,7 +301,10 @@ class SupervisedPipeline:
             and not any(each.waiting for each in running)
         )
         engines = tuple((each.index, each.engine.port) for each in running if each.engine is not None)
-        return Vitals(engines, healthy, self._changed_at)
+        recent = self._clock() - ANSWERING_SECONDS
+        silent = {each.index for each in running if each.answered_at < recent}
+        answering = tuple((index, port) for index, port in engines if index not in silent)
+        return Vitals(engines, answering, healthy, self._changed_at)
 
     def tick(self, *, stopping: bool, forced: bool) -> bool:
         """Look once, do what the policy says, and name the state that follows; tells whether anything changed."""
@@ -328,6 +353,7 @@ class SupervisedPipeline:
             rates=self._meter.rates(),
             totals=self._meter.totals(),
             history=self._meter.history(),
+            finished=self.finished,
         )
 
     def _in_order(self) -> list[_Replica]:
@@ -353,7 +379,7 @@ class SupervisedPipeline:
             now = self._clock()
             replica = self._replicas[step.index] = _Replica(step.index, step.state, step.reason, time.time(), now)
         replica.failures, replica.retry_at = step.failures, step.retry_at
-        again = replica.state is State.RECOVERING or replica.restart is not None
+        again = replica.state is State.RECOVERING or (replica.restart is not None and replica.stalled)
         self._enter_replica(replica, step.state, step.reason)
         engine = replica.engine
         if step.action is Action.LAUNCH:
@@ -377,7 +403,7 @@ class SupervisedPipeline:
             self._last_error = Trouble(time.time(), str(error))
             self._enter_replica(replica, State.FAILED, str(error))
             return
-        except (DdpmError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the other engines go on
             # A full disk, no memory, a binary that is being replaced: all of that may be over the next time.
             said = error.message if isinstance(error, DdpmError) else str(error)
             self._last_error = Trouble(time.time(), said)
@@ -416,18 +442,26 @@ class SupervisedPipeline:
         """Replicas that are not wanted any more and have ended leave no trace but in the totals."""
         if wish is Wish.RUN:
             for index in [each.index for each in self._replicas.values() if each.index >= self._desired()]:
-                if self._replicas[index].engine is None and self._replicas[index].state is State.STOPPED:
+                if self._replicas[index].engine is None and self._replicas[index].state in FINAL_STATES:
                     del self._replicas[index]
 
     def _desired(self) -> int:
-        scale = self._scale
-        wanted = scale.manual or scale.automatic
-        return wanted if scale.partitions is None else max(1, min(wanted, scale.partitions))
+        partitions = self._scale.partitions
+        return self._wanted() if partitions is None else max(1, min(self._wanted(), partitions))
+
+    def _wanted(self) -> int:
+        return self._scale.manual or self._scale.automatic
+
+    def _clipped(self) -> str:
+        return (
+            f"{self._wanted()} replicas wanted, but {self._scale.partitions} partitions cannot keep more than that busy"
+        )
 
     def _scale_by_lag(self) -> None:
         scale = self._scale
-        if scale.policy is None or scale.manual is not None or self._wish is not Wish.RUN or not self._seen.partitions:
+        if scale.policy is None or scale.manual is not None or self._wish is not Wish.RUN:
             return
+        partitions = self._seen.partitions
         before = self._desired()
         now = self._clock()
         decision = scale.policy.observe(
@@ -435,9 +469,11 @@ class SupervisedPipeline:
                 at=now,
                 replicas=before,
                 ready=sum(each.state is State.RUNNING and each.ready for each in self._replicas.values()),
-                partitions=tuple(
+                partitions=None
+                if partitions is None
+                else tuple(
                     PartitionLoad(each.topic, each.partition, each.lag, each.seconds, each.committed, each.end)
-                    for each in self._seen.partitions
+                    for each in partitions
                 ),
                 sink_ok=not any(each.waiting for each in self._replicas.values() if each.engine)
                 and all(probe.ok for probe in self._seen.probes.values() if probe.kind == "sink"),
@@ -467,9 +503,8 @@ class SupervisedPipeline:
             mode = "manual"
         configured = self.managed.replicas
         reason = scale.reason
-        wanted = scale.manual or scale.automatic
-        if scale.partitions is not None and wanted > scale.partitions:
-            reason = f"{wanted} replicas wanted, but {scale.partitions} partitions cannot keep more than that busy"
+        if scale.partitions is not None and self._wanted() > scale.partitions:
+            reason = self._clipped()
         return Scaling(
             desired=self._desired(),
             minimum=limits.minimum if limits else configured,
@@ -486,14 +521,15 @@ class SupervisedPipeline:
         self._set_wish(wish)
 
     def _set_wish(self, wish: Wish) -> None:
-        if wish is not Wish.STOP:
-            self._finished = None
         self._wish = wish
+        if wish is not Wish.RUN:
+            for replica in self._replicas.values():
+                replica.restart = None
         self._save()
 
     def _save(self) -> None:
         # A drained pipeline runs again after a new start; a paused one stays paused.
-        kept = Wish.PAUSE if self._wish is Wish.PAUSE else Wish.RUN
+        kept = Wish.PAUSE if self._paused else Wish.RUN
         self.managed.memory.save(Memory(kept, self._scale.manual, self._last_exit))
 
     def _enter(self, state: State, reason: str) -> bool:
@@ -546,6 +582,7 @@ class SupervisedPipeline:
 
 
 ENGINE_PROBE_SECONDS = 1.0
+ANSWERING_SECONDS = 3.0
 
 
 def _view(replica: _Replica) -> ReplicaView:

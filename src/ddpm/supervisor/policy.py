@@ -25,6 +25,8 @@ ENGINE_PATIENCE = 6.0
 # How long a further replica may take to come up before the pipeline counts as degraded.
 JOINING_PATIENCE = 60.0
 CRASH_LOOP = 3
+# One that comes back from a crash loop has to hold out for so long before it counts as well.
+PROBATION = 30.0
 
 
 class Action(Enum):
@@ -248,14 +250,14 @@ def _when_ended(seen: Snapshot) -> Verdict:
     if seen.wish is Wish.PAUSE:
         return Verdict(State.PAUSED, "paused on request")
     failed = [replica for replica in seen.replicas if replica.state is State.FAILED]
-    if failed:
+    if failed and len(failed) == len(seen.replicas):
         return Verdict(State.FAILED, failed[0].reason)
     return Verdict(State.STOPPED, seen.replicas[0].reason if seen.replicas else "stopped")
 
 
 def _when_none_runs(wanted: Sequence[ReplicaView]) -> Verdict:
     failed = [replica for replica in wanted if replica.state is State.FAILED]
-    if failed:
+    if failed and len(failed) == len(wanted):
         return Verdict(State.FAILED, failed[0].reason)
     recovering = [replica for replica in wanted if replica.state is State.RECOVERING]
     if recovering:
@@ -281,6 +283,10 @@ def _silent(alive: Sequence[ReplicaView], desired: int, now: float) -> list[str]
             found.append(f"{name}: does not answer")
         elif replica.state is State.RUNNING and now - replica.ready_at > ENGINE_PATIENCE:
             found.append(f"{name}: input or outputs are not connected")
+        elif replica.failures >= CRASH_LOOP and now - replica.since < PROBATION:
+            found.append(f"{name}: runs again after ending {replica.failures} times in a row")
+        elif replica.state is State.STARTING and replica.failures:
+            found.append(f"{name}: starts again")
         elif replica.state is State.STARTING and now - replica.since > JOINING_PATIENCE:
             found.append(f"{name}: not connected {JOINING_PATIENCE:.0f} s after its start")
     return found

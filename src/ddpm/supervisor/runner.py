@@ -19,16 +19,18 @@ from ddpm.supervisor.status import PartitionStatus, Status
 
 TICK_SECONDS = 0.2
 PUBLISH_EVERY_SECONDS = 1.0
+LONGEST_GAP_SECONDS = 5.0
 # The loop may be busy launching for a while; after this long it is taken for dead.
 ALIVE_WITHIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Launchable:
-    """How a pipeline's engines are started, and the hash of the configuration they get."""
+    """How a pipeline's engines are started, the hash of the configuration they get, and how many can have work."""
 
     launch: Launch
     config_hash: str
+    partitions: int
 
 
 class Supervisor:
@@ -97,8 +99,8 @@ class Supervisor:
         """Note the answer of the broker or a sink; `problem` is None when all is well."""
         self._notes.put(partial(self._pipelines[name].probed, probe, problem))
 
-    def partitions_seen(self, name: str, partitions: tuple[PartitionStatus, ...]) -> None:
-        """Note how far a pipeline has come."""
+    def partitions_seen(self, name: str, partitions: tuple[PartitionStatus, ...] | None) -> None:
+        """Note how far a pipeline has come; None when that is not known any more."""
         self._notes.put(partial(self._pipelines[name].partitions_seen, partitions))
 
     # --- what people ask for
@@ -150,7 +152,7 @@ class Supervisor:
         It goes on while a pipeline was only drained on request: someone may resume it.
         """
         for name, launchable in launchables.items():
-            self._pipelines[name].launch_with(launchable.launch, launchable.config_hash)
+            self._pipelines[name].launch_with(launchable.launch, launchable.config_hash, launchable.partitions)
         try:
             while not self._over():
                 self.tick()
@@ -162,13 +164,26 @@ class Supervisor:
 
     def tick(self) -> None:
         """Read the notes, look at every pipeline once and do what the policy says."""
+        self._forgive_gaps()
         changed = self._read_notes()
         for name, pipeline in self._pipelines.items():
-            changed |= pipeline.tick(stopping=self._draining, forced=self._forced)
+            try:
+                changed |= pipeline.tick(stopping=self._draining, forced=self._forced)
+            except Exception:  # noqa: BLE001 -- one pipeline must not end the engines of the others
+                structlog.get_logger().exception("a pipeline could not be looked after", pipeline=name)
             self._vitals[name] = pipeline.vitals()
             self._ticked_at = self._clock()
         if changed or self._clock() - self._published_at >= PUBLISH_EVERY_SECONDS:
             self._publish()
+
+    def _forgive_gaps(self) -> None:
+        """Time in which ddpm itself did not run (it was stopped, or busy) is no silence of the engines."""
+        now = self._clock()
+        gap = 0.0 if self._ticked_at is None else now - self._ticked_at
+        if gap > LONGEST_GAP_SECONDS:
+            for pipeline in self._pipelines.values():
+                pipeline.forgive(gap)
+        self._ticked_at = now
 
     def _over(self) -> bool:
         pipelines = self._pipelines.values()

@@ -135,7 +135,7 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One pipeline, whole."""
+    """One pipeline, whole; `finished` when it ended because its bounded work was done."""
 
     name: str
     state: State
@@ -154,6 +154,7 @@ class Status:
     rates: Rates
     totals: Totals
     history: History
+    finished: bool = False
 
     @property
     def lag(self) -> int | None:

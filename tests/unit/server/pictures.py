@@ -73,7 +73,7 @@ class Desk:
         return self.pictures[name]
 
     def vitals(self, _name: str) -> Vitals:
-        return Vitals((), True, 0.0)
+        return Vitals((), (), True, 0.0)
 
     def __getattr__(self, request: str) -> Any:
         if request not in ("restart", "pause", "resume", "drain_one", "scale"):

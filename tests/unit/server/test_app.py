@@ -55,6 +55,10 @@ class TestReadiness:
         assert answer.status_code == 200
         assert answer.json()["pipelines"][1]["reason"] == "paused on request"
 
+    def test_bounded_work_that_is_done_is_well(self, path: str) -> None:
+        done = replace(RETURNS, state=State.STOPPED, reason="read to the end", finished=True)
+        assert client(ORDERS, done).get(path).status_code == 200
+
     def test_a_loop_that_does_not_tick_is_not_ready(self, path: str) -> None:
         desk = Desk(ORDERS)
         desk.alive = False
@@ -115,11 +119,26 @@ class TestApi:
         assert answer.json()["accepted"] == request_
         assert desk.asked == [noted]
 
-    def test_a_running_pipeline_cannot_be_resumed_and_a_paused_one_can(self) -> None:
+    def test_a_resume_is_never_refused_for_a_picture_that_may_be_old(self) -> None:
         desk = Desk(ORDERS, replace(RETURNS, state=State.PAUSED, wish=Wish.PAUSE))
         calling = client(desk=desk)
-        assert calling.post("/v1/pipelines/orders/resume", json={}).status_code == 409
+        assert calling.post("/v1/pipelines/orders/resume", json={}).status_code == 202
         assert calling.post("/v1/pipelines/returns/resume", json={}).status_code == 202
+
+    @pytest.mark.parametrize("request_", ["resume", "restart"])
+    def test_bounded_work_that_is_done_is_not_begun_again(self, request_: str) -> None:
+        desk = Desk(replace(ORDERS, state=State.STOPPED, finished=True))
+        answer = client(desk=desk).post(f"/v1/pipelines/orders/{request_}", json={})
+        assert answer.status_code == 409
+        assert desk.asked == []
+
+    def test_what_has_failed_cannot_be_drained(self) -> None:
+        answer = client(replace(ORDERS, state=State.FAILED)).post("/v1/pipelines/orders/drain", json={})
+        assert answer.status_code == 409
+
+    def test_an_origin_that_is_no_address_is_refused(self) -> None:
+        answer = client(ORDERS).get("/v1/pipelines", headers={"Origin": "http://[::1"})
+        assert answer.status_code == 403
 
     def test_more_replicas_than_partitions_are_refused_with_the_way_out(self) -> None:
         answer = client(ORDERS).post("/v1/pipelines/orders/scale", json={"replicas": 3})

@@ -60,7 +60,7 @@ class World:
 
     def begin(self) -> "World":
         for pipeline in self.supervisor._pipelines.values():
-            pipeline.launch_with(self.launch, "abc123")
+            pipeline.launch_with(self.launch, "abc123", 8)
         return self
 
     def launch(self, _replica: int) -> FakeEngine:
@@ -161,7 +161,13 @@ def test_a_failed_pipeline_starts_when_someone_mended_it_and_asks(world: World) 
 
 
 @pytest.mark.parametrize(
-    "error", [EngineError("no memory"), MissingToolError("no memory", hint="x"), OSError("no memory")]
+    "error",
+    [
+        EngineError("no memory"),
+        MissingToolError("no memory", hint="x"),
+        OSError("no memory"),
+        RuntimeError("no memory"),
+    ],
 )
 def test_a_launch_that_may_succeed_later_is_retried(world: World, error: Exception) -> None:
     world.refuse = iter([error])
@@ -211,6 +217,66 @@ def test_a_drained_pipeline_runs_again_after_a_restart_of_ddpm(world: World, tmp
     world.after(0)
     assert world.after(1) is State.STOPPED
     assert World(tmp_path).begin().after(2) is State.RUNNING
+
+
+def test_time_in_which_ddpm_itself_was_frozen_is_no_silence_of_the_engines(world: World) -> None:
+    world.run()
+    world.now += 600
+    world.supervisor.tick()
+    assert world.after(2) is State.RUNNING
+    assert len(world.engines) == 1
+
+
+def test_a_stall_that_was_seen_before_a_pause_does_not_undo_it(world: World, tmp_path: Path) -> None:
+    world.run()
+    world.supervisor.pause("orders")
+    world.supervisor.restart("orders", "stalled: nothing committed", "stall")
+    world.after(0)
+    assert world.after(1) is State.PAUSED
+    assert World(tmp_path).begin().after(3) is State.PAUSED
+
+
+def test_a_pause_outlives_a_drain_and_the_end_of_bounded_work(world: World, tmp_path: Path) -> None:
+    world.run()
+    world.supervisor.pause("orders")
+    world.after(1)
+    world.supervisor.finish("orders", "read to the end")
+    world.supervisor.drain_one("orders")
+    assert world.after(1) is State.STOPPED
+    assert not world.status.finished
+    assert World(tmp_path).begin().after(3) is State.PAUSED
+
+
+def test_a_lag_that_is_not_known_any_more_is_not_told(world: World) -> None:
+    world.run()
+    world.supervisor.partitions_seen("orders", (PartitionStatus("orders", 0, 0, 5, 5, 1.0),))
+    world.after(0)
+    assert world.status.lag == 5
+    world.supervisor.partitions_seen("orders", None)
+    world.after(0)
+    assert world.status.lag is None
+
+
+def test_a_failed_replica_that_is_not_wanted_any_more_is_forgotten(world: World) -> None:
+    world.run()
+    world.refuse = iter([ConfigError("bad mapping")])
+    world.supervisor.scale("orders", 2)
+    world.after(0)
+    assert [each.state for each in world.status.replicas] == [State.RUNNING, State.FAILED]
+    world.supervisor.scale("orders", 1)
+    world.after(1)
+    assert [each.state for each in world.status.replicas] == [State.RUNNING]
+    assert world.status.state is State.RUNNING
+
+
+def test_an_engine_that_comes_back_from_a_crash_loop_has_to_hold_out(world: World) -> None:
+    world.run()
+    for _ in range(3):
+        world.engines[-1].ended_with = 1
+        world.after(12)
+    assert world.status.state is State.DEGRADED
+    assert world.status.reason == "engine: runs again after ending 3 times in a row"
+    assert world.after(31) is State.RUNNING
 
 
 def test_a_note_that_cannot_be_followed_ends_nothing(world: World) -> None:
@@ -275,7 +341,7 @@ def test_totals_go_on_over_a_restart(world: World) -> None:
 def test_drain_waits_for_the_engine_and_then_run_returns(world: World) -> None:
     world.run()
     world.supervisor.drain()
-    world.supervisor.run({"orders": Launchable(world.launch, "abc123")})
+    world.supervisor.run({"orders": Launchable(world.launch, "abc123", 8)})
     assert world.status.state is State.STOPPED
     assert world.engines[0].asked_to_drain
 
@@ -283,7 +349,7 @@ def test_drain_waits_for_the_engine_and_then_run_returns(world: World) -> None:
 def test_a_bounded_run_returns_when_its_work_is_done(world: World) -> None:
     world.run()
     world.supervisor.finish("orders", "read to the end")
-    world.supervisor.run({"orders": Launchable(world.launch, "abc123")})
+    world.supervisor.run({"orders": Launchable(world.launch, "abc123", 8)})
     assert (world.status.state, world.status.reason) == (State.STOPPED, "read to the end")
 
 
@@ -295,7 +361,7 @@ def test_run_ends_every_engine_when_it_is_interrupted(world: World, monkeypatch:
 
     monkeypatch.setattr(world.supervisor, "tick", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        world.supervisor.run({"orders": Launchable(world.launch, "abc123")})
+        world.supervisor.run({"orders": Launchable(world.launch, "abc123", 8)})
     assert world.engines[0].ended_with == -9
 
 
