@@ -28,7 +28,7 @@ from ddpm.supervisor.policy import (
     judge,
     random_jitter,
 )
-from ddpm.supervisor.scaling import Observation, PartitionLoad, Patience, ScaleLimits, ScalePolicy
+from ddpm.supervisor.scaling import Observation, Patience, ScaleLimits, ScalePolicy
 from ddpm.supervisor.states import FINAL_STATES, State, Wish
 from ddpm.supervisor.status import (
     Exit,
@@ -461,7 +461,6 @@ class SupervisedPipeline:
         scale = self._scale
         if scale.policy is None or scale.manual is not None or self._wish is not Wish.RUN:
             return
-        partitions = self._seen.partitions
         before = self._desired()
         now = self._clock()
         decision = scale.policy.observe(
@@ -469,12 +468,7 @@ class SupervisedPipeline:
                 at=now,
                 replicas=before,
                 ready=sum(each.state is State.RUNNING and each.ready for each in self._replicas.values()),
-                partitions=None
-                if partitions is None
-                else tuple(
-                    PartitionLoad(each.topic, each.partition, each.lag, each.seconds, each.committed, each.end)
-                    for each in partitions
-                ),
+                partitions=self._seen.partitions,
                 sink_ok=not any(each.waiting for each in self._replicas.values() if each.engine)
                 and all(probe.ok for probe in self._seen.probes.values() if probe.kind == "sink"),
                 broker_ok=all(probe.ok for probe in self._seen.probes.values() if probe.kind == "broker"),

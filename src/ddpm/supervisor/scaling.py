@@ -10,6 +10,8 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ddpm.supervisor.status import PartitionStatus
+
 # The share of what replicas were seen to carry that may be planned with.
 HEADROOM = 0.7
 # A step up that does not raise consumption by a tenth had no effect.
@@ -54,18 +56,6 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class PartitionLoad:
-    """How far a pipeline has come in one partition; `seconds` is how long the oldest record of its lag has waited."""
-
-    topic: str
-    partition: int
-    lag: int
-    seconds: float
-    committed: int | None
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
 class Observation:
     """What is known at one moment.
 
@@ -83,7 +73,7 @@ class Observation:
     at: float
     replicas: int
     ready: int
-    partitions: tuple[PartitionLoad, ...] | None
+    partitions: tuple[PartitionStatus, ...] | None
     sink_ok: bool
     broker_ok: bool
     busy: bool = False
@@ -108,8 +98,8 @@ class _Load:
     """
 
     worst: float
-    behind: tuple[PartitionLoad, ...]
-    blocked: tuple[PartitionLoad, ...]
+    behind: tuple[PartitionStatus, ...]
+    blocked: tuple[PartitionStatus, ...]
     partitions: int
     consumed: float
     arrived: float
@@ -148,13 +138,13 @@ class _Window:
     def clear(self) -> None:
         self._samples.clear()
 
-    def add(self, at: float, partitions: tuple[PartitionLoad, ...]) -> None:
+    def add(self, at: float, partitions: tuple[PartitionStatus, ...]) -> None:
         if not self._samples or at - self._samples[-1][0] >= self._seconds / _SAMPLES:
             self._samples.append((at, {(each.topic, each.partition): (each.end, each.lag) for each in partitions}))
         while len(self._samples) > 1 and at - self._samples[1][0] >= self._seconds:
             self._samples.popleft()
 
-    def rates(self, at: float, partitions: tuple[PartitionLoad, ...]) -> Mapping[_Key, tuple[float, float]] | None:
+    def rates(self, at: float, partitions: tuple[PartitionStatus, ...]) -> Mapping[_Key, tuple[float, float]] | None:
         """Offsets per second that were consumed and that arrived, by partition; None before the window is full."""
         if not self._samples or at - self._samples[0][0] < self._seconds:
             return None
@@ -240,7 +230,7 @@ class ScalePolicy:
             return f"{self._wait(_worst(seen.partitions))}; waiting for the rebalance to settle"
         return self._judge(seen, seen.partitions)
 
-    def _judge(self, seen: Observation, partitions: tuple[PartitionLoad, ...]) -> Decision | str:
+    def _judge(self, seen: Observation, partitions: tuple[PartitionStatus, ...]) -> Decision | str:
         self._window.add(seen.at, partitions)
         load = self._load(seen.at, partitions)
         self._keep_times(seen.at, load, _worst(partitions))
@@ -262,7 +252,7 @@ class ScalePolicy:
             return Decision(highest, f"{limit}: {seen.replicas} -> {_replicas(highest)}")
         return None
 
-    def _highest(self, partitions: tuple[PartitionLoad, ...] | None) -> tuple[int, str]:
+    def _highest(self, partitions: tuple[PartitionStatus, ...] | None) -> tuple[int, str]:
         """The most replicas that may run, and what limits them."""
         # The consumers of a group share each topic out for itself.
         readable = max(Counter(each.topic for each in partitions or ()).values(), default=self._limits.maximum)
@@ -276,7 +266,7 @@ class ScalePolicy:
         self._above_since = self._below_since = None
         self._quiet_until = at + self._patience.settle
 
-    def _load(self, at: float, partitions: tuple[PartitionLoad, ...]) -> _Load | None:
+    def _load(self, at: float, partitions: tuple[PartitionStatus, ...]) -> _Load | None:
         rates = self._window.rates(at, partitions)
         if rates is None:
             return None
@@ -470,7 +460,7 @@ def _neglected(load: _Load, known: _Capacity) -> bool:
     return load.arrived_most <= known.rate and load.consumed_behind < HEADROOM * known.rate
 
 
-def _worst(partitions: tuple[PartitionLoad, ...]) -> float:
+def _worst(partitions: tuple[PartitionStatus, ...]) -> float:
     return max((each.seconds for each in partitions if each.lag), default=0.0)
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from ddpm.supervisor.scaling import (
     Decision,
     Observation,
-    PartitionLoad,
     Patience,
     ScaleLimits,
     ScalePolicy,
 )
+from ddpm.supervisor.status import PartitionStatus
 
 LIMITS = ScaleLimits(minimum=1, maximum=4, target_lag=30.0)
 PATIENCE = Patience()
@@ -40,7 +40,7 @@ class Traffic:
                 self.ends[number] += 5 * arrive
                 self._committed[number] = min(self._committed[number] + 5 * consume, self.ends[number])
             loads = tuple(
-                PartitionLoad("orders", number, int(end) - int(done), seconds, int(done), int(end))
+                PartitionStatus("orders", number, int(done), int(end), int(end) - int(done), seconds)
                 for number, (end, done, seconds) in enumerate(
                     zip(self.ends, self._committed, self.seconds, strict=True)
                 )
@@ -203,7 +203,7 @@ readings = st.builds(
     partitions=st.none()
     | st.lists(
         st.builds(
-            PartitionLoad,
+            PartitionStatus,
             topic=st.sampled_from(["a", "b"]),
             partition=st.integers(0, 5),
             lag=st.integers(0, 10**12),

@@ -12,7 +12,8 @@ from itertools import pairwise
 
 import pytest
 
-from ddpm.supervisor.scaling import Decision, Observation, PartitionLoad, ScaleLimits, ScalePolicy
+from ddpm.supervisor.scaling import Decision, Observation, ScaleLimits, ScalePolicy
+from ddpm.supervisor.status import PartitionStatus
 
 HOUR = 3_600
 DAY = 24 * HOUR
@@ -75,12 +76,12 @@ class Partition:
     def backlog(self) -> float:
         return self.arrived[-1] - self.consumed
 
-    def load(self, number: int) -> PartitionLoad:
+    def load(self, number: int) -> PartitionStatus:
         lag = int(self.arrived[-1]) - int(self.committed)
         while self.oldest < len(self.arrived) - 1 and self.arrived[self.oldest + 1] <= self.committed + 1e-6:
             self.oldest += 1
         seconds = float(len(self.arrived) - 1 - self.oldest) if lag else 0.0
-        return PartitionLoad("orders", number, lag, seconds, int(self.committed), int(self.arrived[-1]))
+        return PartitionStatus("orders", number, int(self.committed), int(self.arrived[-1]), lag, seconds)
 
 
 @dataclass(frozen=True, slots=True)
