@@ -252,6 +252,9 @@ func (d *decoder) integer(n *node) {
 	case "":
 		d.out = strconv.AppendInt(d.out, v, 10)
 	case "date":
+		if !jsonwrite.InYears(v * 86400) {
+			d.reject(codeValue, "the day %d before byte %d lies outside the years 1 to 9999", v, d.at)
+		}
 		d.out = jsonwrite.Date(d.out, v)
 	case "time-millis":
 		d.out = d.timeOfDay(v, 1000)
@@ -281,7 +284,7 @@ func (d *decoder) instant(unit string, v int64) time.Time {
 	case "micros":
 		instant = time.UnixMicro(v)
 	}
-	if year := instant.UTC().Year(); year < 1 || year > 9999 {
+	if !jsonwrite.InYears(instant.Unix()) {
 		d.reject(codeValue, "the timestamp %d before byte %d lies outside the years 1 to 9999", v, d.at)
 	}
 	return instant

@@ -108,6 +108,11 @@ func UUID(dst []byte, id [16]byte) []byte {
 	return append(dst, '"')
 }
 
+// InYears tells whether so many seconds after 1970 lie in the years 1 to 9999, which ISO 8601 and Go's clock can both say.
+func InYears(seconds int64) bool {
+	return seconds >= -62_135_596_800 && seconds <= 253_402_300_799
+}
+
 // Instant appends a point in time; digits below the microsecond are cut off.
 func Instant(dst []byte, t time.Time) []byte {
 	return t.UTC().AppendFormat(dst, `"2006-01-02T15:04:05.000000Z"`)

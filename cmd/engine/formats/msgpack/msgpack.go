@@ -222,7 +222,5 @@ func timestamp(data []byte) (time.Time, bool) {
 	default:
 		return time.Time{}, false
 	}
-	instant := time.Unix(seconds, int64(nanos))
-	year := instant.UTC().Year()
-	return instant, nanos < 1e9 && year >= 1 && year <= 9999
+	return time.Unix(seconds, int64(nanos)), nanos < 1e9 && jsonwrite.InYears(seconds)
 }

@@ -31,17 +31,18 @@ func TestTypesOfAnotherWriterKeepTheirValues(t *testing.T) {
 
 func TestWhatIsNotMessagePackHasItsReason(t *testing.T) {
 	for name, c := range map[string]struct{ payload, code, message string }{
-		"empty":            {"", "empty", "empty message"},
-		"trailing bytes":   {"\x01\x02\x03", "not_msgpack", "2 bytes after the value, which ends at byte 1"},
-		"reserved byte":    {"\x91\xc1", "not_msgpack", "0xc1 at byte 1 begins no value"},
-		"length that lies": {"\xdd\xff\xff\xff\xff\x01", "not_msgpack", "truncated"},
-		"text that lies":   {"\xdb\xff\xff\xff\xff\x01", "not_msgpack", "truncated: 4294967294 bytes are missing"},
-		"invalid UTF-8":    {"\xa2\xc3\x28", "invalid_utf8", "text of 2 bytes at byte 1"},
-		"key of floats":    {"\x81\xca\x00\x00\x00\x00\x01", "not_msgpack", "map key at byte 1"},
-		"key is missing":   {"\x81", "not_msgpack", "truncated"},
-		"depth":            {strings.Repeat("\x91", 10_000_000), "not_msgpack", "nested deeper than 500 levels"},
-		"timestamp size":   {"\xd4\xff\x00", "not_msgpack", "timestamp of 1 bytes"},
-		"timestamp nanos":  {"\xd7\xff\xff\xff\xff\xff\xff\xff\xff\xff", "not_msgpack", "timestamp"},
+		"empty":             {"", "empty", "empty message"},
+		"trailing bytes":    {"\x01\x02\x03", "not_msgpack", "2 bytes after the value, which ends at byte 1"},
+		"reserved byte":     {"\x91\xc1", "not_msgpack", "0xc1 at byte 1 begins no value"},
+		"length that lies":  {"\xdd\xff\xff\xff\xff\x01", "not_msgpack", "truncated"},
+		"text that lies":    {"\xdb\xff\xff\xff\xff\x01", "not_msgpack", "truncated: 4294967294 bytes are missing"},
+		"invalid UTF-8":     {"\xa2\xc3\x28", "invalid_utf8", "text of 2 bytes at byte 1"},
+		"key of floats":     {"\x81\xca\x00\x00\x00\x00\x01", "not_msgpack", "map key at byte 1"},
+		"key is missing":    {"\x81", "not_msgpack", "truncated"},
+		"depth":             {strings.Repeat("\x91", 10_000_000), "not_msgpack", "nested deeper than 500 levels"},
+		"timestamp size":    {"\xd4\xff\x00", "not_msgpack", "timestamp of 1 bytes"},
+		"timestamp far off": {"\xc7\x0c\xff\x00\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff", "not_msgpack", "timestamp"},
+		"timestamp nanos":   {"\xd7\xff\xff\xff\xff\xff\xff\xff\xff\xff", "not_msgpack", "timestamp"},
 	} {
 		got, failure := Decode([]byte(c.payload))
 		if failure == nil {
