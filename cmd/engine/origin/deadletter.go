@@ -31,6 +31,7 @@ const (
 	HeaderColumn    = "ddpm.errors.column"
 	HeaderTimestamp = "ddpm.errors.timestamp_ms"
 	HeaderNull      = "ddpm.errors.null_value"
+	HeaderIndex     = "ddpm.errors.index"
 
 	// HeaderHeaders holds the record's own headers as JSON ([[name, base64 of the value], …]). It
 	// is there only when headers of the dead letter cannot stand for them one by one: a name that
@@ -120,6 +121,9 @@ func (d *deadLetter) headers(o *Origin, cause *reason.Reason) map[string]string 
 	if o.Null {
 		headers[HeaderNull] = "true"
 	}
+	if o.HasIndex {
+		headers[HeaderIndex] = strconv.Itoa(o.Index)
+	}
 	if !plain(o.Headers) {
 		headers[HeaderHeaders] = encodeHeaders(o.Headers)
 	}
@@ -183,7 +187,7 @@ func setHeaders(letter *service.Message, headers []Header, ours map[string]strin
 var ourHeaders = map[string]bool{
 	HeaderTopic: true, HeaderPartition: true, HeaderOffset: true, HeaderPipeline: true, HeaderStage: true,
 	HeaderCode: true, HeaderMessage: true, HeaderSQLState: true, HeaderColumn: true, HeaderTimestamp: true,
-	HeaderNull: true, HeaderHeaders: true,
+	HeaderNull: true, HeaderIndex: true, HeaderHeaders: true,
 }
 
 func reserved(name string) bool {

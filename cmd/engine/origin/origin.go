@@ -28,6 +28,11 @@ type Origin struct {
 	Null  bool
 
 	Headers []Header
+
+	// Index counts the documents of one record from 0, for formats with many of them in a record. It
+	// means nothing unless HasIndex.
+	Index    int
+	HasIndex bool
 }
 
 // Header is one name of a record's headers with its values in the order of the record.

@@ -17,6 +17,7 @@ const (
 	fieldTable        = "table"
 	fieldSchema       = "schema"
 	fieldSourcesEnv   = "sources_env"
+	fieldIndexed      = "indexed"
 	fieldColumns      = "columns"
 	fieldColumnName   = "name"
 	fieldColumnFrom   = "from"
@@ -34,8 +35,13 @@ const (
 	fromTimestamp = "timestamp"
 )
 
-// identity are the columns that say where a row came from. They come first in every row.
-var identity = []string{"source", "partition", "offset"}
+// identity returns the columns that say where a row came from. They come first in every row.
+func identity(indexed bool) []string {
+	if indexed {
+		return []string{"source", "partition", "offset", "index"}
+	}
+	return []string{"source", "partition", "offset"}
+}
 
 func spec() *service.ConfigSpec {
 	return service.NewConfigSpec().
@@ -43,7 +49,8 @@ func spec() *service.ConfigSpec {
 		Summary("Copies batches of Kafka records into a Postgres table, each record exactly once.").
 		Description(`
 A batch is one COPY and one transaction. The identity of a row is the record's source, partition and
-offset, captured by the `+"`ddpm_origin`"+` processor; a record that was written before is skipped.
+offset, captured by the `+"`ddpm_origin`"+` processor, and with `+"`indexed`"+` also the row's place in its record; what
+was written before is skipped.
 
 A record that Postgres refuses for what it contains fails alone, with a reason in JSON as the text of
 its error, and the other records of its batch are written. A refusal that may be the table's fault as
@@ -63,6 +70,9 @@ Batches form at the input: batching at an output would hide which record failed.
 			service.NewStringField(fieldSourcesEnv).
 				Description("The name of the environment variable that holds a JSON object from topic to source number.").
 				Default("DDPM_SOURCES"),
+			service.NewBoolField(fieldIndexed).
+				Description("Whether a record can become many rows, told apart by the column `index`.").
+				Default(false),
 			service.NewObjectListField(fieldColumns,
 				service.NewStringField(fieldColumnName).Description("The name of the column."),
 				service.NewStringAnnotatedEnumField(fieldColumnFrom, map[string]string{
@@ -100,6 +110,7 @@ type config struct {
 	columns      []column
 	paths        [][]string
 	sources      map[string]int64
+	indexed      bool
 	writeTimeout time.Duration
 	maxInFlight  int
 	firstPause   time.Duration
@@ -108,7 +119,7 @@ type config struct {
 
 func parseConfig(conf *service.ParsedConfig) (*config, error) {
 	c := &config{}
-	var errs [9]error
+	var errs [10]error
 	var dsnEnv, sourcesEnv string
 	dsnEnv, errs[0] = conf.FieldString(fieldDSNEnv)
 	c.table, errs[1] = conf.FieldString(fieldTable)
@@ -120,7 +131,8 @@ func parseConfig(conf *service.ParsedConfig) (*config, error) {
 	c.maxInFlight, errs[5] = conf.FieldMaxInFlight()
 	c.firstPause, errs[6] = conf.FieldDuration(fieldBackoff, fieldBackoffFirst)
 	c.longestPause, errs[7] = conf.FieldDuration(fieldBackoff, fieldBackoffMax)
-	errs[8] = c.parseColumns(conf)
+	c.indexed, errs[8] = conf.FieldBool(fieldIndexed)
+	errs[9] = c.parseColumns(conf)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
@@ -141,7 +153,7 @@ func (c *config) parseColumns(conf *service.ParsedConfig) error {
 		return err
 	}
 	taken := map[string]bool{}
-	for _, name := range identity {
+	for _, name := range identity(c.indexed) {
 		taken[name] = true
 	}
 	for i, entry := range list {

@@ -24,11 +24,12 @@ const (
 // maxKept is the largest buffer that is kept for the next batch.
 const maxKept = 16 << 20
 
-// row is a record as COPY text: its place in the batch, its identity, and the end of its line.
+// row is a record as COPY text: its place in the batch, its identity (item is its place in a record of
+// many rows), and the end of its line.
 type row struct {
 	index             int
 	source, partition int64
-	offset            int64
+	offset, item      int64
 	end               int
 }
 
@@ -60,6 +61,7 @@ type encoder struct {
 	columns []column
 	finder  *jsontext.Finder
 	sources map[string]int64
+	indexed bool
 	scratch sync.Pool
 	buffers sync.Pool
 }
@@ -72,7 +74,7 @@ type scratch struct {
 }
 
 func newEncoder(c *config) *encoder {
-	e := &encoder{columns: c.columns, sources: c.sources}
+	e := &encoder{columns: c.columns, sources: c.sources, indexed: c.indexed}
 	if len(c.paths) > 0 {
 		e.finder = jsontext.NewFinder(c.paths)
 	}
@@ -123,6 +125,10 @@ func (e *encoder) add(b *encoded, s *scratch, index int, msg *service.Message) e
 	if !ok {
 		return &obstacle{class: classNoOrigin, text: "a record has no origin: the pipeline must begin with the ddpm_origin processor"}
 	}
+	if o.HasIndex != e.indexed {
+		return &obstacle{class: classNoOrigin, text: fmt.Sprintf("indexed is %t, but the parser gives %s: rows could not be told apart",
+			e.indexed, map[bool]string{true: "many documents a record", false: "no place within a record"}[o.HasIndex])}
+	}
 	source, ok := e.sources[o.Topic]
 	if !ok {
 		return &obstacle{class: classUnknownSource, text: fmt.Sprintf("the topic %q has no source number; known are: %s",
@@ -148,6 +154,9 @@ func (e *encoder) add(b *encoded, s *scratch, index int, msg *service.Message) e
 	text = append(strconv.AppendInt(text, source, 10), '\t')
 	text = append(strconv.AppendInt(text, int64(o.Partition), 10), '\t')
 	text = strconv.AppendInt(text, o.Offset, 10)
+	if e.indexed {
+		text = strconv.AppendInt(append(text, '\t'), int64(o.Index), 10)
+	}
 	for _, col := range e.columns {
 		text = append(text, '\t')
 		switch col.from {
@@ -164,7 +173,7 @@ func (e *encoder) add(b *encoded, s *scratch, index int, msg *service.Message) e
 		}
 	}
 	b.text = append(text, '\n')
-	b.rows = append(b.rows, row{index, source, int64(o.Partition), o.Offset, len(b.text)})
+	b.rows = append(b.rows, row{index, source, int64(o.Partition), o.Offset, int64(o.Index), len(b.text)})
 	return nil
 }
 

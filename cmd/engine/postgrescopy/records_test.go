@@ -310,3 +310,42 @@ func TestNamesAreQuoted(t *testing.T) {
 	equal(t, "rows", db.offsets(`"`+db.schema+`_x""y".t`), "1 2 3")
 	equal(t, "column", s.Dead.Sent()[0].Headers["ddpm.errors.column"], `or"der, line 2`)
 }
+
+func TestRowsOfOneRecordAreToldApartByTheirIndex(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(`CREATE TABLE t (source int NOT NULL, partition int NOT NULL, "offset" bigint NOT NULL, "index" int NOT NULL, id int CHECK (id < 100),
+		PRIMARY KEY (source, partition, "offset", "index"))`)
+	s := db.start(options{
+		processors: []string{"test_lines: {}"},
+		columns:    `[{name: id, from: field, path: [id]}]`,
+		settings:   "indexed: true",
+	})
+	sent := []enginetest.Record{record(1, "{\"id\":1}\n{\"id\":2}\n{\"id\":300}\n{\"id\":4}"), record(2, `{"id":5}`)}
+	for range 2 {
+		s.MustProduce(sent...)
+		equal(t, "rows", db.text(`SELECT string_agg(format('%s/%s=%s', "offset", "index", id), ' ' ORDER BY "offset", "index") FROM t`),
+			"1/0=1 1/1=2 1/3=4 2/0=5")
+	}
+	db.exec(`ALTER TABLE t ADD CHECK (id > 4) NOT VALID`)
+	again := db.start(options{
+		processors: []string{"test_lines: {}"},
+		columns:    `[{name: id, from: field, path: [id]}]`,
+		settings:   "indexed: true",
+	})
+	again.MustProduce(sent...)
+	for _, letters := range [][]enginetest.Sent{s.Dead.Sent()[:1], s.Dead.Sent()[1:], again.Dead.Sent()} {
+		equal(t, "number of dead letters", len(letters), 1)
+		equal(t, "dead letter's index", letters[0].Headers["ddpm.errors.index"], "2")
+		equal(t, "dead letter's value", string(letters[0].Value), string(sent[0].Value))
+	}
+}
+
+func TestATableWithoutAnIndexColumnWaitsForRecordsWithManyRows(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	s := db.start(options{processors: []string{"test_lines: {}"}})
+	done := s.background(good(1))
+	s.awaitLog(t, "rows could not be told apart")
+	_ = s.Stop(2 * time.Second)
+	unacknowledged(t, done)
+}

@@ -88,7 +88,7 @@ func (s *session) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.check(); err != nil {
+	if err := t.check(identity(s.pool.conf.indexed)); err != nil {
 		return err
 	}
 	s.pool.mu.Lock()
@@ -97,7 +97,7 @@ func (s *session) prepare(ctx context.Context) error {
 		s.pool.atStart = t
 	}
 	s.table = t
-	s.sql = statementsFor(t, s.pool.conf.columns)
+	s.sql = statementsFor(t, identity(s.pool.conf.indexed), s.pool.conf.columns)
 	return nil
 }
 
@@ -221,7 +221,7 @@ type statements struct {
 	emptyStage  string
 }
 
-func statementsFor(t *table, columns []column) statements {
+func statementsFor(t *table, identity []string, columns []column) statements {
 	names := make([]string, 0, len(identity)+len(columns))
 	for _, name := range identity {
 		names = append(names, quote(name))

@@ -27,18 +27,19 @@ SELECT n.nspname, (
 	SELECT
 	FROM pg_catalog.pg_index i
 	WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
-		AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = 3
+		AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = pg_catalog.cardinality($3::text[])
 		AND (SELECT pg_catalog.array_agg(a.attname::text ORDER BY a.attname)
 			FROM pg_catalog.pg_attribute a
-			WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:2])
-		) = ARRAY['offset', 'partition', 'source']
+			WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+		) = $3::text[]
 )
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = $1 AND n.nspname = CASE WHEN $2 = '' THEN pg_catalog.current_schema() ELSE $2 END`
 
 // describe asks for the target as it is now. An empty schema means the first of the search path.
 func (s *session) describe(ctx context.Context, schema, name string) (*table, error) {
-	found, err := s.query(ctx, describeTable, name, schema)
+	key := slices.Sorted(slices.Values(identity(s.pool.conf.indexed)))
+	found, err := s.query(ctx, describeTable, name, schema, "{"+strings.Join(key, ",")+"}")
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +63,12 @@ func place(schema, name string) string {
 }
 
 // check returns an obstacle for a table in which a record could be written twice.
-func (t *table) check() error {
+func (t *table) check(identity []string) error {
 	if t.keyed {
 		return nil
 	}
-	return &obstacle{classIdentity, fmt.Sprintf("the table %s has no primary key or unique constraint on exactly (source, partition, %s)",
-		quote(t.schema, t.name), quote("offset"))}
+	return &obstacle{classIdentity, fmt.Sprintf("the table %s has no primary key or unique constraint on exactly (%s)",
+		quote(t.schema, t.name), strings.Join(identity, ", "))}
 }
 
 // unchanged compares the table with the one at the start, before a row is called bad that fitted
@@ -110,23 +111,32 @@ func (s *session) present(ctx context.Context, rows []row) (map[int]bool, error)
 		p := partition{r.source, r.partition}
 		groups[p] = append(groups[p], i)
 	}
-	sql := fmt.Sprintf(`SELECT "offset" FROM %s WHERE source = $1::bigint AND partition = $2::bigint AND "offset" = ANY ($3::bigint[])`,
-		quote(s.table.schema, s.table.name))
+	item := "0"
+	if s.pool.conf.indexed {
+		item = `written."index"`
+	}
+	sql := fmt.Sprintf(`SELECT wanted.nth FROM %s AS written
+		JOIN ROWS FROM (unnest($3::bigint[]), unnest($4::bigint[])) WITH ORDINALITY AS wanted(place, item, nth)
+		ON written."offset" = wanted.place AND %s = wanted.item
+		WHERE written.source = $1::bigint AND written.partition = $2::bigint`, quote(s.table.schema, s.table.name), item)
 	found := map[int]bool{}
 	for p, members := range groups {
-		offsets := make([]string, len(members))
+		offsets, items := make([]string, len(members)), make([]string, len(members))
 		for i, m := range members {
 			offsets[i] = strconv.FormatInt(rows[m].offset, 10)
+			items[i] = strconv.FormatInt(rows[m].item, 10)
 		}
 		there, err := s.query(ctx, sql, strconv.FormatInt(p.source, 10), strconv.FormatInt(p.partition, 10),
-			"{"+strings.Join(offsets, ",")+"}")
+			"{"+strings.Join(offsets, ",")+"}", "{"+strings.Join(items, ",")+"}")
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range there {
-			if i := slices.Index(offsets, string(r[0])); i >= 0 {
-				found[members[i]] = true
+			nth, err := strconv.Atoi(string(r[0]))
+			if err != nil {
+				return nil, err
 			}
+			found[members[nth-1]] = true
 		}
 	}
 	return found, nil

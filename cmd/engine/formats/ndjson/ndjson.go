@@ -1,0 +1,66 @@
+// Package ndjson reads records of many JSON documents, one on each line.
+package ndjson
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+
+	"ddpm/engine/jsontext"
+	"ddpm/engine/origin"
+	"ddpm/engine/reason"
+)
+
+// Codes of the reasons for which a line is no JSON document.
+const (
+	codeUTF8    = "invalid_utf8"
+	codeNotJSON = "not_json"
+)
+
+// Decoder yields each line that is not blank; what is on it stays as it is. It is safe to share.
+type Decoder struct {
+	scanners sync.Pool
+}
+
+// New returns a Decoder.
+func New() *Decoder {
+	return &Decoder{scanners: sync.Pool{New: func() any { return &jsontext.Scanner{} }}}
+}
+
+// Decode is that of records.Decoder. No record is bad as a whole.
+func (d *Decoder) Decode(payload []byte, _ *origin.Origin, yield func([]byte, *reason.Reason) bool) *reason.Reason {
+	scanner := d.scanners.Get().(*jsontext.Scanner)
+	defer d.scanners.Put(scanner)
+	number := 0
+	for line := range bytes.Lines(payload) {
+		number++
+		line = bytes.Trim(line, " \t\r\n")
+		if len(line) == 0 {
+			continue
+		}
+		if failure := check(scanner, line, number); failure != nil {
+			if !yield(nil, failure) {
+				return nil
+			}
+			continue
+		}
+		if !yield(bytes.Clone(line), nil) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func check(scanner *jsontext.Scanner, line []byte, number int) *reason.Reason {
+	if at := jsontext.InvalidUTF8(line); at >= 0 {
+		return failure(codeUTF8, fmt.Sprintf("line %d: invalid UTF-8 at byte %d: 0x%02x", number, at, line[at]))
+	}
+	if err := scanner.Validate(line); err != nil {
+		return failure(codeNotJSON, fmt.Sprintf("line %d: not JSON: %s", number, err))
+	}
+	return nil
+}
+
+func failure(code, message string) *reason.Reason {
+	return reason.New(reason.StageParse, code, message)
+}

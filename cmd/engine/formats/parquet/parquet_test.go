@@ -1,0 +1,130 @@
+package parquet
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"ddpm/engine/reason"
+)
+
+const firstRow = `{"id":9223372036854775807,"huge":18446744073709551615,"amount":-12345678901234567890.1234,"price":-19.90,` +
+	`"created_at":"2026-11-23T04:05:06.789123Z","nanos":"2026-11-23T04:05:06.789123Z",` +
+	`"local_at":"2026-11-23T04:05:06.789000","day":"2026-11-23","clock":"04:05:06.789123","raw":"\\x00ff",` +
+	`"key":"0191f3c0-1c9a-7c3e-8f1d-2b3c4d5e6f70","note":"naïve","small":-7,"ratio":0.1,"paid":true,` +
+	`"tags":["a",null,"b"],"lines":[{"sku":"x","count":1,"tags":["p","q"]},{"sku":"y","count":null,"tags":null}],` +
+	`"place":{"x":1,"y":null},"counts":{"a":1,"b":null},"nested":[[1,2],[]]}`
+
+var nestedParts = []string{
+	"",
+	`"tags":[],"lines":[],"place":null,"counts":{},"nested":[null]}`,
+	`"tags":null,"lines":null,"place":{"x":2,"y":3},"counts":null,"nested":[]}`,
+	`"tags":["c"],"lines":[{"sku":"z","count":2,"tags":[]}],"place":null,"counts":{},"nested":null}`,
+	`"tags":["d"],"lines":[{"sku":"z","count":2,"tags":[]}],"place":null,"counts":{},"nested":[[3]]}`,
+}
+
+func sample(t testing.TB, codec string) []byte {
+	t.Helper()
+	data, err := os.ReadFile("../testdata/orders_" + codec + ".parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func rows(payload []byte) (docs []string, whole *reason.Reason) {
+	whole = Read(payload, func(doc []byte, failure *reason.Reason) bool {
+		docs = append(docs, string(doc))
+		return true
+	})
+	return docs, whole
+}
+
+func TestFilesOfAnotherWriterKeepTheirValuesInEveryCodec(t *testing.T) {
+	for _, codec := range []string{"none", "snappy", "gzip", "zstd"} {
+		docs, whole := rows(sample(t, codec))
+		if whole != nil || len(docs) != 5 {
+			t.Fatalf("%s: %d rows, %v", codec, len(docs), whole)
+		}
+		if docs[0] != firstRow {
+			t.Fatalf("%s:\ngot  %s\nwant %s", codec, docs[0], firstRow)
+		}
+		for i, part := range nestedParts {
+			if !strings.HasSuffix(docs[i], part) {
+				t.Errorf("%s, row %d: got %s\nwant …%s", codec, i, docs[i], part)
+			}
+		}
+	}
+}
+
+func TestReadingStopsWhenItIsToldTo(t *testing.T) {
+	seen := 0
+	whole := Read(sample(t, "none"), func([]byte, *reason.Reason) bool { seen++; return seen < 2 })
+	if seen != 2 || whole != nil {
+		t.Fatalf("%d rows, %v", seen, whole)
+	}
+}
+
+func TestATruncatedFileIsReportedWherever(t *testing.T) {
+	payload := sample(t, "snappy")
+	for end := 0; end < len(payload); end += 7 {
+		if _, whole := rows(payload[:end]); whole == nil {
+			t.Fatalf("cut after byte %d: no failure", end)
+		}
+	}
+}
+
+func TestWhatIsNoFileHasItsReason(t *testing.T) {
+	for name, c := range map[string]struct{ payload, code, message string }{
+		"empty":           {"", codeEmpty, "empty message"},
+		"JSON":            {`{"a":1}`, codeNotParquet, "begins and ends with PAR1"},
+		"lying footer":    {"PAR1\xff\xff\xff\x7fPAR1", codeNotParquet, "footer of 2147483647 bytes"},
+		"no footer":       {"PAR1\x00\x00\x00\x00PAR1", codeNotParquet, "footer"},
+		"endless list":    {"PAR1\x29\xfc\xff\xff\xff\xff\x07\x00\x08\x00\x00\x00PAR1", codeNotParquet, "a list of 2147483647 items"},
+		"footer too deep": {"PAR1" + strings.Repeat("\x1c", 256) + "\x00\x01\x00\x00PAR1", codeNotParquet, "nested too deep"},
+	} {
+		_, whole := rows([]byte(c.payload))
+		if whole == nil || whole.Code != c.code || !strings.Contains(whole.Message, c.message) {
+			t.Errorf("%s: %v", name, whole)
+		}
+	}
+}
+
+func TestFlippedBytesNeitherPanicNorTakeMuchMemory(t *testing.T) {
+	for _, codec := range []string{"none", "zstd"} {
+		payload := sample(t, codec)
+		var before, after runtime.MemStats
+		for at := 0; at < len(payload); at += 13 {
+			broken := bytes.Clone(payload)
+			broken[at] ^= 0xff
+			runtime.ReadMemStats(&before)
+			docs, _ := rows(broken)
+			runtime.ReadMemStats(&after)
+			if taken := after.TotalAlloc - before.TotalAlloc; taken > 64<<20 {
+				t.Errorf("%s, byte %d: %d MiB taken", codec, at, taken>>20)
+			}
+			for _, doc := range docs {
+				if doc != "" && !json.Valid([]byte(doc)) {
+					t.Fatalf("%s, byte %d: %s", codec, at, doc)
+				}
+			}
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	for _, codec := range []string{"none", "snappy", "gzip", "zstd"} {
+		f.Add(sample(f, codec))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		Read(payload, func(doc []byte, failure *reason.Reason) bool {
+			if failure == nil && !json.Valid(doc) {
+				t.Fatalf("a row became %s", doc)
+			}
+			return true
+		})
+	})
+}

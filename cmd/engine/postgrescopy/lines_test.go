@@ -1,0 +1,28 @@
+package postgrescopy_test
+
+import (
+	"bytes"
+
+	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/origin"
+	"ddpm/engine/reason"
+	"ddpm/engine/records"
+)
+
+// lines is a parser of many documents a record, one on each line.
+type lines struct{}
+
+func (lines) Decode(payload []byte, _ *origin.Origin, yield func([]byte, *reason.Reason) bool) *reason.Reason {
+	for line := range bytes.Lines(payload) {
+		if !yield(bytes.Clone(bytes.TrimSpace(line)), nil) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func init() {
+	records.Register("test_lines", service.NewConfigSpec().Field(service.NewObjectField("").Default(map[string]any{})),
+		func(*service.ParsedConfig, *service.Resources) (records.Decoder, error) { return lines{}, nil }, true)
+}
