@@ -8,7 +8,8 @@ from typing import Any
 from ddpm.broker.dump import RawRecord
 from harness.world import World
 
-Place = tuple[int, int]
+# Partition, offset, and for parsers of many documents a record the place within it.
+Place = tuple[int, int, int | None]
 Row = dict[str, Any]
 
 
@@ -19,7 +20,8 @@ class Poison:
         self.code = code
 
 
-Expected = Callable[[RawRecord], Row | Poison]
+Outcome = Row | Poison
+Expected = Callable[[RawRecord], Outcome | list[Outcome]]
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,24 @@ def audit(world: World, expected: Expected, *, crashed: bool = False) -> Books:
 
     Args:
         world: Where to look.
-        expected: The row's columns (identity left out) or `Poison` for a record as it was produced.
+        expected: The row's columns (identity left out) or `Poison` for a record as it was produced; a list of
+            them where a record is many documents.
         crashed: Whether something was killed meanwhile: then a dead letter may have been written again.
 
     Raises:
         AssertionError: Naming the first records for which that is not so.
 
     """
-    raw = {(record.partition, record.offset): record for record in world.raw()}
-    rows = {(row["partition"], row["offset"]): _without_identity(row) for row in world.rows()}
+    outcomes = [(record, expected(record)) for record in world.raw()]
+    raw: dict[Place, RawRecord] = {}
+    wanted: dict[Place, Outcome] = {}
+    for record, outcome in outcomes:
+        for index, one in enumerate(outcome) if isinstance(outcome, list) else [(None, outcome)]:
+            place = (record.partition, record.offset, index)
+            raw[place], wanted[place] = record, one
+    rows = {(row["partition"], row["offset"], row.get("index")): _without_identity(row) for row in world.rows()}
     letters = world.dead()
     dead = {origin(letter): letter for letter in letters}
-    wanted = {place: expected(record) for place, record in raw.items()}
     good = {place for place, want in wanted.items() if not isinstance(want, Poison)}
 
     assert not _some(good - rows.keys() - dead.keys()), "lost: in neither table nor dead letters"
@@ -62,7 +70,7 @@ def audit(world: World, expected: Expected, *, crashed: bool = False) -> Books:
         assert rows[place] == wanted[place], f"{place}: another value than produced"
     for letter in letters:
         _check_letter(world, letter, raw[origin(letter)], wanted[origin(letter)])
-    return Books(len(raw), len(rows), len(dead), Counter(code(letter) for letter in dead.values()))
+    return Books(len(outcomes), len(rows), len(dead), Counter(code(letter) for letter in dead.values()))
 
 
 def _check_letter(world: World, letter: RawRecord, record: RawRecord, want: Row | Poison) -> None:
@@ -78,9 +86,14 @@ def _check_letter(world: World, letter: RawRecord, record: RawRecord, want: Row 
 
 
 def origin(letter: RawRecord) -> Place:
-    """The partition and offset that a dead letter came from."""
+    """Where a dead letter came from."""
     found = headers(letter)
-    return int(found["__connect.errors.partition"]), int(found["__connect.errors.offset"])
+    index = found.get("ddpm.errors.index")
+    return (
+        int(found["__connect.errors.partition"]),
+        int(found["__connect.errors.offset"]),
+        None if index is None else int(index),
+    )
 
 
 def code(letter: RawRecord) -> str:
@@ -94,12 +107,12 @@ def headers(letter: RawRecord) -> dict[str, bytes]:
 
 
 def _without_identity(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name not in ("source", "partition", "offset")}
+    return {name: value for name, value in row.items() if name not in ("source", "partition", "offset", "index")}
 
 
 def _some(places: set[Place]) -> list[Place]:
-    return sorted(places)[:10]
+    return sorted(places, key=repr)[:10]
 
 
 def _reasons(dead: dict[Place, RawRecord], places: set[Place]) -> list[dict[str, bytes]]:
-    return [headers(dead[place]) for place in sorted(places & dead.keys())[:3]]
+    return [headers(dead[place]) for place in _some(places & dead.keys())[:3]]

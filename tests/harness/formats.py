@@ -1,15 +1,16 @@
 """One round trip of a format: its sample records through the real ddpm, then the auditor."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ddpm.broker.dump import RawRecord
 from ddpm.broker.produce import Record
-from harness.audit import Books, Poison, Row, audit
+from harness.audit import Books, Expected, audit
 from harness.process import Ddpm
 from harness.world import World
+
+SAMPLES = Path(__file__).parents[2] / "cmd" / "engine" / "formats" / "testdata"
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,7 @@ class Format:
 
     sections: Mapping[str, Any]
     records: Sequence[Record]
-    expected: Callable[[RawRecord], Row | Poison]
-    prepare: Sequence[str] = field(default=())
+    expected: Expected
 
 
 def round_trip(world: World, sample: Format, folder: Path) -> Books:

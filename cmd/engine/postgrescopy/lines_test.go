@@ -2,10 +2,10 @@ package postgrescopy_test
 
 import (
 	"bytes"
+	"context"
 
 	"github.com/warpstreamlabs/bento/public/service"
 
-	"ddpm/engine/origin"
 	"ddpm/engine/reason"
 	"ddpm/engine/records"
 )
@@ -13,13 +13,13 @@ import (
 // lines is a parser of many documents a record, one on each line.
 type lines struct{}
 
-func (lines) Decode(payload []byte, _ *origin.Origin, yield func([]byte, *reason.Reason) bool) *reason.Reason {
+func (lines) Decode(_ context.Context, payload []byte, yield records.Yield) (*reason.Reason, error) {
 	for line := range bytes.Lines(payload) {
 		if !yield(bytes.Clone(bytes.TrimSpace(line)), nil) {
-			return nil
+			return nil, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 func init() {

@@ -23,9 +23,13 @@ type Decoder interface {
 	// Decode yields a record's documents as JSON, or the reason why one of them cannot be read, in
 	// their order, until yield returns false. A document belongs to whoever it is yielded to. The
 	// reason that Decode returns is that of a record which cannot be read as a whole; what it
-	// yielded before does not count then.
-	Decode(payload []byte, meta *origin.Origin, yield func(doc []byte, failure *reason.Reason) bool) (whole *reason.Reason)
+	// yielded before does not count then. Decode waits as long as something that it needs is away;
+	// its error says that the context ended meanwhile.
+	Decode(ctx context.Context, payload []byte, yield Yield) (whole *reason.Reason, err error)
 }
+
+// Yield takes a record's next document, or the reason why it cannot be read, and tells whether to go on.
+type Yield func(doc []byte, failure *reason.Reason) bool
 
 // Build makes a decoder from a processor's configuration.
 type Build func(conf *service.ParsedConfig, mgr *service.Resources) (Decoder, error)
@@ -48,7 +52,7 @@ type processor struct {
 	many    bool
 }
 
-func (p *processor) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+func (p *processor) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
 	out := make(service.MessageBatch, 0, len(batch))
 	for _, msg := range batch {
 		if msg.GetError() != nil {
@@ -57,7 +61,13 @@ func (p *processor) ProcessBatch(_ context.Context, batch service.MessageBatch) 
 		}
 		before := len(out)
 		var failure *reason.Reason
-		if out, failure = p.read(out, msg); failure != nil {
+		var err error
+		if out, failure, err = p.read(ctx, out, msg); err != nil {
+			// The engine is ending by force. Whatever is returned here would be acknowledged or
+			// become a dead letter; only silence leaves the records where they are, in Kafka.
+			select {}
+		}
+		if failure != nil {
 			msg.SetError(failure)
 			out = append(out[:before], msg)
 		}
@@ -71,7 +81,9 @@ func (p *processor) ProcessBatch(_ context.Context, batch service.MessageBatch) 
 func (p *processor) Close(context.Context) error { return nil }
 
 // read appends a record's messages. A decoder's panic costs no more than the record.
-func (p *processor) read(out service.MessageBatch, msg *service.Message) (_ service.MessageBatch, failure *reason.Reason) {
+func (p *processor) read(
+	ctx context.Context, out service.MessageBatch, msg *service.Message,
+) (_ service.MessageBatch, failure *reason.Reason, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			failure = parseFailure(codeBroken, fmt.Sprintf("the parser failed: %v", cause))
@@ -82,15 +94,15 @@ func (p *processor) read(out service.MessageBatch, msg *service.Message) (_ serv
 		o = &origin.Origin{}
 	}
 	if o.Null {
-		return out, parseFailure(codeNull, "tombstone: the record has a null value")
+		return out, parseFailure(codeNull, "tombstone: the record has a null value"), nil
 	}
 	payload, err := msg.AsBytes()
 	if err != nil {
-		return out, parseFailure(codeBroken, err.Error())
+		return out, parseFailure(codeBroken, err.Error()), nil
 	}
 	count := 0
 	var single *reason.Reason
-	whole := p.decoder.Decode(payload, o, func(doc []byte, bad *reason.Reason) bool {
+	whole, err := p.decoder.Decode(ctx, payload, func(doc []byte, bad *reason.Reason) bool {
 		one := msg.Copy()
 		if p.many {
 			place := *o
@@ -109,14 +121,16 @@ func (p *processor) read(out service.MessageBatch, msg *service.Message) (_ serv
 		return p.many
 	})
 	switch {
+	case err != nil:
+		return out, nil, err
 	case whole != nil:
-		return out, whole
+		return out, whole, nil
 	case !p.many && single != nil:
-		return out, single
+		return out, single, nil
 	case !p.many && count != 1:
-		return out, parseFailure(codeNotOne, fmt.Sprintf("the record holds %d documents instead of one", count))
+		return out, parseFailure(codeNotOne, fmt.Sprintf("the record holds %d documents instead of one", count)), nil
 	}
-	return out, nil
+	return out, nil, nil
 }
 
 func parseFailure(code, message string) *reason.Reason {

@@ -20,22 +20,22 @@ import (
 // readability and "panic" is a defect of the parser.
 type words struct{}
 
-func (words) Decode(payload []byte, _ *origin.Origin, yield func([]byte, *reason.Reason) bool) *reason.Reason {
+func (words) Decode(_ context.Context, payload []byte, yield records.Yield) (*reason.Reason, error) {
 	for _, word := range bytes.Fields(payload) {
 		var failure *reason.Reason
 		switch string(word) {
 		case "torn":
-			return reason.New(reason.StageParse, "torn", "the record ends too early")
+			return reason.New(reason.StageParse, "torn", "the record ends too early"), nil
 		case "panic":
 			panic("a defect")
 		case "bad":
 			failure = reason.New(reason.StageParse, "bad", "a bad word")
 		}
 		if !yield(bytes.Clone(word), failure) {
-			return nil
+			return nil, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 func init() {

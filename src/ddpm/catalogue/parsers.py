@@ -1,33 +1,100 @@
-"""Parsers: which engine processors turn the bytes of a record into a document.
+"""Parsers: which engine processors turn the bytes of a record into documents.
 
 A parser's processors mark a record that they cannot read as failed, with a structured reason, and never drop it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
+from ddpm.catalogue import environment, formats
 from ddpm.catalogue.component import Component
-from ddpm.config.model import Source
+from ddpm.config.model import Model, NoOptions, Source
 from ddpm.errors import ConfigError
+
+Options = TypeVar("Options", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
-class Parser:
-    """One format: its name as written in `source.parser`, a sentence for people, and its engine processors."""
+class Parser(Generic[Options]):
+    """One format.
+
+    Attributes:
+        name: As written in `source.parser`.
+        summary: A sentence for people.
+        options: What `source.options` may hold.
+        processor: The engine's processor for options.
+        many: Whether a record can become many documents, for options.
+        secrets: What the engine is told through its environment and no file, for options.
+
+    """
 
     name: str
     summary: str
-    processors: Callable[[Source], list[Component]]
+    options: type[Options]
+    processor: Callable[[Options], Component]
+    many: Callable[[Options], bool] = lambda _: False
+    secrets: Callable[[Options], dict[str, str]] = lambda _: {}
 
 
-def _json(_: Source) -> list[Component]:
-    return [{"ddpm_json": {}}]
+def _always(_: Model) -> bool:
+    return True
 
 
-PARSERS = {parser.name: parser for parser in (Parser("json", "one JSON document a record (RFC 8259, UTF-8)", _json),)}
+def _plain(name: str) -> Callable[[Model], Component]:
+    return lambda _: {name: {}}
 
 
-def parser_of(source: Source) -> Parser:
+def _csv(options: formats.Csv) -> Component:
+    return {"ddpm_csv": {"delimiter": options.delimiter, "columns": list(options.columns)}}
+
+
+def _tsv(options: formats.Tsv) -> Component:
+    return {"ddpm_csv": {"delimiter": "\t", "columns": list(options.columns)}}
+
+
+def _avro(options: formats.Avro) -> Component:
+    if options.framing == "datum":
+        return {"ddpm_avro_datum": {"schema_file": str(options.schema_file)}}
+    if options.framing == "confluent":
+        return {"ddpm_avro_registry": {"registry_env": environment.SCHEMA_REGISTRY}}
+    return {"ddpm_avro_file": {}}
+
+
+def _avro_secrets(options: formats.Avro) -> dict[str, str]:
+    return {environment.SCHEMA_REGISTRY: options.registry} if options.registry else {}
+
+
+def _protobuf(options: formats.Protobuf) -> Component:
+    return {"ddpm_protobuf": {"descriptor_set": str(options.descriptor_set), "message": options.message}}
+
+
+_ALL: tuple[Parser[Any], ...] = (
+    Parser("json", "one JSON document a record (RFC 8259, UTF-8)", NoOptions, _plain("ddpm_json")),
+    Parser("ndjson", "one JSON document a line, many a record", NoOptions, _plain("ddpm_ndjson"), _always),
+    Parser("lines", "one document a line of text, many a record", NoOptions, _plain("ddpm_lines"), _always),
+    Parser("csv", "comma-separated values (RFC 4180), many rows a record", formats.Csv, _csv, _always),
+    Parser("tsv", "tab-separated values, quoted like csv, many rows a record", formats.Tsv, _tsv, _always),
+    Parser("msgpack", "one MessagePack value a record", NoOptions, _plain("ddpm_msgpack")),
+    Parser(
+        "avro",
+        "Apache Avro: container files, single values, or values of a schema registry",
+        formats.Avro,
+        _avro,
+        lambda options: options.framing == "file",
+        _avro_secrets,
+    ),
+    Parser("parquet", "Apache Parquet: a record is a file of many rows", NoOptions, _plain("ddpm_parquet"), _always),
+    Parser("protobuf", "one Protocol Buffers message a record", formats.Protobuf, _protobuf),
+)
+
+PARSERS: Mapping[str, Parser[Any]] = {parser.name: parser for parser in _ALL}
+
+# What the loader checks `source.options` against.
+OPTIONS: Mapping[str, type[Model]] = {parser.name: parser.options for parser in _ALL}
+
+
+def parser_of(source: Source) -> Parser[Any]:
     """The parser that a pipeline names.
 
     Raises:
@@ -38,3 +105,25 @@ def parser_of(source: Source) -> Parser:
         msg = f'app.source.parser is "{source.parser}", not built in, and {source.plugin_path} cannot be loaded'
         raise ConfigError(msg, hint=f"parsers from files come later; built in are: {', '.join(sorted(PARSERS))}")
     return PARSERS[source.parser]
+
+
+def processors(source: Source) -> list[Component]:
+    """The engine's processors that parse; raises ConfigError as `parser_of` does."""
+    parser = parser_of(source)
+    return [parser.processor(_options(parser, source))]
+
+
+def gives_many(source: Source) -> bool:
+    """Whether a record can become many documents; raises ConfigError as `parser_of` does."""
+    parser = parser_of(source)
+    return parser.many(_options(parser, source))
+
+
+def secrets(source: Source) -> dict[str, str]:
+    """Environment variables for the engine; raises ConfigError as `parser_of` does."""
+    parser = parser_of(source)
+    return parser.secrets(_options(parser, source))
+
+
+def _options(parser: Parser[Options], source: Source) -> Options:
+    return parser.options.model_validate(source.options)

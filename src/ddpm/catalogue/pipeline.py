@@ -1,8 +1,7 @@
 """The sections of an engine configuration, by the names under which a template may place them."""
 
-from ddpm.catalogue import environment, sinks, sources
+from ddpm.catalogue import environment, parsers, sinks, sources
 from ddpm.catalogue.component import Component, EngineEnv, Value, duration
-from ddpm.catalogue.parsers import parser_of
 from ddpm.catalogue.processors import user_code
 from ddpm.config.model import Pipeline
 
@@ -18,7 +17,7 @@ def sections(pipeline: Pipeline) -> dict[str, Value]:
     """
     # The identity is captured before any code of a user runs, so a mapping can break a record, never its identity.
     origin: list[Value] = [{"ddpm_origin": {}}]
-    parser: list[Value] = [*parser_of(pipeline.source).processors(pipeline.source)]
+    parser: list[Value] = [*parsers.processors(pipeline.source)]
     steps: list[Value] = [*user_code(pipeline.processors)]
     processing: Component = {"threads": -1, "processors": [*origin, *parser, *steps]}
     return {

@@ -6,8 +6,10 @@ its original bytes; an outage never leads there, because the outputs wait inside
 
 from ddpm.catalogue import environment
 from ddpm.catalogue.component import Component, Value, duration
+from ddpm.catalogue.parsers import gives_many
 from ddpm.catalogue.sources import max_in_flight
-from ddpm.config.model import Column, KafkaSink, Pipeline, Sink
+from ddpm.config.model import INDEX_COLUMN, Column, KafkaSink, Pipeline, Sink
+from ddpm.errors import ConfigError
 
 # Room for a large record and its headers; the broker's own limits decide what is too large.
 MAX_MESSAGE_BYTES = 64_000_000
@@ -47,6 +49,10 @@ def postgres_copy(pipeline: Pipeline) -> Component:
     """The table. Its address and the numbers of its sources reach the plugin through the engine's environment."""
     postgres = pipeline.postgres
     assert postgres is not None  # noqa: S101 -- the model requires the section for this sink
+    many = gives_many(pipeline.source)
+    if many and INDEX_COLUMN in (postgres.columns or {}):
+        msg = f'"{INDEX_COLUMN}" is an identity column of a parser of many documents a record, which ddpm keeps itself'
+        raise ConfigError(msg, hint=f"name yours differently: event_index: {{type: …, from: {INDEX_COLUMN}}}")
     schema, _, table = postgres.table.rpartition(".")
     target: Component = {"schema": schema, "table": table} if schema else {"table": table}
     columns = (
@@ -57,6 +63,7 @@ def postgres_copy(pipeline: Pipeline) -> Component:
             "dsn_env": environment.POSTGRES_DSN,
             "sources_env": environment.SOURCES,
             **target,
+            **({"indexed": True} if many else {}),
             "columns": list(columns),
             "write_timeout": duration(postgres.write_timeout),
             "max_in_flight": postgres.max_in_flight,

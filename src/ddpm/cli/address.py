@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from ddpm.catalogue.parsers import PARSERS
+from ddpm.catalogue.parsers import OPTIONS
 from ddpm.cli.text import plain
 from ddpm.config import ConfigProblems, find_config_path, load
 from ddpm.config.model import Server
@@ -97,7 +97,7 @@ def _configured(option: Path | None, env: Mapping[str, str], *, strict: bool) ->
     if option is None and not env.get(CONFIG_VARIABLE, "").strip():
         return None
     try:
-        return load(find_config_path(option, env), env, parsers=PARSERS).config.server
+        return load(find_config_path(option, env), env, parsers=OPTIONS).config.server
     except ConfigProblems as problems:
         if not strict:
             return None

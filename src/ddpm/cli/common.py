@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ddpm.catalogue.parsers import PARSERS
+from ddpm.catalogue.parsers import OPTIONS
 from ddpm.config import Config, ConfigProblems, find_config_path, format_problems, load
 from ddpm.engine.progress import Progress, Terminal
 from ddpm.observability import logging
@@ -22,7 +22,7 @@ ConfigOption = Annotated[
 def load_config(option: Path | None) -> Config:
     """Load the configuration that the option or CONFIG_PATH names, print its warnings, and set logging up."""
     path = find_config_path(option, os.environ)
-    result = load(path, os.environ, parsers=PARSERS)
+    result = load(path, os.environ, parsers=OPTIONS)
     if result.warnings:
         _print(format_problems(result.warnings), style="yellow")
     logging.configure(result.config.logger.level, style=result.config.logger.format, secrets=result.config.secrets)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ddpm.broker.produce import Record, produce
-from ddpm.catalogue.parsers import PARSERS
+from ddpm.catalogue.parsers import OPTIONS
 from ddpm.cli.common import ConfigOption
 from ddpm.config import find_config_path, load
 from ddpm.devstack.running import running_bootstrap
@@ -37,7 +37,7 @@ def produce_command(
     """Produce records into a topic, one a line; empty lines are left out."""
     addresses: Sequence[str] = brokers.split(",") if brokers else ()
     if not addresses or topic is None:
-        kafka = load(find_config_path(config, os.environ), os.environ, parsers=PARSERS).config.pipelines[0].kafka
+        kafka = load(find_config_path(config, os.environ), os.environ, parsers=OPTIONS).config.pipelines[0].kafka
         topic = topic or kafka.topics[0]
         addresses = addresses or ((running_bootstrap(DATA_DIR),) if kafka.embedded else kafka.brokers)
     delivered = produce_file(addresses, topic, file, key=key)

@@ -7,7 +7,7 @@ no secret; a value that was interpolated is shown as the expression that brought
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,11 +16,12 @@ from pydantic_core import ErrorDetails
 from ddpm.config import tree
 from ddpm.config.interpolate import SHORTEST_SECRET
 from ddpm.config.known import did_you_mean, fields_at, homes_of
-from ddpm.config.model import Pipeline
+from ddpm.config.model import Model, Pipeline
 from ddpm.config.problems import Finding, Place
 from ddpm.config.tree import Found, Node, Scalar, Step, find
 
 _URL = ("postgres", "url")
+_OPTIONS = ("source", "options")
 _UNION_MEMBERS = ("str", "int", "float", "bool")
 _MISSING = ("missing", "missing_section")
 # The fields of these errors take no text as such, so an unquoted value from outside means what it means in YAML.
@@ -85,17 +86,60 @@ def judge(root: tree.Mapping, key_at: Place) -> Verdict:
     return Verdict(pipeline, tuple(findings), tuple(missing))
 
 
-def missing_finding(missing: Missing, root: tree.Mapping, key_at: Place) -> Finding:
+def judge_options(root: tree.Mapping, key_at: Place, parsers: Mapping[str, type[Model]]) -> list[Finding]:
+    """Validate `source.options` of one pipeline by the model of its parser, as strictly; `judge` sees to the rest.
+
+    Args:
+        root: The keys of `app`, interpolated.
+        key_at: The place of the key that opens them.
+        parsers: The model of the options of each parser.
+
+    """
+    named, options = find(root, ("source", "parser"), key_at), find(root, _OPTIONS, key_at)
+    name = named.node.value if isinstance(named.node, Scalar) and not named.rest else "json"
+    model = parsers.get(str(name))
+    given = isinstance(options.node, tree.Mapping) and not options.rest
+    if model is None or not (given or options.rest):
+        return []
+    findings = []
+    for error in _errors_of(model, tree.to_data(options.node) if given else {}):
+        at = ErrorDetails(**{**error, "loc": (*_OPTIONS, *error["loc"])})
+        if error["type"] == "missing":
+            findings.append(missing_finding(_missing(at), root, key_at, model))
+            continue
+        finding = _finding(at, _found(root, key_at, at))
+        if error["type"] == "extra_forbidden":
+            hint = did_you_mean(str(error["loc"][-1]), model.model_fields) or _known_options(model, str(name))
+            finding = replace(finding, hint=hint)
+        findings.append(finding)
+    return findings
+
+
+def _known_options(model: type[Model], parser: str) -> str:
+    known = ", ".join(model.model_fields)
+    return f"known here: {known}" if known else f'the parser "{parser}" has no options'
+
+
+def _errors_of(model: type[Model], data: object) -> list[ErrorDetails]:
+    try:
+        model.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        return _telling(error.errors(include_url=False, include_input=False))
+    return []
+
+
+def missing_finding(missing: Missing, root: tree.Mapping, key_at: Place, options: type[Model] | None = None) -> Finding:
     """The finding for something missing, at the innermost section of `root` that should hold it."""
     found = find(root, missing.steps[:-1], key_at)
     path = found.node.path
     for step in (*found.rest, missing.steps[-1]):
         path += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return Finding("missing-field", found.key_at, path, missing.message, _example(missing.steps))
+    return Finding("missing-field", found.key_at, path, missing.message, _example(missing.steps, options))
 
 
-def _example(steps: tuple[Step, ...]) -> str | None:
-    field = fields_at(steps[:-1]).get(str(steps[-1])) if steps else None
+def _example(steps: tuple[Step, ...], options: type[Model] | None = None) -> str | None:
+    known = options.model_fields if options else fields_at(steps[:-1])
+    field = known.get(str(steps[-1])) if steps else None
     return f"write for example {steps[-1]}: {_yaml(field.examples[0])}" if field and field.examples else None
 
 

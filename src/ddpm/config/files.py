@@ -1,15 +1,17 @@
 """The checks of one pipeline that the model cannot make: its parser, and the files it names."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import get_args
 
+from ddpm.config import tree
 from ddpm.config.known import did_you_mean
-from ddpm.config.model import Pipeline
+from ddpm.config.model import Model, Pipeline
 from ddpm.config.paths import existing_file, output_file
 from ddpm.config.problems import Finding, Severity
 from ddpm.config.template_hint import advice, old_placeholders
-from ddpm.config.tree import Mapping, Scalar, find
+from ddpm.config.tree import Scalar, find
 
 _LARGEST = 1_048_576
 
@@ -18,7 +20,7 @@ _LARGEST = 1_048_576
 class Surroundings:
     """What a pipeline is checked against: the parsers there are, and the folders in which relative paths are sought."""
 
-    parsers: Collection[str]
+    parsers: Mapping[str, type[Model]]
     folders: Sequence[Path]
 
 
@@ -39,9 +41,10 @@ def reason(error: OSError | ValueError) -> str:
     return "it is not UTF-8" if isinstance(error, UnicodeError) else str(error)
 
 
-def check(root: Mapping, around: Surroundings) -> Iterator[Finding]:
+def check(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:
     """Findings about `source` and `pipeline_template` of one pipeline, whether or not the rest of it is valid."""
     yield from _check_source(root, around.parsers)
+    yield from _check_option_files(root, around)
     template = _text(root, "pipeline_template")
     if template is not None:
         yield from _check_template(template, around.folders)
@@ -57,10 +60,33 @@ def resolved(pipeline: Pipeline, around: Surroundings) -> Pipeline:
         paths["generated_pipeline_config"] = output_file(pipeline.generated_pipeline_config, around.folders)
     if pipeline.engine.binary and (found := existing_file(pipeline.engine.binary, around.folders)):
         pipeline = pipeline.model_copy(update={"engine": pipeline.engine.model_copy(update={"binary": found})})
-    return pipeline.model_copy(update=paths)
+    return _with_option_files(pipeline.model_copy(update=paths), around)
 
 
-def _check_source(root: Mapping, parsers: Collection[str]) -> Iterator[Finding]:
+def _with_option_files(pipeline: Pipeline, around: Surroundings) -> Pipeline:
+    source = pipeline.source
+    options = dict(source.options)
+    for name in _file_options(around.parsers.get(source.parser)):
+        if isinstance(options.get(name), str):
+            options[name] = str(existing_file(Path(options[name]), around.folders) or options[name])
+    return pipeline.model_copy(update={"source": source.model_copy(update={"options": options})})
+
+
+def _file_options(model: type[Model] | None) -> list[str]:
+    fields = model.model_fields.items() if model else ()
+    return [name for name, field in fields if Path in (field.annotation, *get_args(field.annotation))]
+
+
+def _check_option_files(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:
+    parser = _text(root, "source", "parser")
+    for name in _file_options(around.parsers.get(str(parser.value))) if parser else ():
+        file = _text(root, "source", "options", name)
+        if file is not None and existing_file(Path(str(file.value)), around.folders) is None:
+            looked = f"looked in {' and '.join(map(str, around.folders))}"
+            yield Finding("file-missing", file.at, file.path, f"the file {file.text} does not exist", looked)
+
+
+def _check_source(root: tree.Mapping, parsers: Mapping[str, type[Model]]) -> Iterator[Finding]:
     parser, plugin = _text(root, "source", "parser"), _text(root, "source", "plugin_path")
     go_plugin = plugin is not None and str(plugin.value).endswith(".so")
     name = str(parser.value) if parser else "json"
@@ -103,7 +129,7 @@ def _check_template(template: Scalar, folders: Sequence[Path]) -> Iterator[Findi
         yield Finding("old-template", template.at, template.path, message, advice(placeholders))
 
 
-def _text(root: Mapping, *steps: str) -> Scalar | None:
+def _text(root: tree.Mapping, *steps: str) -> Scalar | None:
     found = find(root, steps, root.at)
     node = found.node
     usable = not found.rest and isinstance(node, Scalar) and isinstance(node.value, str) and not node.broken

@@ -18,7 +18,7 @@ from ddpm.config.problems import Finding
 from ddpm.config.tree import Entry, Mapping, Node, Scalar, Sequence, walk
 
 _BLOBLANG = re.compile(r"\.processors\[\d+\]\.(mapping|filter)$")
-_URL = re.compile(r"\.postgres\.url($|[.\[])")
+_URL = re.compile(r"\.(postgres\.url|source\.options\.registry)($|[.\[])")
 # Texts that a user may fill with anything; elsewhere stand names, addresses, numbers, which logs should show.
 _FREE_TEXT = re.compile(rf"{_BLOBLANG.pattern}|\.kafka\.topic_configs\.")
 _SECRET_NAME = re.compile(r"(?i)pass|pwd|secret|token|credential|(^|_)key($|_)|auth")
@@ -39,13 +39,20 @@ def fill(node: Node, document: Document, variables: Variables) -> Filled:
 
 
 def is_url(scalar: Scalar) -> bool:
-    """Whether a scalar is the URL of a database."""
+    """Whether a scalar is a URL that may hold a password."""
     return bool(_URL.search(scalar.path))
 
 
 def secrets(roots: Iterable[Node], pipelines: Collection[Pipeline]) -> tuple[str, ...]:
     """The texts that no log may show: passwords, and values from outside that may be one; the longest first."""
     passwords = {word for pipeline in pipelines if pipeline.postgres for word in url_passwords(pipeline.postgres.url)}
+    passwords |= {
+        word
+        for pipeline in pipelines
+        for value in pipeline.source.options.values()
+        if isinstance(value, str)
+        for word in url_passwords(value)
+    }
     tokens = {pipeline.server.token for pipeline in pipelines if pipeline.server.token}
     gateways = {pipeline.metrics.push_gateway for pipeline in pipelines if pipeline.metrics.push_gateway}
     found = passwords | tokens | {word for url in gateways for word in url_passwords(url)}

@@ -4,24 +4,23 @@ The story only; each step lives in a module of its own. Opens the file, the temp
 and changes nothing.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ddpm.config import tree
 from ddpm.config.document import Document
-from ddpm.config.explain import judge
+from ddpm.config.explain import judge, judge_options
 from ddpm.config.files import Surroundings, check, read_text, reason, resolved
 from ddpm.config.fill import fill, is_url, secrets
 from ddpm.config.interpolate import Variables, without_last_newline
 from ddpm.config.known import did_you_mean, homes_of
-from ddpm.config.model import Config, Pipeline
+from ddpm.config.model import Config, Model, NoOptions, Pipeline
 from ddpm.config.paths import existing_file
 from ddpm.config.problems import ConfigProblems, Finding, Place, Problem, Severity
 from ddpm.config.several import Drafts, drafts, missing_findings
 
-BUILT_IN_PARSERS = ("json",)
-
+_JSON_ONLY: Mapping[str, type[Model]] = {"json": NoOptions}
 _TOP = ("app", "pipelines")
 _START = Place(1, 1)
 
@@ -34,13 +33,13 @@ class LoadResult:
     warnings: tuple[Problem, ...] = ()
 
 
-def load(path: Path, env: Mapping[str, str], *, parsers: Collection[str] = BUILT_IN_PARSERS) -> LoadResult:
+def load(path: Path, env: Mapping[str, str], *, parsers: Mapping[str, type[Model]] = _JSON_ONLY) -> LoadResult:
     """Read a configuration.
 
     Args:
         path: The YAML file.
         env: The variables that `${NAME}` stands for.
-        parsers: The names that `source.parser` may have.
+        parsers: The names that `source.parser` may have, each with the model of its `source.options`.
 
     Raises:
         ConfigProblems: Something is wrong; it carries every problem, warnings among them, in the order of the file.
@@ -59,7 +58,12 @@ class _Loading:
     """One file on its way to a configuration; gathers the findings of all steps."""
 
     def __init__(
-        self, document: Document, top: tree.Mapping, findings: tuple[Finding, ...], path: Path, parsers: Collection[str]
+        self,
+        document: Document,
+        top: tree.Mapping,
+        findings: tuple[Finding, ...],
+        path: Path,
+        parsers: Mapping[str, type[Model]],
     ) -> None:
         self._document = document
         self._path = path
@@ -97,6 +101,7 @@ class _Loading:
         self._findings += missing_findings(((draft, verdict.missing) for draft, verdict in verdicts), app, app_at)
         for draft, verdict in verdicts:
             self._findings += [*verdict.findings, *check(draft.root, self._around)]
+            self._findings += judge_options(draft.root, draft.at, self._around.parsers)
         return tuple(resolved(verdict.pipeline, self._around) for _, verdict in verdicts if verdict.pipeline)
 
     def _drafts(self, top: tree.Mapping) -> tuple[tree.Mapping, Place, Drafts] | None:

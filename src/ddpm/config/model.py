@@ -7,7 +7,7 @@ Every model forbids unknown keys, is frozen, and masks its secrets when shown.
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from pydantic import (
@@ -24,6 +24,8 @@ from pydantic_core import PydanticCustomError
 
 EMBEDDED = "embedded"
 IDENTITY_COLUMNS = ("source", "partition", "offset")
+# Tells the rows of one record apart, for parsers of many documents a record.
+INDEX_COLUMN = "index"
 URL_SCHEMES = ("postgresql://", "postgres://")
 SINK_KINDS = ("postgres", "kafka", "stdout")
 
@@ -152,6 +154,10 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+class NoOptions(Model):
+    """What may stand in the options of a parser that has none."""
+
+
 class LogLevel(StrEnum):
     """Levels a user may name; the engine knows the same ones."""
 
@@ -174,6 +180,8 @@ class Source(Model):
 
     parser: NonEmptyStr = "json"
     plugin_path: str | None = None
+    # What is allowed here is the parser's to say; the loader checks it against the parser's own model.
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class Kafka(Model):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from ddpm.catalogue import environment
+from ddpm.catalogue import environment, parsers
 from ddpm.config.model import Config, Pipeline
 from ddpm.engine import binary as engine_binary
 from ddpm.engine import launcher
@@ -24,7 +24,7 @@ _HASH_LENGTH = 12
 def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Provisioned) -> Launchable:
     """How the engines of a pipeline are started."""
     path, text = generated_path(pipeline), rendered(config, pipeline)
-    handed = {environment.SOURCES: provisioned.sources_json}
+    handed = {environment.SOURCES: provisioned.sources_json, **parsers.secrets(pipeline.source)}
     if pipeline.postgres is not None:
         handed[environment.POSTGRES_DSN] = pipeline.postgres.url
     masker = Masker(config.secrets)

@@ -8,6 +8,7 @@ import structlog
 from ddpm.broker.connection import reachable
 from ddpm.broker.offsets import settle_at_end
 from ddpm.broker.topics import TopicSpec, ensure_topics, incarnations
+from ddpm.catalogue.parsers import gives_many
 from ddpm.config.model import Pipeline, Postgres, StartFrom
 from ddpm.store.sources import ensure_sources
 from ddpm.store.tables import TableSpec, TableState, ensure_table
@@ -69,7 +70,7 @@ def provision(pipeline: Pipeline) -> Provisioned:
 def _table(pipeline: Pipeline, log: structlog.stdlib.BoundLogger) -> TableState | None:
     if not pipeline.writes_postgres or pipeline.postgres is None:
         return None
-    table = ensure_table(pipeline.postgres.url, table_spec(pipeline.postgres))
+    table = ensure_table(pipeline.postgres.url, table_spec(pipeline, pipeline.postgres))
     for warning in table.warnings:
         log.warning(warning)
     if table.created:
@@ -95,9 +96,9 @@ def topic_specs(pipeline: Pipeline) -> list[TopicSpec]:
     return [*sources, dead_letters, *copies]
 
 
-def table_spec(postgres: Postgres) -> TableSpec:
+def table_spec(pipeline: Pipeline, postgres: Postgres) -> TableSpec:
     """The table a pipeline writes, identity columns left out."""
     schema, _, name = postgres.table.rpartition(".")
     columns = postgres.columns
     types = tuple((key, column.type) for key, column in columns.items()) if columns else DOCUMENT_COLUMNS
-    return TableSpec(schema or None, name, types)
+    return TableSpec(schema or None, name, types, indexed=gives_many(pipeline.source))

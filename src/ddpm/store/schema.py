@@ -10,10 +10,12 @@ from typing import Literal, TypeVar
 
 from psycopg import sql
 
-from ddpm.config.model import IDENTITY_COLUMNS
+from ddpm.config.model import IDENTITY_COLUMNS, INDEX_COLUMN
 from ddpm.errors import SchemaMismatchError
 
-_IDENTITY_TYPES = ("integer", "integer", "bigint")
+_IDENTITY_TYPES = {"source": "integer", "partition": "integer", "offset": "bigint", INDEX_COLUMN: "integer"}
+# Rows from before ddpm are numbered through in this column.
+_COUNTED = "offset"
 _INTEGERS = ("smallint", "integer", "bigint")
 _POSTGRES_16 = 160_000
 # No source has this number: rows from before ddpm stand under it, numbered through in `offset`.
@@ -60,10 +62,13 @@ class Key:
     complete: bool = True
     deferrable: bool = False
 
-    @property
-    def is_on_identity(self) -> bool:
+    def is_on(self, identity: Sequence[str]) -> bool:
         """Whether its columns are the identity columns and no others."""
-        return set(self.columns) == set(IDENTITY_COLUMNS)
+        return set(self.columns) == set(identity)
+
+    def is_narrower_than(self, identity: Sequence[str]) -> bool:
+        """Whether it lets a record have one row only, where the identity lets it have many."""
+        return set(IDENTITY_COLUMNS) <= set(self.columns) < set(identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,24 +106,32 @@ class Mismatch:
         return SchemaMismatchError(msg, hint="run them, or name another table in app.postgres.table")
 
 
-def with_identity(columns: Sequence[Column]) -> tuple[Column, ...]:
+def identity_columns(*, indexed: bool) -> tuple[str, ...]:
+    """The columns that say where a row came from; indexed, when a record can become many rows."""
+    return (*IDENTITY_COLUMNS, INDEX_COLUMN) if indexed else IDENTITY_COLUMNS
+
+
+def with_identity(columns: Sequence[Column], identity: Sequence[str] = IDENTITY_COLUMNS) -> tuple[Column, ...]:
     """All columns that ddpm writes: the identity columns first, then `columns`."""
-    pairs = zip(IDENTITY_COLUMNS, _IDENTITY_TYPES, strict=True)
-    return (*(Column(name, type_, not_null=True) for name, type_ in pairs), *columns)
+    return (*(Column(name, _IDENTITY_TYPES[name], not_null=True) for name in identity), *columns)
 
 
-def compare(found: FoundTable, columns: Sequence[Column]) -> Mismatch | None:
+def compare(
+    found: FoundTable, columns: Sequence[Column], identity: Sequence[str] = IDENTITY_COLUMNS
+) -> Mismatch | None:
     """Return None if records can be written into the table as it is, otherwise what differs and how to mend it.
 
     Args:
         found: The table.
         columns: What the pipeline writes besides the identity columns.
+        identity: The identity columns.
 
     """
-    wanted = with_identity(columns)
-    if not any(_differs(found, wanted, name) for name in _names(found, wanted)) and _has_key(found):
+    wanted = with_identity(columns, identity)
+    if not any(_differs(found, wanted, name) for name in _names(found, wanted)) and _has_key(found, identity):
         return None
-    return Mismatch(f"{found.schema}.{found.name}", tuple(_table(found, wanted)), tuple(_Mending(found, wanted).all()))
+    statements = _Mending(found, wanted, identity).all()
+    return Mismatch(f"{found.schema}.{found.name}", tuple(_table(found, wanted, identity)), tuple(statements))
 
 
 def _names(found: FoundTable, wanted: Sequence[Column]) -> list[str]:
@@ -136,23 +149,27 @@ def _blocks(column: FoundColumn) -> bool:
     return column.not_null and not column.has_default
 
 
-def _has_key(found: FoundTable) -> bool:
+def _has_key(found: FoundTable, identity: Sequence[str]) -> bool:
+    return _has_usable_key(found, identity) and not any(_is_in_the_way(key, identity) for key in found.keys)
+
+
+def _is_in_the_way(key: Key, identity: Sequence[str]) -> bool:
     # ON CONFLICT refuses to work as soon as one of the keys that it could use is deferrable.
-    return _has_usable_key(found) and not any(key.is_on_identity and key.deferrable for key in found.keys)
+    return (key.is_on(identity) and key.deferrable) or key.is_narrower_than(identity)
 
 
-def _has_usable_key(found: FoundTable) -> bool:
-    return any(key.is_on_identity and key.complete and not key.deferrable for key in found.keys)
+def _has_usable_key(found: FoundTable, identity: Sequence[str]) -> bool:
+    return any(key.is_on(identity) and key.complete and not key.deferrable for key in found.keys)
 
 
-def _table(found: FoundTable, wanted: Sequence[Column]) -> Iterator[str]:
+def _table(found: FoundTable, wanted: Sequence[Column], identity: Sequence[str]) -> Iterator[str]:
     rows = [("", "column", "wanted", "found")]
     for name in _names(found, wanted):
         have, want = _by_name(found.columns, name), _by_name(wanted, name)
         mark = "!" if _differs(found, wanted, name) else ""
         rows.append((mark, name, str(want) if want else "-", str(have) if have else "-"))
     keys = "; ".join(_key_text(key) for key in found.keys) or "-"
-    rows.append(("" if _has_key(found) else "!", "key", f"({', '.join(IDENTITY_COLUMNS)})", keys))
+    rows.append(("" if _has_key(found, identity) else "!", "key", f"({', '.join(identity)})", keys))
     widths = [max(len(row[place]) for row in rows) for place in range(3)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)]
@@ -174,17 +191,18 @@ class _Mending:
 
     found: FoundTable
     wanted: Sequence[Column]
+    identity: Sequence[str]
     drops_primary_key: bool = False
 
     def all(self) -> Iterator[str]:
         yield from self._let_rows_do_without_foreign_columns()
-        yield from self._drop_deferrable_keys()
+        yield from self._drop_keys_in_the_way()
         yield from self._alter(self._type_changes())
         yield from self._alter(self._additions())
         yield from self._alter(self._after_additions())
-        if not _has_usable_key(self.found):
+        if not _has_usable_key(self.found, self.identity):
             kind = "UNIQUE" if self.found.primary_key and not self.drops_primary_key else "PRIMARY KEY"
-            yield from self._alter([f"ADD {kind} ({', '.join(_quoted(name) for name in IDENTITY_COLUMNS)})"])
+            yield from self._alter([f"ADD {kind} ({', '.join(_quoted(name) for name in self.identity)})"])
 
     @property
     def _table(self) -> str:
@@ -215,9 +233,9 @@ class _Mending:
                 yield from self._drop(key)
             yield from self._alter([f"ALTER COLUMN {name} DROP NOT NULL"])
 
-    def _drop_deferrable_keys(self) -> Iterator[str]:
+    def _drop_keys_in_the_way(self) -> Iterator[str]:
         for key in self.found.keys:
-            if key.is_on_identity and key.deferrable:
+            if _is_in_the_way(key, self.identity):
                 yield from self._drop(key)
 
     def _drop(self, key: Key) -> Iterator[str]:
@@ -249,13 +267,13 @@ class _Mending:
         return f"{name}::{want.type}"
 
     def _additions(self) -> list[str]:
-        return [f"ADD COLUMN {_quoted(column.name)} {column.type}{_filler(column)}" for column in self._missing()]
+        return [f"ADD COLUMN {_quoted(column.name)} {column.type}{self._filler(column)}" for column in self._missing()]
 
     def _after_additions(self) -> list[str]:
         missing = [column.name for column in self._missing()]
         actions = [
-            f"ALTER COLUMN {_quoted(name)} DROP {'IDENTITY' if name == IDENTITY_COLUMNS[-1] else 'DEFAULT'}"
-            for name in IDENTITY_COLUMNS
+            f"ALTER COLUMN {_quoted(name)} DROP {'IDENTITY' if name == _COUNTED else 'DEFAULT'}"
+            for name in self.identity
             if name in missing
         ]
         return actions + [
@@ -273,14 +291,13 @@ class _Mending:
     def _missing(self) -> list[Column]:
         return [column for column in self.wanted if _by_name(self.found.columns, column.name) is None]
 
-
-def _filler(column: Column) -> str:
-    """What gives the rows that are there already a value in a new identity column."""
-    if column.name not in IDENTITY_COLUMNS:
-        return ""
-    if column.name == IDENTITY_COLUMNS[-1]:
-        return " NOT NULL GENERATED BY DEFAULT AS IDENTITY"
-    return f" NOT NULL DEFAULT {_NO_SOURCE}"
+    def _filler(self, column: Column) -> str:
+        """What gives the rows that are there already a value in a new identity column."""
+        if column.name not in self.identity:
+            return ""
+        if column.name == _COUNTED:
+            return " NOT NULL GENERATED BY DEFAULT AS IDENTITY"
+        return f" NOT NULL DEFAULT {_NO_SOURCE}"
 
 
 def _quoted(name: str) -> str:

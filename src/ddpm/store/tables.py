@@ -10,11 +10,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from ddpm.config.model import IDENTITY_COLUMNS
 from ddpm.errors import ConfigError, ServiceError
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect, where
-from ddpm.store.schema import Column, FoundColumn, FoundTable, Key, compare, with_identity
+from ddpm.store.schema import Column, FoundColumn, FoundTable, Key, compare, identity_columns, with_identity
 
 _ORDINARY = "r"
 _PARTITIONED = "p"
@@ -37,12 +36,19 @@ class TableSpec:
         schema: None for the first one of the search path.
         name: Its name, without the schema.
         columns: Name and Postgres type of each column behind the identity columns.
+        indexed: Whether a record can become many rows, so that its identity needs the row's place in it.
 
     """
 
     schema: str | None
     name: str
     columns: tuple[tuple[str, str], ...] = ()
+    indexed: bool = False
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The names of its identity columns."""
+        return identity_columns(indexed=self.indexed)
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name
@@ -141,12 +147,12 @@ def _create(connection: Connection, spec: TableSpec, server: _Server, columns: S
     definitions = [
         # The type was spelled by Postgres itself.
         sql.Composed([sql.Identifier(column.name), sql.SQL(" "), sql.SQL(str(column))])
-        for column in with_identity(columns)
+        for column in with_identity(columns, spec.identity)
     ]
     statement = queries.CREATE_TABLE.format(
         table=sql.Identifier(schema, spec.name),
         columns=sql.SQL(",\n  ").join(definitions),
-        key=sql.SQL(", ").join(sql.Identifier(name) for name in IDENTITY_COLUMNS),
+        key=sql.SQL(", ").join(sql.Identifier(name) for name in spec.identity),
     )
     connection.execute(statement)
     return schema
@@ -184,10 +190,10 @@ def _check(
     found = FoundTable(
         table.schema, spec.name, _found_columns(connection, table), _found_keys(connection, table), server.version
     )
-    mismatch = compare(found, columns)
-    if mismatch and table.kind == _PARTITIONED and not _could_have_key(connection, table):
+    mismatch = compare(found, columns, spec.identity)
+    if mismatch and table.kind == _PARTITIONED and not _could_have_key(connection, spec, table):
         msg = (
-            f"{full_name} is partitioned by other columns than {', '.join(IDENTITY_COLUMNS)}; "
+            f"{full_name} is partitioned by other columns than {', '.join(spec.identity)}; "
             "Postgres cannot keep a key on these alone there, so redelivered records would stand in it twice"
         )
         raise ConfigError(msg, hint="name a plain table in app.postgres.table")
@@ -210,15 +216,15 @@ def _found_keys(connection: Connection, table: _Table) -> tuple[Key, ...]:
     )
 
 
-def _could_have_key(connection: Connection, table: _Table) -> bool:
+def _could_have_key(connection: Connection, spec: TableSpec, table: _Table) -> bool:
     names = _one(connection.execute(queries.PARTITION_COLUMNS, {"table": table.oid}).fetchone())[0]
-    return set(names) <= set(IDENTITY_COLUMNS)
+    return set(names) <= set(spec.identity)
 
 
 def _check_rights(connection: Connection, spec: TableSpec, table: _Table, server: _Server) -> None:
     parameters = {
         "table": table.oid,
-        "columns": [*IDENTITY_COLUMNS, *(name for name, _ in spec.columns)],
+        "columns": [*spec.identity, *(name for name, _ in spec.columns)],
     }
     row = _one(connection.execute(queries.RIGHTS, parameters).fetchone())
     may_use, may_insert, may_select, may_make_temporary, hides_rows, database = row

@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 
 from ddpm.config import Config, ConfigProblems, Severity, load
-from ddpm.config.model import LogLevel, Pipeline
+from ddpm.config.model import LogLevel, NoOptions, Pipeline
 from ddpm.errors import ExitCode
 from unit.config.folder import MINIMAL, Folder
 
@@ -391,7 +391,7 @@ def test_a_place_counts_windows_line_ends_once(folder: Folder) -> None:
 
 def test_more_parsers_can_be_known(folder: Folder) -> None:
     path = folder.write(app("source: {parser: avro}"))
-    assert load(path, {}, parsers={"json", "avro"}).config.pipelines[0].source.parser == "avro"
+    assert load(path, {}, parsers={"json": NoOptions, "avro": NoOptions}).config.pipelines[0].source.parser == "avro"
 
 
 def test_a_shell_object_of_another_name_is_left_to_the_catalogue(folder: Folder) -> None:

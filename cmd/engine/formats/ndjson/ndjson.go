@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"ddpm/engine/jsontext"
-	"ddpm/engine/origin"
 	"ddpm/engine/reason"
 )
 
@@ -27,8 +26,8 @@ func New() *Decoder {
 	return &Decoder{scanners: sync.Pool{New: func() any { return &jsontext.Scanner{} }}}
 }
 
-// Decode is that of records.Decoder. No record is bad as a whole.
-func (d *Decoder) Decode(payload []byte, _ *origin.Origin, yield func([]byte, *reason.Reason) bool) *reason.Reason {
+// Decode yields the document of each line, or the reason why it is none. No record is bad as a whole.
+func (d *Decoder) Decode(payload []byte, yield func(doc []byte, failure *reason.Reason) bool) {
 	scanner := d.scanners.Get().(*jsontext.Scanner)
 	defer d.scanners.Put(scanner)
 	number := 0
@@ -40,15 +39,14 @@ func (d *Decoder) Decode(payload []byte, _ *origin.Origin, yield func([]byte, *r
 		}
 		if failure := check(scanner, line, number); failure != nil {
 			if !yield(nil, failure) {
-				return nil
+				return
 			}
 			continue
 		}
 		if !yield(bytes.Clone(line), nil) {
-			return nil
+			return
 		}
 	}
-	return nil
 }
 
 func check(scanner *jsontext.Scanner, line []byte, number int) *reason.Reason {

@@ -7,12 +7,11 @@ import (
 	"testing"
 
 	"ddpm/engine/formats/ndjson"
-	"ddpm/engine/origin"
 	"ddpm/engine/reason"
 )
 
 func decode(payload string) (out []string) {
-	_ = ndjson.New().Decode([]byte(payload), &origin.Origin{}, func(doc []byte, failure *reason.Reason) bool {
+	ndjson.New().Decode([]byte(payload), func(doc []byte, failure *reason.Reason) bool {
 		if failure != nil {
 			out = append(out, "!"+failure.Code+": "+failure.Message)
 		} else {

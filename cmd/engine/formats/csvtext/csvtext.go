@@ -1,0 +1,222 @@
+// Package csvtext reads delimited text (RFC 4180): quoted values may hold delimiters, line breaks and
+// doubled quotes. Every value is text; an empty one without quotes is null, as in Postgres' own COPY.
+package csvtext
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"ddpm/engine/formats/jsonwrite"
+	"ddpm/engine/jsontext"
+	"ddpm/engine/reason"
+)
+
+// Codes of the reasons for which a row, or a record, cannot be read.
+const (
+	codeEmpty   = "empty"
+	codeUTF8    = "invalid_utf8"
+	codeColumns = "wrong_column_count"
+	codeHeader  = "bad_header"
+	codeQuotes  = "not_csv"
+)
+
+// Decoder reads records of one shape; it is never changed and serves any number of goroutines.
+type Decoder struct {
+	delimiter byte
+	keys      [][]byte
+}
+
+// New returns a Decoder. Without columns, the first row of each record names them.
+func New(delimiter string, columns []string) (*Decoder, error) {
+	if len(delimiter) != 1 || delimiter[0] >= utf8.RuneSelf || bytes.ContainsAny([]byte(delimiter), "\"\r\n") {
+		return nil, fmt.Errorf("the delimiter must be one ASCII character other than a quote or a line break, not %q", delimiter)
+	}
+	d := &Decoder{delimiter: delimiter[0]}
+	if len(columns) == 0 {
+		return d, nil
+	}
+	names := make([]value, len(columns))
+	for i, name := range columns {
+		names[i] = value{text: []byte(name)}
+	}
+	keys, err := keysOf(names)
+	d.keys = keys
+	return d, err
+}
+
+// Decode yields the documents of the rows, blank lines left out. A row with too few or too many values fails
+// alone; from a quote that is out of place on nobody can tell where rows begin, so that the record fails as a whole.
+func (d *Decoder) Decode(payload []byte, yield func(doc []byte, failure *reason.Reason) bool) *reason.Reason {
+	payload = bytes.TrimPrefix(payload, []byte("\uFEFF"))
+	if len(bytes.TrimSpace(payload)) == 0 {
+		return failed(codeEmpty, "empty message: there is no row")
+	}
+	if at := jsontext.InvalidUTF8(payload); at >= 0 {
+		return failed(codeUTF8, fmt.Sprintf("invalid UTF-8 at byte %d: 0x%02x", at, payload[at]))
+	}
+	rows := scanner{in: payload, delimiter: d.delimiter, line: 1}
+	keys := d.keys
+	for {
+		line := rows.line
+		values, err := rows.next()
+		switch {
+		case err != nil:
+			return failed(codeQuotes, err.Error())
+		case values == nil:
+			return nil
+		case keys == nil:
+			if keys, err = keysOf(values); err != nil {
+				return failed(codeHeader, err.Error())
+			}
+			continue
+		}
+		if len(values) != len(keys) {
+			message := fmt.Sprintf("line %d has %d values and not %d", line, len(values), len(keys))
+			if !yield(nil, failed(codeColumns, message)) {
+				return nil
+			}
+			continue
+		}
+		if !yield(document(keys, values), nil) {
+			return nil
+		}
+	}
+}
+
+func document(keys [][]byte, values []value) []byte {
+	size := 2
+	for i, v := range values {
+		size += len(keys[i]) + len(v.text) + 5
+	}
+	doc := append(make([]byte, 0, size), '{')
+	for i, v := range values {
+		if i > 0 {
+			doc = append(doc, ',')
+		}
+		doc = append(doc, keys[i]...)
+		if len(v.text) == 0 && !v.quoted {
+			doc = append(doc, "null"...)
+			continue
+		}
+		doc = jsonwrite.String(doc, v.text)
+	}
+	return append(doc, '}')
+}
+
+// keysOf returns the names as they stand in a document, with the colon.
+func keysOf(names []value) ([][]byte, error) {
+	keys := make([][]byte, len(names))
+	taken := map[string]bool{}
+	for i, name := range names {
+		if len(name.text) == 0 {
+			return nil, fmt.Errorf("column %d has no name", i+1)
+		}
+		if taken[string(name.text)] {
+			return nil, fmt.Errorf("the column %q is named twice", name.text)
+		}
+		taken[string(name.text)] = true
+		keys[i] = append(jsonwrite.String(nil, name.text), ':')
+	}
+	return keys, nil
+}
+
+type value struct {
+	text   []byte
+	quoted bool
+}
+
+// scanner splits text into rows. The standard library's reader does not tell "" from nothing.
+type scanner struct {
+	in        []byte
+	at        int
+	line      int
+	delimiter byte
+	values    []value
+}
+
+// next returns the values of the next row that is not blank, nil at the end; they are valid until the next call.
+func (s *scanner) next() ([]value, error) {
+	for s.at < len(s.in) {
+		s.values = s.values[:0]
+		for more := true; more; {
+			v, err := s.value()
+			if err != nil {
+				return nil, err
+			}
+			s.values = append(s.values, v)
+			more = s.at < len(s.in) && s.in[s.at] == s.delimiter
+			if more {
+				s.at++
+			}
+		}
+		s.lineBreak()
+		if len(s.values) > 1 || len(s.values[0].text) > 0 || s.values[0].quoted {
+			return s.values, nil
+		}
+	}
+	return nil, nil
+}
+
+func (s *scanner) value() (value, error) {
+	if s.at < len(s.in) && s.in[s.at] == '"' {
+		return s.quotedValue()
+	}
+	start := s.at
+	for s.at < len(s.in) && s.in[s.at] != s.delimiter && !s.atLineBreak() {
+		if s.in[s.at] == '"' {
+			return value{}, fmt.Errorf("line %d: a quote within a value that does not begin with one", s.line)
+		}
+		s.at++
+	}
+	return value{text: s.in[start:s.at]}, nil
+}
+
+var errOpen = errors.New("a quote is never closed")
+
+func (s *scanner) quotedValue() (value, error) {
+	opened := s.line
+	s.at++
+	start := s.at
+	doubled := false
+	for s.at < len(s.in) {
+		switch c := s.in[s.at]; {
+		case c == '\n':
+			s.line++
+		case c == '"' && s.at+1 < len(s.in) && s.in[s.at+1] == '"':
+			doubled = true
+			s.at++
+		case c == '"':
+			text := s.in[start:s.at]
+			s.at++
+			if s.at < len(s.in) && s.in[s.at] != s.delimiter && !s.atLineBreak() {
+				return value{}, fmt.Errorf("line %d: text behind the quote that closes a value", s.line)
+			}
+			if doubled {
+				text = bytes.ReplaceAll(text, []byte(`""`), []byte(`"`))
+			}
+			return value{text: text, quoted: true}, nil
+		}
+		s.at++
+	}
+	return value{}, fmt.Errorf("line %d: %w", opened, errOpen)
+}
+
+func (s *scanner) atLineBreak() bool {
+	return s.in[s.at] == '\n' || (s.in[s.at] == '\r' && (s.at+1 == len(s.in) || s.in[s.at+1] == '\n'))
+}
+
+func (s *scanner) lineBreak() {
+	if s.at < len(s.in) && s.in[s.at] == '\r' {
+		s.at++
+	}
+	if s.at < len(s.in) && s.in[s.at] == '\n' {
+		s.at++
+	}
+	s.line++
+}
+
+func failed(code, message string) *reason.Reason {
+	return reason.New(reason.StageParse, code, message)
+}
