@@ -44,6 +44,35 @@ CASES: dict[str, dict[str, Any]] = {
         ],
     },
     "sink-stdout": {"kafka": KAFKA, "sinks": ["stdout"]},
+    "parser-ndjson": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "ndjson"}},
+    "parser-lines": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "lines"}},
+    "parser-csv": {
+        "kafka": KAFKA,
+        "postgres": POSTGRES,
+        "source": {"parser": "csv", "options": {"delimiter": ";", "columns": ["id", "naïve ${HOME}"]}},
+    },
+    "parser-tsv": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "tsv"}},
+    "parser-msgpack": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "msgpack"}},
+    "parser-avro-file": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "avro"}},
+    "parser-avro-datum": {
+        "kafka": KAFKA,
+        "postgres": POSTGRES,
+        "source": {"parser": "avro", "options": {"framing": "datum", "schema_file": "order.avsc"}},
+    },
+    "parser-avro-confluent": {
+        "kafka": KAFKA,
+        "postgres": POSTGRES,
+        "source": {
+            "parser": "avro",
+            "options": {"framing": "confluent", "registry": "http://ddpm:hunter2secret@registry:8081"},
+        },
+    },
+    "parser-parquet": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "parquet"}},
+    "parser-protobuf": {
+        "kafka": KAFKA,
+        "postgres": POSTGRES,
+        "source": {"parser": "protobuf", "options": {"descriptor_set": "shop.pb", "message": "shop.Order"}},
+    },
     "sink-kafka": {"kafka": KAFKA, "sinks": [{"kafka": {"topic": "copy"}}]},
     "sinks-all": {
         "kafka": KAFKA,
@@ -110,6 +139,13 @@ def test_a_template_of_ones_own_may_place_sections_inline() -> None:
     document = yaml.safe_load(text)
     assert document["input"]["kafka"]["topics"] == ["events"]
     assert document["label"] == "pipeline: [x]"
+
+
+def test_a_column_called_index_is_refused_where_a_record_can_become_many_rows() -> None:
+    section = {"kafka": KAFKA, "source": {"parser": "ndjson"}, "postgres": POSTGRES | {"columns": {"index": "int"}}}
+    with pytest.raises(ConfigError, match='"index" is an identity column'):
+        rendered(section)
+    assert "name: index" in rendered(section | {"source": {"parser": "json"}})
 
 
 def test_a_parser_that_is_not_there_is_named() -> None:

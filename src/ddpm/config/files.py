@@ -74,7 +74,11 @@ def _with_option_files(pipeline: Pipeline, around: Surroundings) -> Pipeline:
 
 def _file_options(model: type[Model] | None) -> list[str]:
     fields = model.model_fields.items() if model else ()
-    return [name for name, field in fields if Path in (field.annotation, *get_args(field.annotation))]
+    return [name for name, field in fields if _names_a_file(field.annotation)]
+
+
+def _names_a_file(annotation: object) -> bool:
+    return annotation is Path or any(map(_names_a_file, get_args(annotation)))
 
 
 def _check_option_files(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:

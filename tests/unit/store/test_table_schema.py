@@ -1,4 +1,13 @@
-from ddpm.store.schema import Column, FoundColumn, FoundTable, Key, Mismatch, compare, with_identity
+from ddpm.store.schema import (
+    Column,
+    FoundColumn,
+    FoundTable,
+    Key,
+    Mismatch,
+    compare,
+    identity_columns,
+    with_identity,
+)
 
 DOCUMENT = (Column("timestamp", "timestamp with time zone"), Column("data", "jsonb"))
 IDENTITY = tuple(FoundColumn(column.name, column.type, not_null=True) for column in with_identity(()))
@@ -125,3 +134,25 @@ def test_names_are_quoted() -> None:
     found = compare(FoundTable('we"ird', "T", IDENTITY, (KEY,)), (Column('a"b', "text"),))
     assert found is not None
     assert found.statements == ('ALTER TABLE "we""ird"."T" ADD COLUMN "a""b" text;',)
+
+
+INDEXED = identity_columns(indexed=True)
+
+
+def test_rows_of_one_record_need_the_index_in_the_key() -> None:
+    columns = tuple(FoundColumn(column.name, column.type, not_null=True) for column in with_identity((), INDEXED))
+    key = Key("t_pkey", INDEXED, primary=True)
+    assert compare(table(*columns, keys=(key,)), (), INDEXED) is None
+    assert compare(table(*columns, keys=(KEY,)), (), INDEXED) is not None
+    assert compare(table(*columns, keys=(key, KEY)), (), INDEXED) is not None, "KEY lets a record have one row only"
+
+
+def test_a_table_of_single_rows_is_mended_for_many() -> None:
+    found = compare(table(*IDENTITY, keys=(KEY,)), (), INDEXED)
+    assert found is not None
+    assert list(found.statements) == [
+        'ALTER TABLE "public"."t" DROP CONSTRAINT "t_pkey";',
+        'ALTER TABLE "public"."t" ADD COLUMN "index" integer NOT NULL DEFAULT 0;',
+        'ALTER TABLE "public"."t" ALTER COLUMN "index" DROP DEFAULT;',
+        'ALTER TABLE "public"."t" ADD PRIMARY KEY ("source", "partition", "offset", "index");',
+    ]
