@@ -52,6 +52,12 @@ CASES: dict[str, dict[str, Any]] = {
         "source": {"parser": "csv", "options": {"delimiter": ";", "columns": ["id", "naïve ${HOME}"]}},
     },
     "parser-tsv": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "tsv"}},
+    "parser-spade": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "spade"}},
+    "parser-compressed": {
+        "kafka": KAFKA,
+        "postgres": POSTGRES,
+        "source": {"parser": "json", "compression": "auto", "max_decompressed": "1MiB"},
+    },
     "parser-msgpack": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "msgpack"}},
     "parser-avro-file": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "avro"}},
     "parser-avro-datum": {

@@ -17,6 +17,9 @@ import (
 	"ddpm/engine/formats/parquet"
 	"ddpm/engine/formats/protobuf"
 	"ddpm/engine/formats/registry"
+	"ddpm/engine/formats/spade"
+	"ddpm/engine/formats/unpack"
+	"ddpm/engine/origin"
 	"ddpm/engine/reason"
 	"ddpm/engine/records"
 )
@@ -52,7 +55,53 @@ func (a asking) Decode(ctx context.Context, payload []byte, yield records.Yield)
 	return failure, err
 }
 
+// unpacker decompresses messages in place; their origin keeps the record's bytes.
+type unpacker struct {
+	method string
+	limit  int64
+}
+
+func (u unpacker) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	for _, msg := range batch {
+		if o, ok := origin.From(msg); msg.GetError() != nil || (ok && o.Null) {
+			continue
+		}
+		payload, err := msg.AsBytes()
+		if err != nil {
+			msg.SetError(err)
+			continue
+		}
+		content, failure := unpack.Record(payload, u.method, u.limit)
+		if failure != nil {
+			msg.SetError(failure)
+			continue
+		}
+		msg.SetBytes(content)
+	}
+	return []service.MessageBatch{batch}, nil
+}
+
+func (unpacker) Close(context.Context) error { return nil }
+
+func buildUnpacker(conf *service.ParsedConfig, _ *service.Resources) (service.BatchProcessor, error) {
+	method, err := conf.FieldString("method")
+	if err != nil {
+		return nil, err
+	}
+	limit, err := conf.FieldInt("limit")
+	return unpacker{method, int64(limit)}, err
+}
+
 func init() {
+	unpacking := service.NewConfigSpec().Categories("ddpm").Summary("Decompresses records before they are parsed.").Fields(
+		service.NewStringEnumField("method", unpack.Auto, unpack.Gzip, unpack.Zstd, unpack.LZ4, unpack.Snappy).
+			Description("How they are compressed; auto goes by their first bytes and takes others as they are."),
+		service.NewIntField("limit").Description("A record that would hold more bytes fails."),
+	)
+	if err := service.RegisterBatchProcessor("ddpm_decompress", unpacking, buildUnpacker); err != nil {
+		panic(err)
+	}
+	records.Register("ddpm_spade", spec("Reads the lines of Spade's edge servers."), buildSpade, true)
 	records.Register("ddpm_ndjson", spec("Reads records of one JSON document a line."), buildNDJSON, true)
 	records.Register("ddpm_lines", spec("Makes a document of each line of text."), buildLines, true)
 	records.Register("ddpm_csv", spec("Reads records of comma-separated values.").Fields(
@@ -96,6 +145,10 @@ func buildLines(*service.ParsedConfig, *service.Resources) (records.Decoder, err
 		lines.Decode(payload, yield)
 		return nil
 	}), nil
+}
+
+func buildSpade(*service.ParsedConfig, *service.Resources) (records.Decoder, error) {
+	return file(spade.Decode), nil
 }
 
 func buildCSV(conf *service.ParsedConfig, _ *service.Resources) (records.Decoder, error) {

@@ -75,6 +75,13 @@ _ALL: tuple[Parser[Any], ...] = (
     Parser("lines", "one document a line of text, many a record", NoOptions, _plain("ddpm_lines"), _always),
     Parser("csv", "comma-separated values (RFC 4180), many rows a record", formats.Csv, _csv, _always),
     Parser("tsv", "tab-separated values, quoted like csv, many rows a record", formats.Tsv, _tsv, _always),
+    Parser(
+        "spade",
+        "a line of Spade's edge servers, IP [seconds.millis] data=BASE64 UUID: one event or many",
+        NoOptions,
+        _plain("ddpm_spade"),
+        _always,
+    ),
     Parser("msgpack", "one MessagePack value a record", NoOptions, _plain("ddpm_msgpack")),
     Parser(
         "avro",
@@ -108,9 +115,12 @@ def parser_of(source: Source) -> Parser[Any]:
 
 
 def processors(source: Source) -> list[Component]:
-    """The engine's processors that parse; raises ConfigError as `parser_of` does."""
+    """The engine's processors that decompress and parse; raises ConfigError as `parser_of` does."""
     parser = parser_of(source)
-    return [parser.processor(_options(parser, source))]
+    unpack: list[Component] = []
+    if source.compression != "none":
+        unpack = [{"ddpm_decompress": {"method": source.compression, "limit": source.max_decompressed}}]
+    return [*unpack, parser.processor(_options(parser, source))]
 
 
 def gives_many(source: Source) -> bool:

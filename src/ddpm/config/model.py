@@ -182,6 +182,8 @@ class Source(Model):
     plugin_path: str | None = None
     # What is allowed here is the parser's to say; the loader checks it against the parser's own model.
     options: dict[str, Any] = Field(default_factory=dict)
+    compression: Literal["none", "auto", "gzip", "zstd", "lz4", "snappy"] = "none"
+    max_decompressed: ByteSize = 64 * 2**20
 
 
 class Kafka(Model):

@@ -36,6 +36,8 @@ def loaded(source: str, env: dict[str, str] | None = None) -> LoadResult:
         ("parser: lines", True),
         ('parser: csv, options: {delimiter: ";", columns: [id, name]}', True),
         ("parser: tsv", True),
+        ("parser: spade", True),
+        ("compression: gzip, max_decompressed: 1MiB", False),
         ("parser: msgpack, options: {}", False),
         ("parser: avro", True),
         ("parser: avro, options: {framing: datum, schema_file: order.avsc}", False),
