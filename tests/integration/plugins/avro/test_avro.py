@@ -133,3 +133,20 @@ def test_a_schema_registry_that_is_away_is_waited_for(world: World, tmp_path: Pa
         assert not [path for path in (tmp_path / ".ddpm").rglob("*") if path.is_file() and password in path.read_text()]
     books = audit(world, expected)
     assert (books.rows, books.dead) == (20, 20 * len(poison))
+
+
+def test_a_stop_while_the_registry_is_away_loses_nothing(world: World, tmp_path: Path) -> None:
+    with registry() as server:
+        port = server.server_port
+    world.create_topic()
+    world.produce(spread([b"\x00" + SCHEMA_ID.to_bytes(4, "big") + DATUM] * 20))
+    options = {"framing": "confluent", "registry": f"http://127.0.0.1:{port}"}
+    config = world.config(**sections(**options), engine={"drain": "3s"})
+    with Ddpm(config, tmp_path) as waiting:
+        eventually(lambda: "waiting for the schema registry" in waiting.log, "it says what it waits for", 60)
+        assert waiting.stop() == 0
+    with registry(port), Ddpm(config, tmp_path) as running:
+        world.wait_consumed()
+        assert running.stop() == 0
+    books = audit(world, lambda _: row(0))
+    assert (books.rows, books.dead) == (20, 0)
