@@ -154,6 +154,22 @@ def test_a_column_called_index_is_refused_where_a_record_can_become_many_rows() 
     assert "name: index" in rendered(section | {"source": {"parser": "json"}})
 
 
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ({"source": {"parser": "json"}}, 8_000_000),
+        ({"source": {"parser": "json", "compression": "zstd"}}, 1_000_000),
+        ({"source": {"parser": "parquet"}}, 1_000_000),
+        ({"source": {"parser": "parquet"}, "batching": {"byte_size": "5MB"}}, 5_000_000),
+    ],
+)
+def test_batches_of_what_expands_are_smaller_unless_somebody_says_otherwise(
+    section: dict[str, Any], expected: int
+) -> None:
+    document = yaml.safe_load(rendered(CASES["sink-stdout"] | section))
+    assert document["input"]["kafka"]["batching"]["byte_size"] == expected
+
+
 def test_a_parser_that_is_not_there_is_named() -> None:
     source = {"parser": "mine", "plugin_path": "plugins/mine.py"}
     with pytest.raises(ConfigError, match='"mine", not built in'):

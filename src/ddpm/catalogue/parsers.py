@@ -129,6 +129,11 @@ def gives_many(source: Source) -> bool:
     return parser.many(_options(parser, source))
 
 
+def expands(source: Source) -> bool:
+    """Whether a record's documents can be much larger than it; raises ConfigError as `parser_of` does."""
+    return gives_many(source) or source.compression != "none"
+
+
 def secrets(source: Source) -> dict[str, str]:
     """Environment variables for the engine; raises ConfigError as `parser_of` does."""
     parser = parser_of(source)

@@ -1,10 +1,14 @@
 """Where records come from: the engine's `kafka` input."""
 
 from ddpm.catalogue.component import Component, duration
+from ddpm.catalogue.parsers import expands
 from ddpm.config.model import Pipeline, StartFrom
 
 # Records waiting between the client and the batcher, per partition: small, because it counts records and not bytes.
 FETCH_BUFFER_RECORDS = 16
+
+# A batch is parsed as a whole, and compressed files and columns can stand for a hundred times their size.
+EXPANDING_BATCH_BYTES = 1_000_000
 
 
 def kafka(pipeline: Pipeline) -> Component:
@@ -23,11 +27,18 @@ def kafka(pipeline: Pipeline) -> Component:
             "multi_header": True,
             "batching": {
                 "count": batching.count,
-                "byte_size": batching.byte_size,
+                "byte_size": _batch_bytes(pipeline),
                 "period": duration(batching.period),
             },
         }
     }
+
+
+def _batch_bytes(pipeline: Pipeline) -> int:
+    batching = pipeline.batching
+    if "byte_size" in batching.model_fields_set or not expands(pipeline.source):
+        return batching.byte_size
+    return min(batching.byte_size, EXPANDING_BATCH_BYTES)
 
 
 def max_in_flight(pipeline: Pipeline) -> int:
