@@ -3,13 +3,14 @@
 A parser's processors mark a record that they cannot read as failed, with a structured reason, and never drop it.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ddpm.catalogue import environment, formats
 from ddpm.catalogue.component import Component
-from ddpm.config.model import Model, NoOptions, Source
+from ddpm.config.model import BLOBLANG, Model, NoOptions, Source
 from ddpm.errors import ConfigError
 
 Options = TypeVar("Options", bound=Model)
@@ -108,10 +109,19 @@ def parser_of(source: Source) -> Parser[Any]:
         ConfigError: There is none of that name.
 
     """
+    if source.parser not in PARSERS and source.plugin_path and source.plugin_path.endswith(BLOBLANG):
+        return _written_in_bloblang(source.parser, source.plugin_path)
     if source.parser not in PARSERS:
         msg = f'app.source.parser is "{source.parser}", not built in, and {source.plugin_path} cannot be loaded'
-        raise ConfigError(msg, hint=f"parsers from files come later; built in are: {', '.join(sorted(PARSERS))}")
+        raise ConfigError(msg, hint=f"a plugin is a {BLOBLANG} file; built in are: {', '.join(sorted(PARSERS))}")
     return PARSERS[source.parser]
+
+
+def _written_in_bloblang(name: str, path: str) -> Parser[Any]:
+    # The engine reads the file itself: its own errors then name the file and the line. In `try`, because a record that
+    # could not be decompressed has failed already. Within quotes, Bloblang takes what JSON does.
+    mapping: Component = {"try": [{"mapping": f"from {json.dumps(path, ensure_ascii=False)}"}]}
+    return Parser(name, f"a parser of your own, {path}", NoOptions, lambda _: mapping)
 
 
 def processors(source: Source) -> list[Component]:

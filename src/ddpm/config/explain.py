@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from ddpm.config import tree
 from ddpm.config.interpolate import SHORTEST_SECRET
 from ddpm.config.known import did_you_mean, fields_at, homes_of
-from ddpm.config.model import Model, Pipeline
+from ddpm.config.model import Model, NoOptions, Pipeline
 from ddpm.config.problems import Finding, Place
 from ddpm.config.tree import Found, Node, Scalar, Step, find
 
@@ -97,9 +97,9 @@ def judge_options(root: tree.Mapping, key_at: Place, parsers: Mapping[str, type[
     """
     named, options = find(root, ("source", "parser"), key_at), find(root, _OPTIONS, key_at)
     name = named.node.value if isinstance(named.node, Scalar) and not named.rest else "json"
-    model = parsers.get(str(name))
+    model = parsers.get(str(name), NoOptions)
     given = isinstance(options.node, tree.Mapping) and not options.rest
-    if model is None or not (given or options.rest):
+    if not (given or options.rest):
         return []
     findings = []
     for error in _errors_of(model, tree.to_data(options.node) if given else {}):

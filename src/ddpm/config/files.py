@@ -7,7 +7,7 @@ from typing import get_args
 
 from ddpm.config import tree
 from ddpm.config.known import did_you_mean
-from ddpm.config.model import Model, Pipeline
+from ddpm.config.model import BLOBLANG, Model, Pipeline
 from ddpm.config.paths import existing_file, output_file
 from ddpm.config.problems import Finding, Severity
 from ddpm.config.template_hint import advice, old_placeholders
@@ -43,7 +43,7 @@ def reason(error: OSError | ValueError) -> str:
 
 def check(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:
     """Findings about `source` and `pipeline_template` of one pipeline, whether or not the rest of it is valid."""
-    yield from _check_source(root, around.parsers)
+    yield from _check_source(root, around)
     yield from _check_option_files(root, around)
     template = _text(root, "pipeline_template")
     if template is not None:
@@ -66,10 +66,13 @@ def resolved(pipeline: Pipeline, around: Surroundings) -> Pipeline:
 def _with_option_files(pipeline: Pipeline, around: Surroundings) -> Pipeline:
     source = pipeline.source
     options = dict(source.options)
+    plugin = source.plugin_path
+    if plugin and plugin.endswith(BLOBLANG):
+        plugin = str(existing_file(Path(plugin), around.folders) or plugin)
     for name in _file_options(around.parsers.get(source.parser)):
         if isinstance(options.get(name), str):
             options[name] = str(existing_file(Path(options[name]), around.folders) or options[name])
-    return pipeline.model_copy(update={"source": source.model_copy(update={"options": options})})
+    return pipeline.model_copy(update={"source": source.model_copy(update={"options": options, "plugin_path": plugin})})
 
 
 def _file_options(model: type[Model] | None) -> list[str]:
@@ -86,11 +89,16 @@ def _check_option_files(root: tree.Mapping, around: Surroundings) -> Iterator[Fi
     for name in _file_options(around.parsers.get(str(parser.value))) if parser else ():
         file = _text(root, "source", "options", name)
         if file is not None and existing_file(Path(str(file.value)), around.folders) is None:
-            looked = f"looked in {' and '.join(map(str, around.folders))}"
-            yield Finding("file-missing", file.at, file.path, f"the file {file.text} does not exist", looked)
+            yield _not_there(file, around)
 
 
-def _check_source(root: tree.Mapping, parsers: Mapping[str, type[Model]]) -> Iterator[Finding]:
+def _not_there(file: Scalar, around: Surroundings) -> Finding:
+    looked = f"looked in {' and '.join(map(str, around.folders))}"
+    return Finding("file-missing", file.at, file.path, f"the file {file.text} does not exist", looked)
+
+
+def _check_source(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:
+    parsers = around.parsers
     parser, plugin = _text(root, "source", "parser"), _text(root, "source", "plugin_path")
     go_plugin = plugin is not None and str(plugin.value).endswith(".so")
     name = str(parser.value) if parser else "json"
@@ -101,6 +109,13 @@ def _check_source(root: tree.Mapping, parsers: Mapping[str, type[Model]]) -> Ite
         if go_plugin:
             hint += "; a Go plugin cannot be loaded"
         yield Finding("unknown-parser", parser.at, parser.path, f'there is no parser "{parser.text}"', hint)
+    elif plugin and not go_plugin and name in parsers:
+        message = f'the plugin is ignored: the parser "{name}" is built in'
+        hint = "remove plugin_path, or give your parser another name"
+        yield Finding("plugin-ignored", plugin.at, plugin.path, message, hint, Severity.WARNING)
+    elif plugin and not go_plugin and str(plugin.value).endswith(BLOBLANG):
+        if existing_file(Path(str(plugin.value)), around.folders) is None:
+            yield _not_there(plugin, around)
     elif plugin and go_plugin and name in parsers and PurePosixPath(str(plugin.value)).stem in parsers:
         message = f'the Go plugin is ignored: the parser "{name}" is built in'
         yield Finding("plugin-ignored", plugin.at, plugin.path, message, "remove plugin_path", Severity.WARNING)

@@ -26,6 +26,8 @@ EMBEDDED = "embedded"
 IDENTITY_COLUMNS = ("source", "partition", "offset")
 # Tells the rows of one record apart, for parsers of many documents a record.
 INDEX_COLUMN = "index"
+# The ending of a parser written as a mapping.
+BLOBLANG = ".blobl"
 URL_SCHEMES = ("postgresql://", "postgres://")
 SINK_KINDS = ("postgres", "kafka", "stdout")
 

@@ -57,7 +57,7 @@ def write_and_lint(binary: Path, path: Path, text: str) -> None:
     problems = engine_binary.lint(binary, path)
     if problems:
         msg = f"the engine does not accept {path}:\n  " + "\n  ".join(problems)
-        raise ConfigError(msg, hint="look at app.processors and app.pipeline_template")
+        raise ConfigError(msg, hint="look at app.processors, app.source.plugin_path and app.pipeline_template")
 
 
 class _Engine:

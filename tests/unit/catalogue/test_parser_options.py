@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpm.catalogue.parsers import OPTIONS, PARSERS, gives_many, secrets
+from ddpm.catalogue.parsers import OPTIONS, PARSERS, gives_many, processors, secrets
 from ddpm.config import ConfigProblems, LoadResult, load
 
 HEAD = """\
@@ -130,6 +130,35 @@ def test_a_mistake_is_named_with_its_place(source: str, code: str, path: str, me
     assert message in problem.message
     assert hint is None or hint in (problem.hint or "")
     assert (problem.line is not None) == (code != "file-unreadable")
+
+
+def test_a_parser_of_ones_own_in_bloblang(folder: Path) -> None:
+    (folder / "mine.blobl").write_text("root = this")
+    source = loaded("parser: mine, plugin_path: mine.blobl").config.pipelines[0].source
+    assert processors(source) == [{"try": [{"mapping": f'from "{folder}/mine.blobl"'}]}]
+    assert not gives_many(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "message"),
+    [
+        ("parser: mine, plugin_path: no.blobl", "file-missing", "no.blobl does not exist"),
+        ("parser: mine, plugin_path: order.blobl, options: {a: 1}", "unknown-field", "unknown field"),
+    ],
+)
+def test_a_broken_parser_of_ones_own_is_named(folder: Path, source: str, code: str, message: str) -> None:
+    (folder / "order.blobl").write_text("root = this")
+    with pytest.raises(ConfigProblems) as caught:
+        loaded(source)
+    (problem,) = caught.value.problems
+    assert problem.code == code
+    assert message in problem.message
+
+
+def test_a_plugin_beside_a_built_in_parser_is_told_that_it_does_nothing(folder: Path) -> None:
+    (folder / "mine.blobl").write_text("root = this")
+    (warning,) = loaded("parser: csv, plugin_path: mine.blobl").warnings
+    assert (warning.code, warning.path) == ("plugin-ignored", "app.source.plugin_path")
 
 
 def test_a_parser_without_its_needed_options_says_what_is_missing() -> None:
