@@ -63,6 +63,10 @@ class Page:
         """Wait until a text is gone from the page."""
         eventually(lambda: text not in self.part(selector), f"{text!r} is gone from {selector}", SECONDS)
 
+    def is_called(self, title: str) -> None:
+        """Wait until the tab has a title."""
+        eventually(lambda: self.driver.title == title, f"the tab is called {title!r}", SECONDS)
+
     def part(self, selector: str) -> str:
         """The text of a part of the page; empty when there is no such part now."""
         try:
