@@ -1,6 +1,7 @@
 """The Go tests of the engine's plugins, against the embedded Postgres."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def test_go_tests_pass(postgres: EmbeddedPostgres) -> None:
     ran = subprocess.run(
         [go.path, "test", "./..."],
         cwd=ENGINE,
-        env=go.environment() | {"DDPM_TEST_POSTGRES_DSN": postgres.dsn},
+        env=go.environment() | {"DDPM_TEST_POSTGRES_DSN": postgres.dsn, "DDPM_PYTHON": sys.executable},
         capture_output=True,
         text=True,
         check=False,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ddpm.catalogue import environment, formats
-from ddpm.catalogue.component import Component
-from ddpm.config.model import BLOBLANG, Model, NoOptions, Source
+from ddpm.catalogue.component import Component, duration
+from ddpm.config.model import Model, NoOptions, Plugin, PluginKind, Source
 from ddpm.errors import ConfigError
 
 Options = TypeVar("Options", bound=Model)
@@ -109,19 +109,52 @@ def parser_of(source: Source) -> Parser[Any]:
         ConfigError: There is none of that name.
 
     """
-    if source.parser not in PARSERS and source.plugin_path and source.plugin_path.endswith(BLOBLANG):
-        return _written_in_bloblang(source.parser, source.plugin_path)
-    if source.parser not in PARSERS:
-        msg = f'app.source.parser is "{source.parser}", not built in, and {source.plugin_path} cannot be loaded'
-        raise ConfigError(msg, hint=f"a plugin is a {BLOBLANG} file; built in are: {', '.join(sorted(PARSERS))}")
-    return PARSERS[source.parser]
+    if source.parser in PARSERS:
+        return PARSERS[source.parser]
+    if source.plugin is None:
+        msg = f'app.source.parser is "{source.parser}", which is not built in, and no plugin was found for it'
+        raise ConfigError(msg, hint=f"built in are: {', '.join(sorted(PARSERS))}")
+    return _of_plugin(source, source.plugin)
 
 
-def _written_in_bloblang(name: str, path: str) -> Parser[Any]:
-    # The engine reads the file itself: its own errors then name the file and the line. In `try`, because a record that
-    # could not be decompressed has failed already. Within quotes, Bloblang takes what JSON does.
-    mapping: Component = {"try": [{"mapping": f"from {json.dumps(path, ensure_ascii=False)}"}]}
-    return Parser(name, f"a parser of your own, {path}", NoOptions, lambda _: mapping)
+def _of_plugin(source: Source, plugin: Plugin) -> Parser[Any]:
+    # A class has judged its options itself.
+    match plugin.kind:
+        case PluginKind.MAPPING:
+            made = _mapping(plugin)
+        case PluginKind.PROCESSORS:
+            made = _made_by_class(plugin)
+        case PluginKind.FUNCTION:
+            made = _function(source, plugin)
+    many = plugin.many or plugin.kind is PluginKind.FUNCTION
+    return Parser(source.parser, f"a plugin, {plugin.path or 'installed'}", NoOptions, lambda _: made, lambda _: many)
+
+
+# In `try`, because a record that could not be decompressed has failed already.
+def _mapping(plugin: Plugin) -> Component:
+    # The engine reads a file itself: its own errors then name it. Within quotes, Bloblang takes what JSON does.
+    text = plugin.mapping or f"from {json.dumps(plugin.path, ensure_ascii=False)}"
+    return {"try": [{"mapping": text}]}
+
+
+def _made_by_class(plugin: Plugin) -> Component:
+    # The engine's own processors know nothing of identities: what they made of one record has to be told apart.
+    return {"try": [*plugin.processors, {"ddpm_index": {"many": plugin.many}}]}
+
+
+def _function(source: Source, plugin: Plugin) -> Component:
+    workers = source.workers
+    return {
+        "ddpm_python": {
+            "python_env": environment.PYTHON,
+            "name": source.parser,
+            "path": plugin.path or "",
+            "workers": workers.count or 0,
+            "timeout": duration(workers.timeout),
+            "memory": workers.memory,
+            "tries": workers.tries,
+        }
+    }
 
 
 def processors(source: Source) -> list[Component]:
@@ -151,4 +184,4 @@ def secrets(source: Source) -> dict[str, str]:
 
 
 def _options(parser: Parser[Options], source: Source) -> Options:
-    return parser.options.model_validate(source.options)
+    return parser.options.model_validate(source.options if parser.name in PARSERS else {})

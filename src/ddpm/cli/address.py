@@ -19,6 +19,7 @@ from ddpm.config import ConfigProblems, find_config_path, load
 from ddpm.config.model import Server
 from ddpm.config.paths import VARIABLE as CONFIG_VARIABLE
 from ddpm.errors import ConfigError, MissingToolError
+from ddpm.plugins.loading import entry_point_names
 
 DEFAULT_URL = "http://127.0.0.1:4195"
 TOKEN_VARIABLE = "DDPM_TOKEN"  # noqa: S105 -- the name of a variable
@@ -97,7 +98,8 @@ def _configured(option: Path | None, env: Mapping[str, str], *, strict: bool) ->
     if option is None and not env.get(CONFIG_VARIABLE, "").strip():
         return None
     try:
-        return load(find_config_path(option, env), env, parsers=OPTIONS).config.server
+        path = find_config_path(option, env)
+        return load(path, env, parsers=OPTIONS, installed=entry_point_names()).config.server
     except ConfigProblems as problems:
         if not strict:
             return None

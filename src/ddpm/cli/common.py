@@ -12,6 +12,8 @@ from ddpm.catalogue.parsers import OPTIONS
 from ddpm.config import Config, ConfigProblems, find_config_path, format_problems, load
 from ddpm.engine.progress import Progress, Terminal
 from ddpm.observability import logging
+from ddpm.plugins.inspecting import inspect_plugin
+from ddpm.plugins.loading import entry_point_names
 
 ConfigOption = Annotated[
     Path | None,
@@ -22,7 +24,7 @@ ConfigOption = Annotated[
 def load_config(option: Path | None) -> Config:
     """Load the configuration that the option or CONFIG_PATH names, print its warnings, and set logging up."""
     path = find_config_path(option, os.environ)
-    result = load(path, os.environ, parsers=OPTIONS)
+    result = load(path, os.environ, parsers=OPTIONS, installed=entry_point_names(), inspect=inspect_plugin)
     if result.warnings:
         _print(format_problems(result.warnings), style="yellow")
     logging.configure(result.config.logger.level, style=result.config.logger.format, secrets=result.config.secrets)

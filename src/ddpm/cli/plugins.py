@@ -1,47 +1,57 @@
-"""`ddpm plugins`: which parsers there are, and what each may be told."""
+"""`ddpm plugins`: which parsers there are, what each may be told, and a beginning for one of one's own."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from ddpm.catalogue.parsers import PARSERS, Parser
+from ddpm.catalogue.parsers import PARSERS
 from ddpm.cli.output import Terminal, write_line
 from ddpm.cli.text import dumped
 from ddpm.config.known import did_you_mean
+from ddpm.config.plugins import plugin_file
 from ddpm.errors import ConfigError
+from ddpm.plugins.inspecting import inspect_plugin
+from ddpm.plugins.loading import GROUP, entry_points
+from ddpm.plugins.scaffold import Kind, write_plugin
 
 app = typer.Typer(help="The parsers that app.source.parser can name.", no_args_is_help=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="For tools.")]
+PathOption = Annotated[
+    Path | None, typer.Option("--plugin-path", help="The file or folder of a plugin, as in app.source.plugin_path.")
+]
 
 
 @app.command("list")
 def list_command(as_json: JsonOption = False) -> None:
-    """List the parsers."""
+    """List the parsers: ddpm's own, and those of installed packages."""
+    listed = [{"name": parser.name, "summary": parser.summary} for parser in PARSERS.values()]
+    listed += [
+        {"name": point.name, "summary": f"{point.value} of the package {point.dist.name if point.dist else '?'}"}
+        for point in entry_points()
+        if point.name not in PARSERS
+    ]
     if as_json:
-        write_line(dumped([_summary(parser) for parser in PARSERS.values()]))
+        write_line(dumped(listed))
         return
-    width = max(map(len, PARSERS))
-    for parser in PARSERS.values():
-        write_line(f"{parser.name:<{width}}  {parser.summary}")
+    width = max(len(parser["name"]) for parser in listed)
+    for parser in listed:
+        write_line(f"{parser['name']:<{width}}  {parser['summary']}")
 
 
 @app.command("describe")
-def describe_command(name: str, as_json: JsonOption = False) -> None:
+def describe_command(name: str, plugin_path: PathOption = None, as_json: JsonOption = False) -> None:
     """Say what a parser reads, and the options under app.source.options."""
-    if name not in PARSERS:
-        near = did_you_mean(name, PARSERS)
-        known = f"there are: {', '.join(PARSERS)}"
-        raise ConfigError(f'there is no parser "{name}"', hint=f"{near} {known}" if near else known)
-    parser = PARSERS[name]
-    options = _options(parser)
+    summary, schema = _built_in(name) if name in PARSERS and plugin_path is None else _plugin(name, plugin_path)
+    options = _options(schema)
     if as_json:
-        write_line(dumped({**_summary(parser), "options": options}))
+        write_line(dumped({"name": name, "summary": summary, "options": options}))
         return
     console = Terminal()
-    console.print(f"{parser.name}: {parser.summary}", soft_wrap=True)
+    console.print(f"{name}: {summary}", soft_wrap=True)
     if not options:
         console.print("It has no options.")
         return
@@ -54,13 +64,52 @@ def describe_command(name: str, as_json: JsonOption = False) -> None:
     console.print(table)
 
 
-def _summary(parser: Parser[Any]) -> dict[str, Any]:
-    return {"name": parser.name, "summary": parser.summary}
+@app.command("new")
+def new_command(
+    name: Annotated[str, typer.Argument(help="The parser's name, as in app.source.parser.")],
+    kind: Annotated[
+        Kind, typer.Option(help="A Python function, a class that returns engine processors, or a mapping in Bloblang.")
+    ] = Kind.PYTHON,
+    into: Annotated[Path, typer.Option("--into", help="The folder to write to.")] = Path("parsers"),
+) -> None:
+    """Write a parser of your own, with its test, to begin with."""
+    if name in PARSERS:
+        msg = f'the parser "{name}" is built in'
+        raise ConfigError(msg, hint="choose another name")
+    made = write_plugin(name, kind, into)
+    write_line(f"{made.plugin} is written; it works as it is. Try it, then make it yours.")
+    write_line("Use it with, in the configuration:\n")
+    write_line(f"  app:\n    source: {{parser: {name}, plugin_path: {dumped(str(made.plugin))}}}\n")
+    if made.test is not None:
+        write_line(f"Its test is {made.test}: python -m pytest {made.test}")
 
 
-def _options(parser: Parser[Any]) -> dict[str, dict[str, Any]]:
+def _built_in(name: str) -> tuple[str, Mapping[str, Any]]:
+    return PARSERS[name].summary, PARSERS[name].options.model_json_schema()
+
+
+def _plugin(name: str, path: Path | None) -> tuple[str, Mapping[str, Any]]:
+    installed = [point.name for point in entry_points()]
+    if path is None and name not in installed:
+        every = [*PARSERS, *installed]
+        near = did_you_mean(name, every)
+        known = f"there are: {', '.join(every)}"
+        raise ConfigError(f'there is no parser "{name}"', hint=f"{near} {known}" if near else known)
+    file = plugin_file(path.absolute(), name) if path else None
+    if path is not None and file is None:
+        msg = f'{path} holds no plugin for the parser "{name}"'
+        raise ConfigError(msg, hint=f"name a .py or .blobl file, or a folder; installed ones are in the group {GROUP}")
+    if file is not None and file.suffix == ".blobl":
+        return f"a mapping in Bloblang, {path}", {}
+    inspection = inspect_plugin(name, file, {})
+    if inspection.problem:
+        msg = f'the plugin of the parser "{name}" cannot be used: {inspection.problem}'
+        raise ConfigError(msg, hint="mend it")
+    return inspection.summary or "a parser of your own", inspection.options
+
+
+def _options(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What each option is, from the JSON schema of the parser's model."""
-    schema = parser.options.model_json_schema()
     needed = schema.get("required", ())
     return {
         name: {

@@ -20,6 +20,7 @@ from ddpm.config import find_config_path, load
 from ddpm.devstack.running import running_bootstrap
 from ddpm.errors import ConfigError, MissingToolError
 from ddpm.orchestrator.prepare import DATA_DIR
+from ddpm.plugins.loading import entry_point_names
 
 
 def produce_command(
@@ -37,7 +38,9 @@ def produce_command(
     """Produce records into a topic, one a line; empty lines are left out."""
     addresses: Sequence[str] = brokers.split(",") if brokers else ()
     if not addresses or topic is None:
-        kafka = load(find_config_path(config, os.environ), os.environ, parsers=OPTIONS).config.pipelines[0].kafka
+        path = find_config_path(config, os.environ)
+        loaded = load(path, os.environ, parsers=OPTIONS, installed=entry_point_names())
+        kafka = loaded.config.pipelines[0].kafka
         topic = topic or kafka.topics[0]
         addresses = addresses or ((running_bootstrap(DATA_DIR),) if kafka.embedded else kafka.brokers)
     delivered = produce_file(addresses, topic, file, key=key)

@@ -6,7 +6,7 @@ no secret; a value that was interpolated is shown as the expression that brought
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,25 +99,49 @@ def judge_options(root: tree.Mapping, key_at: Place, parsers: Mapping[str, type[
     name = named.node.value if isinstance(named.node, Scalar) and not named.rest else "json"
     model = parsers.get(str(name), NoOptions)
     given = isinstance(options.node, tree.Mapping) and not options.rest
-    if not (given or options.rest):
+    # A plugin judges its options itself.
+    if not (given or options.rest) or str(name) not in parsers:
         return []
+    errors = _errors_of(model, tree.to_data(options.node) if given else {})
+    return option_findings(root, key_at, errors, model.model_fields, str(name), model=model)
+
+
+def option_findings(
+    root: tree.Mapping,
+    key_at: Place,
+    errors: Iterable[ErrorDetails],
+    known: Collection[str],
+    parser: str,
+    *,
+    model: type[Model] = NoOptions,
+) -> list[Finding]:
+    """What is wrong with `source.options`, in a user's words at the places of the file.
+
+    Args:
+        root: The keys of `app`, interpolated.
+        key_at: The place of the key that opens them.
+        errors: The validator's errors; their places are below `source.options`.
+        known: The options that there are.
+        parser: The parser's name.
+        model: The model of the options, for examples.
+
+    """
     findings = []
-    for error in _errors_of(model, tree.to_data(options.node) if given else {}):
+    for error in errors:
         at = ErrorDetails(**{**error, "loc": (*_OPTIONS, *error["loc"])})
         if error["type"] == "missing":
             findings.append(missing_finding(_missing(at), root, key_at, model))
             continue
         finding = _finding(at, _found(root, key_at, at))
         if error["type"] == "extra_forbidden":
-            hint = did_you_mean(str(error["loc"][-1]), model.model_fields) or _known_options(model, str(name))
+            hint = did_you_mean(str(error["loc"][-1]), known) or _known_options(known, parser)
             finding = replace(finding, hint=hint)
         findings.append(finding)
     return findings
 
 
-def _known_options(model: type[Model], parser: str) -> str:
-    known = ", ".join(model.model_fields)
-    return f"known here: {known}" if known else f'the parser "{parser}" has no options'
+def _known_options(known: Collection[str], parser: str) -> str:
+    return f"known here: {', '.join(known)}" if known else f'the parser "{parser}" has no options'
 
 
 def _errors_of(model: type[Model], data: object) -> list[ErrorDetails]:

@@ -1,27 +1,38 @@
 """The checks of one pipeline that the model cannot make: its parser, and the files it names."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import get_args
 
 from ddpm.config import tree
 from ddpm.config.known import did_you_mean
-from ddpm.config.model import BLOBLANG, Model, Pipeline
+from ddpm.config.model import Model, Pipeline
 from ddpm.config.paths import existing_file, output_file
+from ddpm.config.plugins import Inspect, is_go
 from ddpm.config.problems import Finding, Severity
 from ddpm.config.template_hint import advice, old_placeholders
-from ddpm.config.tree import Scalar, find
+from ddpm.config.tree import Scalar, text_at
 
 _LARGEST = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a pipeline is checked against: the parsers there are, and the folders in which relative paths are sought."""
+    """What a pipeline is checked against.
+
+    Attributes:
+        parsers: The built-in parsers, each with the model of its options.
+        folders: Where relative paths are sought.
+        installed: The names of the parsers that installed packages bring.
+        inspect: Finds out about a plugin.
+
+    """
 
     parsers: Mapping[str, type[Model]]
     folders: Sequence[Path]
+    installed: Collection[str] = ()
+    inspect: Inspect | None = None
 
 
 def read_text(path: Path) -> str:
@@ -45,7 +56,7 @@ def check(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:
     """Findings about `source` and `pipeline_template` of one pipeline, whether or not the rest of it is valid."""
     yield from _check_source(root, around)
     yield from _check_option_files(root, around)
-    template = _text(root, "pipeline_template")
+    template = text_at(root, "pipeline_template")
     if template is not None:
         yield from _check_template(template, around.folders)
 
@@ -66,13 +77,10 @@ def resolved(pipeline: Pipeline, around: Surroundings) -> Pipeline:
 def _with_option_files(pipeline: Pipeline, around: Surroundings) -> Pipeline:
     source = pipeline.source
     options = dict(source.options)
-    plugin = source.plugin_path
-    if plugin and plugin.endswith(BLOBLANG):
-        plugin = str(existing_file(Path(plugin), around.folders) or plugin)
     for name in _file_options(around.parsers.get(source.parser)):
         if isinstance(options.get(name), str):
             options[name] = str(existing_file(Path(options[name]), around.folders) or options[name])
-    return pipeline.model_copy(update={"source": source.model_copy(update={"options": options, "plugin_path": plugin})})
+    return pipeline.model_copy(update={"source": source.model_copy(update={"options": options})})
 
 
 def _file_options(model: type[Model] | None) -> list[str]:
@@ -85,9 +93,9 @@ def _names_a_file(annotation: object) -> bool:
 
 
 def _check_option_files(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:
-    parser = _text(root, "source", "parser")
+    parser = text_at(root, "source", "parser")
     for name in _file_options(around.parsers.get(str(parser.value))) if parser else ():
-        file = _text(root, "source", "options", name)
+        file = text_at(root, "source", "options", name)
         if file is not None and existing_file(Path(str(file.value)), around.folders) is None:
             yield _not_there(file, around)
 
@@ -99,12 +107,13 @@ def _not_there(file: Scalar, around: Surroundings) -> Finding:
 
 def _check_source(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:
     parsers = around.parsers
-    parser, plugin = _text(root, "source", "parser"), _text(root, "source", "plugin_path")
-    go_plugin = plugin is not None and str(plugin.value).endswith(".so")
+    parser, plugin = text_at(root, "source", "parser"), text_at(root, "source", "plugin_path")
+    go_plugin = plugin is not None and is_go(plugin)
     name = str(parser.value) if parser else "json"
-    if parser and name not in parsers and (plugin is None or go_plugin):
-        known = f"known: {', '.join(sorted(parsers))}"
-        near = did_you_mean(name, parsers)
+    if parser and name not in parsers and (plugin is None or go_plugin) and name not in around.installed:
+        every = sorted({*parsers, *around.installed})
+        known = f"known: {', '.join(every)}"
+        near = did_you_mean(name, every)
         hint = f"{near} {known}" if near else known
         if go_plugin:
             hint += "; a Go plugin cannot be loaded"
@@ -113,9 +122,6 @@ def _check_source(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]
         message = f'the plugin is ignored: the parser "{name}" is built in'
         hint = "remove plugin_path, or give your parser another name"
         yield Finding("plugin-ignored", plugin.at, plugin.path, message, hint, Severity.WARNING)
-    elif plugin and not go_plugin and str(plugin.value).endswith(BLOBLANG):
-        if existing_file(Path(str(plugin.value)), around.folders) is None:
-            yield _not_there(plugin, around)
     elif plugin and go_plugin and name in parsers and PurePosixPath(str(plugin.value)).stem in parsers:
         message = f'the Go plugin is ignored: the parser "{name}" is built in'
         yield Finding("plugin-ignored", plugin.at, plugin.path, message, "remove plugin_path", Severity.WARNING)
@@ -146,10 +152,3 @@ def _check_template(template: Scalar, folders: Sequence[Path]) -> Iterator[Findi
     if placeholders := old_placeholders(text):
         message = f"the template {template.text} is of the ${{PLACEHOLDER}} style, which is not filled any more"
         yield Finding("old-template", template.at, template.path, message, advice(placeholders))
-
-
-def _text(root: tree.Mapping, *steps: str) -> Scalar | None:
-    found = find(root, steps, root.at)
-    node = found.node
-    usable = not found.rest and isinstance(node, Scalar) and isinstance(node.value, str) and not node.broken
-    return node if usable and isinstance(node, Scalar) else None

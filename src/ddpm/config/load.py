@@ -4,7 +4,7 @@ The story only; each step lives in a module of its own. Opens the file, the temp
 and changes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from ddpm.config.files import Surroundings, check, read_text, reason, resolved
 from ddpm.config.fill import fill, is_url, secrets
 from ddpm.config.interpolate import Variables, without_last_newline
 from ddpm.config.known import did_you_mean, homes_of
-from ddpm.config.model import Config, Model, NoOptions, Pipeline
+from ddpm.config.model import Config, Model, NoOptions, Pipeline, Plugin
 from ddpm.config.paths import existing_file
+from ddpm.config.plugins import Inspect, look_up
 from ddpm.config.problems import ConfigProblems, Finding, Place, Problem, Severity
 from ddpm.config.several import Drafts, drafts, missing_findings
 
@@ -33,13 +34,22 @@ class LoadResult:
     warnings: tuple[Problem, ...] = ()
 
 
-def load(path: Path, env: Mapping[str, str], *, parsers: Mapping[str, type[Model]] = _JSON_ONLY) -> LoadResult:
+def load(
+    path: Path,
+    env: Mapping[str, str],
+    *,
+    parsers: Mapping[str, type[Model]] = _JSON_ONLY,
+    installed: Collection[str] = (),
+    inspect: Inspect | None = None,
+) -> LoadResult:
     """Read a configuration.
 
     Args:
         path: The YAML file.
         env: The variables that `${NAME}` stands for.
         parsers: The names that `source.parser` may have, each with the model of its `source.options`.
+        installed: The names of the parsers that installed packages bring.
+        inspect: Finds out about plugins in Python; without it, they are taken on trust and cannot be run.
 
     Raises:
         ConfigProblems: Something is wrong; it carries every problem, warnings among them, in the order of the file.
@@ -51,7 +61,9 @@ def load(path: Path, env: Mapping[str, str], *, parsers: Mapping[str, type[Model
     if not isinstance(top, tree.Mapping):
         findings = parsed.findings or (_no_keys(top),)
         raise ConfigProblems(document.problems(findings, None))
-    return _Loading(document, top, parsed.findings, path, parsers).result(env)
+    folders = tuple(dict.fromkeys([Path.cwd(), path.absolute().parent]))
+    around = Surroundings(parsers, folders, installed, inspect)
+    return _Loading(document, top, parsed.findings, path, around).result(env)
 
 
 class _Loading:
@@ -63,13 +75,13 @@ class _Loading:
         top: tree.Mapping,
         findings: tuple[Finding, ...],
         path: Path,
-        parsers: Mapping[str, type[Model]],
+        around: Surroundings,
     ) -> None:
         self._document = document
         self._path = path
         self._findings = [*findings, *_unknown_top(top)]
         self._top = top
-        self._around = Surroundings(parsers, tuple(dict.fromkeys([Path.cwd(), path.absolute().parent])))
+        self._around = around
 
     def result(self, env: Mapping[str, str]) -> LoadResult:
         filled = self._filled(self._top, Variables(env, self._secret_file))
@@ -99,10 +111,21 @@ class _Loading:
         self._findings += all_drafts.findings
         verdicts = [(draft, judge(draft.root, draft.at)) for draft in all_drafts.drafts]
         self._findings += missing_findings(((draft, verdict.missing) for draft, verdict in verdicts), app, app_at)
+        pipelines = []
         for draft, verdict in verdicts:
             self._findings += [*verdict.findings, *check(draft.root, self._around)]
             self._findings += judge_options(draft.root, draft.at, self._around.parsers)
-        return tuple(resolved(verdict.pipeline, self._around) for _, verdict in verdicts if verdict.pipeline)
+            plugin = self._plugin(draft.root, draft.at)
+            if verdict.pipeline:
+                source = verdict.pipeline.source.with_plugin(plugin)
+                pipelines.append(resolved(verdict.pipeline.model_copy(update={"source": source}), self._around))
+        return tuple(pipelines)
+
+    def _plugin(self, root: tree.Mapping, at: Place) -> Plugin | None:
+        around = self._around
+        found = look_up(root, at, around.parsers, around.folders, around.inspect)
+        self._findings += found.findings
+        return found.plugin
 
     def _drafts(self, top: tree.Mapping) -> tuple[tree.Mapping, Place, Drafts] | None:
         entry, pipelines = top.entries.get("app"), top.entries.get("pipelines")

@@ -34,6 +34,12 @@ def existing_file(path: Path, folders: Sequence[Path]) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
+def existing(path: Path, folders: Sequence[Path]) -> Path | None:
+    """The file or folder that a path means, found as `existing_file` does."""
+    candidates = (Path(os.path.abspath(folder / path)) for folder in folders)  # noqa: PTH100 -- as above
+    return next((candidate for candidate in candidates if candidate.exists()), None)
+
+
 def output_file(path: Path, folders: Sequence[Path]) -> Path:
     """Where a file is to be written: beside the first folder in which its parent exists, else below the first one."""
     candidates = [Path(os.path.abspath(folder / path)) for folder in folders]  # noqa: PTH100 -- as above

@@ -187,6 +187,14 @@ def find(root: Node, steps: tuple[Step, ...], key_at: Place) -> Found:
     return Found(node, key_at, ())
 
 
+def text_at(root: Mapping, *steps: str) -> Scalar | None:
+    """The text that keys lead to; None when there is none, or when its interpolation failed."""
+    found = find(root, steps, root.at)
+    node = found.node
+    usable = not found.rest and isinstance(node, Scalar) and isinstance(node.value, str) and not node.broken
+    return node if usable and isinstance(node, Scalar) else None
+
+
 def merged(base: Mapping, over: Mapping) -> Mapping:
     """The mapping `base` with the keys of `over`: mappings are merged, everything else is replaced."""
     entries = dict(base.entries)

@@ -1,6 +1,7 @@
 """How the engines of a pipeline are started: what they are told, and where their log goes."""
 
 import hashlib
+import sys
 from pathlib import Path
 
 import structlog
@@ -24,7 +25,8 @@ _HASH_LENGTH = 12
 def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Provisioned) -> Launchable:
     """How the engines of a pipeline are started."""
     path, text = generated_path(pipeline), rendered(config, pipeline)
-    handed = {environment.SOURCES: provisioned.sources_json, **parsers.secrets(pipeline.source)}
+    handed = {environment.SOURCES: provisioned.sources_json, environment.PYTHON: sys.executable}
+    handed |= parsers.secrets(pipeline.source)
     if pipeline.postgres is not None:
         handed[environment.POSTGRES_DSN] = pipeline.postgres.url
     masker = Masker(config.secrets)

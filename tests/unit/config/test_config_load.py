@@ -102,7 +102,6 @@ def test_levels_in_any_case(folder: Folder, level: str) -> None:
         ('sinks: [{kafka: {topic: orders, brokers: ["other:1"]}}]', lambda pipeline: len(pipeline.sinks), 1),
         ("processors: [{filter: this.ok}]", lambda pipeline: pipeline.processors[0].filter, "this.ok"),
         ("engine: {binary: bento}", lambda pipeline: pipeline.engine.binary, Path("bento")),
-        ("source: {parser: mine, plugin_path: plugins/mine.py}", lambda pipeline: pipeline.source.parser, "mine"),
     ],
 )
 def test_values_that_load(folder: Folder, line: str, read: Callable[[Pipeline], object], value: object) -> None:
