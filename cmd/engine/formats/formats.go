@@ -196,10 +196,18 @@ func buildAvroRegistry(conf *service.ParsedConfig, mgr *service.Resources) (reco
 	if !found {
 		return nil, fmt.Errorf("the environment variable %s, which holds the schema registry's address, is not set", variable)
 	}
-	log := mgr.Logger()
+	log, waiting := mgr.Logger(), records.NewWaiting(mgr)
+	end := func() {}
+	// The client says these two in turn, under its lock.
 	client, err := registry.New(address,
-		func(err error) { log.Errorf("waiting for the schema registry: %v", err) },
-		func() { log.Info("the schema registry answers again") })
+		func(err error) {
+			end = waiting.Begin(records.WaitsForRegistry)
+			log.Errorf("waiting for the schema registry: %v", err)
+		},
+		func() {
+			end()
+			log.Info("the schema registry answers again")
+		})
 	return asking{client}, err
 }
 

@@ -47,6 +47,7 @@ type config struct {
 type pool struct {
 	conf    config
 	log     *service.Logger
+	waiting *records.Waiting
 	pieces  chan *piece
 	closing chan struct{}
 	gone    sync.WaitGroup
@@ -62,8 +63,11 @@ type piece struct {
 
 var errClosed = errors.New("the workers are ended")
 
-func newPool(conf config, log *service.Logger) *pool {
-	p := &pool{conf: conf, log: log, pieces: make(chan *piece), closing: make(chan struct{})}
+func newPool(conf config, mgr *service.Resources) *pool {
+	p := &pool{
+		conf: conf, log: mgr.Logger(), waiting: records.NewWaiting(mgr),
+		pieces: make(chan *piece), closing: make(chan struct{}),
+	}
 	for range conf.workers {
 		p.gone.Add(1)
 		go p.work()
@@ -139,6 +143,8 @@ func (p *pool) do(next *piece, running *process) (*process, error) {
 	for i := range open {
 		open[i] = i
 	}
+	troubled, over := false, func() {}
+	defer func() { over() }()
 	for len(open) > 0 {
 		var err error
 		if running, err = p.ready(next.ctx, running); err != nil {
@@ -155,6 +161,9 @@ func (p *pool) do(next *piece, running *process) (*process, error) {
 		})
 		if err == nil {
 			return running, nil
+		}
+		if !troubled {
+			troubled, over = true, p.waiting.Begin(records.WaitsForRecord)
 		}
 		culprit := p.bury(running, err, answered, len(open))
 		running = nil
@@ -225,10 +234,15 @@ func (p *pool) ready(ctx context.Context, running *process) (*process, error) {
 	if running != nil {
 		return running, nil
 	}
+	over := func() {}
+	defer func() { over() }()
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		started, err := start(p.conf, p.log)
 		if err == nil {
 			return started, nil
+		}
+		if pause == firstPause {
+			over = p.waiting.Begin(records.WaitsForPlugin)
 		}
 		p.log.Errorf("waiting for the parser %s: %v", p.conf.name, err)
 		select {

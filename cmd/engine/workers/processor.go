@@ -34,7 +34,7 @@ func build(conf *service.ParsedConfig, mgr *service.Resources) (records.BatchDec
 	if err != nil {
 		return nil, err
 	}
-	return &decoder{pool: shared.join(parsed, mgr.Logger()), conf: parsed}, nil
+	return &decoder{pool: shared.join(parsed, mgr), conf: parsed}, nil
 }
 
 func parse(conf *service.ParsedConfig) (parsed config, err error) {
@@ -98,11 +98,11 @@ type member struct {
 
 var shared = pools{used: map[config]*member{}}
 
-func (p *pools) join(conf config, log *service.Logger) *pool {
+func (p *pools) join(conf config, mgr *service.Resources) *pool {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	if p.used[conf] == nil {
-		p.used[conf] = &member{pool: newPool(conf, log)}
+		p.used[conf] = &member{pool: newPool(conf, mgr)}
 	}
 	p.used[conf].users++
 	return p.used[conf].pool

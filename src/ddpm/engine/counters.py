@@ -15,7 +15,8 @@ SENT = "output_sent"
 COMMITTED = "postgres_copy_rows_committed"
 DUPLICATES = "postgres_copy_duplicates_skipped"
 WAITING = "postgres_copy_waiting"
-_NAMES = frozenset({RECEIVED, SENT, COMMITTED, DUPLICATES, WAITING})
+PARSER_WAITING = "parser_waiting"
+_NAMES = frozenset({RECEIVED, SENT, COMMITTED, DUPLICATES, WAITING, PARSER_WAITING})
 
 _DEAD_LETTER_PATH = re.compile(r"\.fallback\.[1-9][0-9]*$")
 
@@ -32,6 +33,7 @@ class Counters:
         dead: Acknowledged by the dead-letter topic.
         duplicates: Redeliveries that Postgres had already and skipped.
         waiting: Why the Postgres sink waits, as one word; None while it does not.
+        parser_waiting: Why the parser waits, as one word; None while it does not.
 
     """
 
@@ -40,6 +42,7 @@ class Counters:
     dead: float
     duplicates: float
     waiting: str | None
+    parser_waiting: str | None = None
 
 
 def counters(text: str) -> Counters:
@@ -47,7 +50,7 @@ def counters(text: str) -> Counters:
     read = dead = duplicates = 0.0
     sinks: dict[str, float] = {}
     committed: dict[str, float] = {}
-    waiting: dict[str, float] = {}
+    waiting: dict[str, dict[str, float]] = {WAITING: {}, PARSER_WAITING: {}}
     for name, labels, value in samples(text, _NAMES):
         path = labels.get("path", "")
         if name == RECEIVED:
@@ -56,14 +59,18 @@ def counters(text: str) -> Counters:
             committed[path] = value
         elif name == DUPLICATES:
             duplicates += value
-        elif name == WAITING:
+        elif name in waiting:
             reason = labels.get("reason", "")
-            waiting[reason] = waiting.get(reason, 0) + value
+            waiting[name][reason] = waiting[name].get(reason, 0) + value
         elif _DEAD_LETTER_PATH.search(path):
             dead += value
         else:
             sinks[path] = value
     # The engine leaves out every batch with one refused record; the plugin's own counter does not.
     written = min((sinks | committed).values(), default=0.0)
+    return Counters(read, written, dead, duplicates, _most(waiting[WAITING]), _most(waiting[PARSER_WAITING]))
+
+
+def _most(waiting: dict[str, float]) -> str | None:
     reason = max(waiting, key=waiting.__getitem__, default="")
-    return Counters(read, written, dead, duplicates, reason if waiting.get(reason, 0) > 0 else None)
+    return reason if waiting.get(reason, 0) > 0 else None

@@ -37,6 +37,12 @@ Key = TypeVar("Key")
 BROKER_PROBE = "kafka"
 DATABASE_PROBE = "postgres"
 
+_PARSER_WAITS = {
+    "schema_registry": "the schema registry does not answer",
+    "plugin": "the plugin cannot be loaded any more",
+    "record": "a record ends or holds up the plugin, and is tried again",
+}
+
 
 def sink_cluster_probe(brokers: Sequence[str]) -> str:
     """The name of the probe of a cluster that only a sink writes to."""
@@ -161,8 +167,14 @@ def _ask(supervisor: Supervisor, name: str, index: int, client: EngineClient, co
         return
     seen = counters(text)
     reading = Reading(seen.read, seen.written, seen.dead, seen.duplicates)
-    waiting = f"{DATABASE_PROBE}: does not take rows ({seen.waiting})" if seen.waiting else None
+    waiting = _parser_waits(seen.parser_waiting)
+    if seen.waiting:
+        waiting = f"{DATABASE_PROBE}: does not take rows ({seen.waiting})"
     supervisor.engine_answered(name, index, client.port, ready=ready, reading=reading, waiting=waiting)
+
+
+def _parser_waits(reason: str | None) -> str | None:
+    return f"parser: {_PARSER_WAITS.get(reason, reason)}" if reason else None
 
 
 class _Sink:

@@ -382,6 +382,13 @@ ENGINE: tuple[EngineFamily, ...] = (
         (("reason", "reason"),),
     ),
     EngineFamily(
+        "ddpm_engine_parser_waiting",
+        "gauge",
+        "Parsers that wait, by the reason: schema_registry (is away), plugin (does not load), record (holds it up).",
+        "parser_waiting",
+        (("reason", "reason"),),
+    ),
+    EngineFamily(
         "ddpm_engine_cpu_seconds_total",
         "counter",
         "CPU time of the engine's process, user and system.",

@@ -32,5 +32,12 @@ def test_the_reason_that_most_batches_wait_for_is_named() -> None:
     assert counters("\n".join(lines)).waiting == "lock"
 
 
+def test_what_the_parser_waits_for_is_told_apart() -> None:
+    path = 'path="root.pipeline.processors.1"'
+    lines = [f'parser_waiting{{{path},reason="{reason}"}} {n}' for reason, n in (("plugin", 0), ("record", 2))]
+    seen = counters("\n".join(lines))
+    assert (seen.waiting, seen.parser_waiting) == (None, "record")
+
+
 def test_a_page_without_any_of_it_is_all_zeros() -> None:
     assert counters("<html>busy</html>") == Counters(0, 0, 0, 0, None)

@@ -124,10 +124,14 @@ def test_a_schema_registry_that_is_away_is_waited_for(world: World, tmp_path: Pa
     options = {"framing": "confluent", "registry": f"http://ddpm:{password}@127.0.0.1:{port}"}
     with Ddpm(world.config(**sections(**options)), tmp_path) as running:
         eventually(lambda: "waiting for the schema registry" in running.log, "it says what it waits for", 60)
+        reason = "parser: the schema registry does not answer"
+        eventually(lambda: reason in str(running.health()), "the health names it")
+        assert running.health()[0] == 503
         assert world.count() == 0
         assert wire not in {letter.value for letter in world.dead()}, "an outage is nobody's poison"
         with registry(port):
             world.wait_consumed()
+            running.wait_healthy()
         assert running.stop() == 0
         assert password not in running.log
         assert not [path for path in (tmp_path / ".ddpm").rglob("*") if path.is_file() and password in path.read_text()]

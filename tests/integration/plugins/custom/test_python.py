@@ -119,6 +119,20 @@ def test_an_engine_killed_while_a_function_hangs_leaves_no_worker_and_loses_noth
     assert (books.rows, books.dead) == (2, 1)
 
 
+def test_records_that_hang_for_longer_than_a_stall_are_given_up_all_the_same(world: World, tmp_path: Path) -> None:
+    world.create_topic()
+    world.produce([Record(value=value, partition=0) for value in [b"hang"] * 9 + [b"7"]])
+    config = world.config(**sections(tmp_path, timeout="1s", count=1), engine={"stall_timeout": "5s"})
+    with Ddpm(config, tmp_path) as ddpm:
+        reason = "parser: a record ends or holds up the plugin, and is tried again"
+        eventually(lambda: reason in str(ddpm.health()), "the health names it")
+        world.wait_consumed()
+        ddpm.wait_healthy()
+        assert ddpm.stop() == 0
+        assert "stalled" not in ddpm.log
+    assert (world.count(), len(world.dead())) == (1, 9)
+
+
 def workers_of(engine: int) -> list[psutil.Process]:
     try:
         return psutil.Process(engine).children()
