@@ -15,7 +15,9 @@ from ddpm.engine.shipped import engine_source
 from ddpm.engine.toolchain import Go, find_go
 from ddpm.errors import ConfigError, EngineError, MissingToolError
 
-REQUIRED_COMPONENTS = frozenset({"postgres_copy", "ddpm_origin", "ddpm_json", "ddpm_forward", "ddpm_dead_letter"})
+REQUIRED_COMPONENTS = frozenset(
+    {"postgres_copy", "ddpm_origin", "ddpm_json", "ddpm_python", "ddpm_forward", "ddpm_dead_letter"}
+)
 
 _NAME = "ddpm-engine"
 _BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-ldflags", "-s -w")
