@@ -188,10 +188,10 @@ var errHung = errors.New("it did not return in time")
 func (p *process) exchange(batch []records.Record, timeout time.Duration, take func(int, records.Result)) error {
 	sent := make(chan error, 1)
 	go func() { sent <- writeRequest(bufio.NewWriterSize(p.requests, pipeBuffer), batch) }()
-	touch := func() { _ = p.answers.SetReadDeadline(time.Now().Add(timeout + flushSlack)) }
-	touch()
+	limit := func() { _ = p.answers.SetReadDeadline(time.Now().Add(timeout + flushSlack)) }
+	limit()
 	for i := range batch {
-		result, err := readResult(p.reader, touch)
+		result, err := readResult(p.reader, limit)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			err = errHung
 		}

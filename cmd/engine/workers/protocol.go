@@ -14,9 +14,8 @@ import (
 
 // What the engine and a worker say to each other, over two pipes; its other half is ddpm/plugins/worker.py.
 //
-// A request is a number of records (4 bytes), each with the length of what is known about it (4 bytes), that as
-// JSON ([topic, partition, offset, timestamp in ms or null, key, [[header, value], …]]), the length of
-// its payload (4 bytes) and the payload. Numbers are big-endian. An answer is frames: a kind, a length (4 bytes), a content.
+// A request is a number of records (4 bytes), each with two lengths (4 bytes each), what is known about it as JSON
+// ([topic, partition, offset, timestamp in ms or null, key, [[header, value], …]]) and its payload. Numbers are big-endian. An answer is frames: a kind, a length (4 bytes), a content.
 const (
 	frameReady    = 'R' // The plugin is loaded.
 	frameBroken   = 'F' // It cannot be loaded; the content says why.
@@ -46,10 +45,13 @@ func writeRequest(w *bufio.Writer, batch []records.Record) error {
 		if err != nil {
 			return err
 		}
-		for _, part := range [][]byte{about, record.Payload} {
+		parts := [][]byte{about, record.Payload}
+		for _, part := range parts {
 			if err := writeLength(w, len(part)); err != nil {
 				return err
 			}
+		}
+		for _, part := range parts {
 			if _, err := w.Write(part); err != nil {
 				return err
 			}
@@ -111,14 +113,16 @@ func readFrame(r *bufio.Reader) (kind byte, content []byte, err error) {
 	return head[0], content, err
 }
 
-// readResult reads the answer for one record; touch is called whenever something came.
-func readResult(r *bufio.Reader, touch func()) (result records.Result, err error) {
+// readResult reads the answer for one record; waits is called whenever that may have to wait.
+func readResult(r *bufio.Reader, waits func()) (result records.Result, err error) {
 	for {
+		if r.Buffered() == 0 {
+			waits()
+		}
 		kind, content, err := readFrame(r)
 		if err != nil {
 			return records.Result{}, err
 		}
-		touch()
 		switch kind {
 		case frameDocument:
 			result.Documents = append(result.Documents, records.Document{JSON: content})

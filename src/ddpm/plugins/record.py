@@ -1,5 +1,6 @@
 """What a parser function is told about a record, and how it refuses one of the record's rows."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -26,6 +27,13 @@ class Meta(NamedTuple):
     timestamp_ms: int | None
     key: bytes
     headers: tuple[tuple[str, bytes], ...]
+
+    @classmethod
+    def read(cls, text: bytes) -> "Meta":
+        """What the engine tells about a record: a list in JSON, in which bytes are texts of one character a byte."""
+        topic, partition, offset, timestamp, key, headers = json.loads(text)
+        values = tuple((name, value.encode("latin-1")) for name, value in headers) if headers else ()
+        return cls(topic, partition, offset, timestamp, key.encode("latin-1"), values)
 
     @property
     def timestamp(self) -> datetime | None:

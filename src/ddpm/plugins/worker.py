@@ -33,6 +33,7 @@ _MOST_BYTES = 256 * 2**20
 _IDLE = 2**32 - 1
 
 _LENGTH = struct.Struct(">I")
+_LENGTHS = struct.Struct(">II")
 _HEAD = struct.Struct(">cI")
 _END = _HEAD.pack(b"E", 0)
 
@@ -45,42 +46,30 @@ class Worker:
         self._path = path
         self._answers = answers
         self._progress = progress
-        self._waiting: list[bytes] = []
-        self._size = 0
+        self._waiting = bytearray()
         self._sent_at = time.monotonic()
 
     def serve(self, requests: BinaryIO) -> None:
         """Answer until the engine closes its end; raises EOFError then, and BrokenPipeError if it ended in between."""
         while True:
-            for number in range(_number(requests)):
-                meta, payload = _meta(_part(requests)), _part(requests)
+            (count,) = _LENGTH.unpack(_exactly(requests, _LENGTH.size))
+            for number in range(count):
+                about, size = _LENGTHS.unpack(_exactly(requests, _LENGTHS.size))
+                content = _exactly(requests, about + size)
                 _LENGTH.pack_into(self._progress, 0, number)
-                self._send(self._answer(payload, meta))
+                self._waiting += self._answer(content[about:], Meta.read(content[:about]))
+                if len(self._waiting) >= _FLUSH_BYTES or time.monotonic() - self._sent_at >= _FLUSH_SECONDS:
+                    self._flush()
             _LENGTH.pack_into(self._progress, 0, _IDLE)
             self._flush()
 
-    def _answer(self, payload: bytes, meta: Meta) -> list[bytes]:
+    def _answer(self, payload: bytes, meta: Meta) -> bytes:
         try:
-            return self._rows(self._parse(payload, meta))
+            return _frames(self._parse(payload, meta))
         except MemoryError:
             self._out_of_memory()
         except BaseException as error:  # noqa: BLE001 -- whatever a plugin raises, sys.exit too, is the record's
-            return _frame(b"W", "plugin_failed", str(broken(error, self._path)))
-
-    def _rows(self, rows: Iterable[object]) -> list[bytes]:
-        if rows is None or isinstance(rows, Mapping | str | bytes) or not isinstance(rows, Iterable):
-            wrong = f"parse returned {_kind(rows)}; it must return a list of dicts, or yield dicts"
-            return _frame(b"W", "plugin_wrong_type", wrong)
-        frames: list[bytes] = []
-        size = 0
-        for index, row in enumerate(rows):
-            if index >= _MOST_ROWS or size > _MOST_BYTES:
-                return _frame(b"W", "too_large", "the plugin made more than a million rows or 256 MiB of one record")
-            new = _row(row)
-            size += len(new[-1])
-            frames += new
-        frames.append(_END)
-        return frames
+            return _whole("plugin_failed", str(broken(error, self._path)))
 
     def _out_of_memory(self) -> NoReturn:
         # What was parsed before is sent on; the engine gives the rest to another process.
@@ -88,46 +77,50 @@ class Worker:
             self._flush()
         os._exit(EXIT_OUT_OF_MEMORY)
 
-    def _send(self, frames: list[bytes]) -> None:
-        self._waiting += frames
-        self._size += sum(map(len, frames))
-        if self._size >= _FLUSH_BYTES or time.monotonic() - self._sent_at >= _FLUSH_SECONDS:
-            self._flush()
-
     def _flush(self) -> None:
-        self._answers.write(b"".join(self._waiting))
+        self._answers.write(self._waiting)
         self._answers.flush()
-        self._waiting, self._size, self._sent_at = [], 0, time.monotonic()
+        self._waiting.clear()
+        self._sent_at = time.monotonic()
 
 
-def _row(row: object) -> list[bytes]:
+def _frames(rows: object) -> bytes:
+    if rows is None or isinstance(rows, Mapping | str | bytes) or not isinstance(rows, Iterable):
+        return _whole(
+            "plugin_wrong_type", f"parse returned {_kind(rows)}; it must return a list of dicts, or yield dicts"
+        )
+    frames = bytearray()
+    for index, row in enumerate(rows):
+        if index >= _MOST_ROWS or len(frames) > _MOST_BYTES:
+            return _whole("too_large", "the plugin made more than a million rows or 256 MiB of one record")
+        frames += _row(row)
+    frames += _END
+    return frames
+
+
+def _row(row: object) -> bytes:
     if isinstance(row, Poison):
-        return _frame(b"B", "plugin_refused", row.reason, ended=False)
+        return _failure(b"B", "plugin_refused", row.reason)
     if not isinstance(row, Mapping):
-        return _frame(b"B", "plugin_wrong_type", f"a row is {_kind(row)}; it must be a dict", ended=False)
+        return _failure(b"B", "plugin_wrong_type", f"a row is {_kind(row)}; it must be a dict")
     try:
         text = encode(row)
     except (TypeError, ValueError, RecursionError) as error:
-        return _frame(b"B", "plugin_wrong_type", f"a row has no form in JSON: {error}", ended=False)
-    return [_HEAD.pack(b"D", len(text)), text]
+        return _failure(b"B", "plugin_wrong_type", f"a row has no form in JSON: {error}")
+    return _HEAD.pack(b"D", len(text)) + text
 
 
-def _frame(kind: bytes, code: str, message: str, *, ended: bool = True) -> list[bytes]:
+def _whole(code: str, message: str) -> bytes:
+    return _failure(b"W", code, message) + _END
+
+
+def _failure(kind: bytes, code: str, message: str) -> bytes:
     content = json.dumps({"code": code, "message": message}).encode()
-    return [_HEAD.pack(kind, len(content)), content, *([_END] if ended else [])]
+    return _HEAD.pack(kind, len(content)) + content
 
 
 def _kind(value: object) -> str:
     return "None" if value is None else f"of the type {type(value).__name__}"
-
-
-def _part(requests: BinaryIO) -> bytes:
-    return _exactly(requests, _number(requests))
-
-
-def _number(requests: BinaryIO) -> int:
-    number: int = _LENGTH.unpack(_exactly(requests, _LENGTH.size))[0]
-    return number
 
 
 def _exactly(requests: BinaryIO, size: int) -> bytes:
@@ -135,12 +128,6 @@ def _exactly(requests: BinaryIO, size: int) -> bytes:
     if len(content) < size:
         raise EOFError
     return content
-
-
-def _meta(text: bytes) -> Meta:
-    topic, partition, offset, timestamp, key, headers = json.loads(text)
-    values = tuple((name, value.encode("latin-1")) for name, value in headers)
-    return Meta(topic, partition, offset, timestamp, key.encode("latin-1"), values)
 
 
 def _limit_memory(size: int) -> None:
