@@ -63,7 +63,7 @@ class Worker:
             _LENGTH.pack_into(self._progress, 0, _IDLE)
             self._flush()
 
-    def _answer(self, payload: bytes, meta: Meta) -> bytes:
+    def _answer(self, payload: bytes, meta: Meta) -> bytes | bytearray:
         try:
             return _frames(self._parse(payload, meta))
         except MemoryError:
@@ -84,11 +84,10 @@ class Worker:
         self._sent_at = time.monotonic()
 
 
-def _frames(rows: object) -> bytes:
-    if rows is None or isinstance(rows, Mapping | str | bytes) or not isinstance(rows, Iterable):
-        return _whole(
-            "plugin_wrong_type", f"parse returned {_kind(rows)}; it must return a list of dicts, or yield dicts"
-        )
+def _frames(rows: object) -> bytes | bytearray:
+    if isinstance(rows, Mapping | str | bytes) or not isinstance(rows, Iterable):
+        wanted = "it must return a list of dicts, or yield dicts"
+        return _whole("plugin_wrong_type", f"parse returned {_kind(rows)}; {wanted}")
     frames = bytearray()
     for index, row in enumerate(rows):
         if index >= _MOST_ROWS or len(frames) > _MOST_BYTES:

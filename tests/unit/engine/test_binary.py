@@ -13,7 +13,7 @@ from ddpm.errors import ConfigError, EngineError, ExitCode, MissingToolError
 
 ENGINE = """#!/bin/sh
 case "$1" in
-  list) for name in ddpm_origin ddpm_json ddpm_python ddpm_forward ddpm_dead_letter postgres_copy; do echo "  - $name"; done ;;
+  list) printf '  - %s\\n' ddpm_origin ddpm_json ddpm_python ddpm_forward ddpm_dead_letter postgres_copy ;;
   --version) printf 'Version: v1.20.0\\nDate: unknown\\n' ;;
   lint) printf '%s(3,1) field foo not recognised\\n  got: 3\\n%s(9,1) unable to infer\\n' "$3" "$3" >&2; exit 1 ;;
 esac
