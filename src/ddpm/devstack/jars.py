@@ -81,8 +81,8 @@ def kafka_jars(progress: Progress) -> Path:
     return make_once(folder, lambda part: fetch(jars, part, progress), complete)
 
 
-def fetch(jars: tuple[Jar, ...], into: Path, progress: Progress) -> None:
-    """Download `jars` into the folder `into`, several at a time.
+def fetch(jars: tuple[Jar, ...], into: Path, progress: Progress, *, whose: str = "Kafka") -> None:
+    """Download `jars` into the folder `into`, several at a time, and say meanwhile whose they are.
 
     Raises:
         MissingToolError: A jar cannot be fetched or has another hash; the message names it.
@@ -90,7 +90,7 @@ def fetch(jars: tuple[Jar, ...], into: Path, progress: Progress) -> None:
     """
     repository = os.environ.get(MAVEN_VARIABLE) or _maven_central()
     with (
-        progress.step(f"Fetching Kafka ({len(jars)} jars)", "MB") as step,
+        progress.step(f"Fetching {whose} ({len(jars)} jars)", "MB") as step,
         httpx.Client(base_url=repository, timeout=_TIMEOUT, follow_redirects=True, verify=_trust()) as client,
         ThreadPoolExecutor(_PARALLEL) as pool,
     ):

@@ -8,13 +8,20 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from uuid import UUID
+
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
 
 from ddpm.broker.dump import RawRecord
 from ddpm.broker.produce import Record
+from ddpm.engine.progress import Silent
 from harness.audit import Outcome, Poison, Row, audit
 from harness.formats import SAMPLES, Format, round_trip
 from harness.process import Ddpm
+from harness.registry import Registry
 from harness.waiting import eventually
 from harness.world import World
 
@@ -137,6 +144,46 @@ def test_a_schema_registry_that_is_away_is_waited_for(world: World, tmp_path: Pa
         assert not [path for path in (tmp_path / ".ddpm").rglob("*") if path.is_file() and password in path.read_text()]
     books = audit(world, expected)
     assert (books.rows, books.dead) == (20, 20 * len(poison))
+
+
+ORDER: dict[str, Any] = {
+    "type": "record",
+    "name": "Order",
+    "fields": [
+        {"name": "id", "type": "long"},
+        {"name": "amount", "type": {"type": "bytes", "logicalType": "decimal", "precision": 30, "scale": 4}},
+        {"name": "created_at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+    ],
+}
+# A later version, which readers can tell from the first by its number alone.
+ORDER_WITH_NOTE = {**ORDER, "fields": [*ORDER["fields"], {"name": "note", "type": "string", "default": ""}]}
+
+
+def serialized(url: str, topic: str, schema: dict[str, Any], value: Row) -> bytes:
+    """A value as the registry's own serializer writes it; it registers the schema."""
+    with SchemaRegistryClient({"url": url}) as client:
+        written = AvroSerializer(client, json.dumps(schema))(value, SerializationContext(topic, MessageField.VALUE))
+    assert isinstance(written, bytes)
+    return written
+
+
+def test_values_of_a_real_registry_by_its_own_serializer(world: World, tmp_path: Path) -> None:
+    plain = {name: row(0)[name] for name in ("id", "amount", "created_at")}
+    noted = {**plain, "note": "näme"}
+    with Registry(tmp_path / "registry", Silent()) as registry:
+        values = {
+            serialized(registry.url, world.topic, ORDER, plain): {**plain, "note": None},
+            serialized(registry.url, world.topic, ORDER_WITH_NOTE, noted): noted,
+        }
+        unknown = b"\x00\x00\x00\x27\x0f" + next(iter(values))[5:]
+
+        def expected(record: RawRecord) -> Row | Poison:
+            return values.get(record.value or b"") or Poison("unknown_schema")
+
+        source = {"parser": "avro", "options": {"framing": "confluent", "registry": registry.url}}
+        chosen = {"source": source, "postgres": {"columns": {name: COLUMNS[name] for name in noted}}}
+        books = round_trip(world, Format(chosen, spread([*values, unknown] * 20), expected), tmp_path)
+    assert (books.rows, books.dead) == (40, 20)
 
 
 def test_a_stop_while_the_registry_is_away_loses_nothing(world: World, tmp_path: Path) -> None:
