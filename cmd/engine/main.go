@@ -21,6 +21,7 @@ import (
 	_ "ddpm/engine/formats"
 	_ "ddpm/engine/origin"
 	_ "ddpm/engine/postgrescopy"
+	_ "ddpm/engine/trial"
 )
 
 // The heap may grow to three times what is alive, which saves CPU time with small records, up to a
