@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.text import Text
 
-from ddpm.cli.text import dumped, plain
-from ddpm.orchestrator.offline import NULL, Answer, Cell, Number, Outcome, Reason, Result
+from ddpm.cli.text import harmless_json, plain
+from ddpm.orchestrator.offline import Answer, Cell, Outcome, Reason, Result, pretty
 
 HEX_ROW = 16
 _HEX_ROWS = 4
@@ -48,32 +48,20 @@ def said_briefly(reason: Reason) -> str:
     return f"{reason.stage}, {plain(reason.code)}{column}: {plain(reason.message)}"
 
 
-def written(value: Any, indent: str = "") -> str:  # noqa: ANN401 -- JSON
-    """JSON in many lines, every number as it was written."""
-    inner = f"{indent}  "
-    match value:
-        case Number():
-            return str(value)
-        case bytes():
-            return f"(no JSON) {value.hex(' ', 1) if len(value) <= HEX_ROW else value[:HEX_ROW].hex(' ') + ' …'}"
-        case dict() if value:
-            return _block("{}", indent, (f"{inner}{dumped(key)}: {written(one, inner)}" for key, one in value.items()))
-        case list() if value:
-            return _block("[]", indent, (f"{inner}{written(one, inner)}" for one in value))
-    return "null" if value is NULL else dumped(value)
-
-
-def _block(brackets: str, indent: str, items: Iterable[str]) -> str:
-    return f"{brackets[0]}\n" + ",\n".join(items) + f"\n{indent}{brackets[1]}"
+def shown(document: Any) -> str:  # noqa: ANN401 -- JSON or bytes
+    """A document in many lines, every number as it was written; the first bytes of one that is no JSON."""
+    if isinstance(document, bytes):
+        return f"(no JSON) {document[:HEX_ROW].hex(' ')}{' …' if len(document) > HEX_ROW else ''}"
+    return harmless_json(pretty(document))
 
 
 def _result(result: Result, table: str | None) -> Iterator[Text]:
     if result.index is not None:
         yield Text(f"document {result.index}", style="bold")
     if result.parsed is not None:
-        yield from _step("parsed", written(result.parsed))
-    if result.document is not None and written(result.document) != written(result.parsed):
-        yield from _step("processed", written(result.document))
+        yield from _step("parsed", shown(result.parsed))
+    if result.document is not None and shown(result.document) != shown(result.parsed):
+        yield from _step("processed", shown(result.document))
     if result.columns:
         yield Text(f"columns of {table}" if table else "columns", style="cyan")
         yield from _indented(_columns(result.columns))

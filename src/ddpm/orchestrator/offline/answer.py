@@ -1,13 +1,13 @@
 """What a trial answered, as values; numbers keep their digits."""
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from ddpm.errors import EngineError
+from ddpm.orchestrator.offline.exact import NULL, loads
 
 
 class Outcome(StrEnum):
@@ -42,7 +42,7 @@ class Result:
     """One of a record's documents, or the record as a whole when it has none.
 
     `parsed` is the document behind the parser, `document` the one behind the processors; bytes where it is no JSON,
-    None where it is not known, and numbers in them are `Number`. A document that is JSON's null is `NULL`.
+    None where it is not known; in JSON numbers are `Number`, and a document that is null is `NULL`.
     """
 
     outcome: Outcome
@@ -69,23 +69,10 @@ class Answer:
         return tuple(result for result in self.results if result.outcome is Outcome.DEAD_LETTER)
 
 
-class Number(str):
-    """A number as it was written."""
-
-    __slots__ = ()
-
-
-class Null:
-    """JSON's null as a whole document, told from no document."""
-
-
-NULL = Null()
-
-
 def read_answer(line: str) -> Answer:
     """Take an answer of `Trials` apart; raises EngineError for a document that is nested too deeply to be shown."""
     try:
-        said = json.loads(line, parse_float=Number, parse_int=Number)
+        said = loads(line)
     except RecursionError as error:
         msg = "a document is nested too deeply to be shown"
         raise EngineError(msg, hint="`ddpm parse --json` prints it as it is") from error
