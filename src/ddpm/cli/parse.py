@@ -46,12 +46,19 @@ def parse_command(
     compression: Annotated[str | None, typer.Option(help="For --parser: how records are compressed.")] = None,
     patience: Annotated[float, typer.Option(min=0.1, help="How many seconds a record may take.")] = PATIENCE_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a record.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Answer on a page of this machine instead.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="For --serve: its port; 0 picks a free one.")] = 8888,
     config: ConfigOption = None,
 ) -> None:
     """Show what becomes of records, step by step; exits with 1 when one would be a dead letter."""
     choice = chosen(
         config=config, pipeline=pipeline, parser=parser, options=option or (), plugin=plugin, compression=compression
     )
+    if serve:
+        from ddpm.cli.serving import serve_page
+
+        serve_page(choice, port, patience)
+        return
     postgres = choice.pipeline.postgres
     show = _Lines() if as_json else _Steps(postgres.table if postgres else None)
     with Trials(choice, progress(), patience=patience) as trials:
