@@ -18,11 +18,7 @@ var specialDays = map[string]bool{
 	"epoch": true, "infinity": true, "now": true, "today": true, "tomorrow": true, "yesterday": true,
 }
 
-// The last years of a timestamp and of a date.
-const (
-	lastYear       = 294276
-	lastYearOfDate = 5874897
-)
+var lastYears = map[string]int{"timestamp": 294276, "date": 5874897}
 
 // moment refuses what is no date in any style: no digit, a day that no calendar has, and the seconds or
 // milliseconds since 1970 that people mistake for one.
@@ -46,12 +42,11 @@ func moment(typeName, text string) *Refusal {
 	year, err := strconv.Atoi(parts[1])
 	month, _ := strconv.Atoi(parts[2])
 	day, _ := strconv.Atoi(parts[3])
-	last := lastYear
-	if typeName == "date" {
-		last = lastYearOfDate
-	}
-	if err != nil || year > last || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
+	if err != nil || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
 		return refused("22008", `date/time field value out of range: "%s"`, text)
+	}
+	if kind, _, _ := strings.Cut(typeName, " "); year > lastYears[kind] {
+		return refused("22008", `%s out of range: "%s"`, kind, text)
 	}
 	return nil
 }

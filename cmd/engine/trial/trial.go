@@ -84,7 +84,7 @@ type answer struct {
 }
 
 // document is one of a record's documents, or the record as a whole if it has none. A message that is
-// not JSON stands in the field of bytes.
+// not JSON, or too deep for this package's encoder, stands in the field of bytes.
 type document struct {
 	Index         *int                `json:"index,omitempty"`
 	Outcome       string              `json:"outcome"`

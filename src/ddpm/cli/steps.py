@@ -49,9 +49,9 @@ def said_briefly(reason: Reason) -> str:
 
 
 def shown(document: Any) -> str:  # noqa: ANN401 -- JSON or bytes
-    """A document in many lines, every number as it was written; the first bytes of one that is no JSON."""
+    """A document in many lines, every number as it was written; of one that came as bytes the first ones."""
     if isinstance(document, bytes):
-        return f"(no JSON) {document[:HEX_ROW].hex(' ')}{' …' if len(document) > HEX_ROW else ''}"
+        return f"(bytes) {document[:HEX_ROW].hex(' ')}{' …' if len(document) > HEX_ROW else ''}"
     return harmless_json(pretty(document))
 
 

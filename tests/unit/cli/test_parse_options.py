@@ -13,6 +13,10 @@ from unit.cli.desk import call, error_of
         (["--parser", "parqet"], 'did you mean "parquet"?'),
         (["--parser", "csv", "--option", "delimeter=;"], "delimeter: Extra inputs are not permitted"),
         (["--parser", "avro", "--option", "framing=datum"], "`schema_file`"),
+        (
+            ["--parser", "avro", "--option", "framing=datum", "--option", "schema_file=nix.avsc"],
+            "nix.avsc, which the option",
+        ),
         (["--parser", "csv", "--compression", "zip"], "compression: Input should be"),
         (["--parser", "mine", "--plugin", "mine.blobl"], "the plugin mine.blobl does not exist"),
         ([], "no configuration is named"),

@@ -56,6 +56,6 @@ def test_reasons_indices_and_what_is_left_out_are_told() -> None:
         '"reason":{"stage":"sink","code":"22P02","message":"bad\\nthing","column":"id"}},'
         '{"index":5,"outcome":"filtered","parsed":[]}],"left_out":3}'
     )
-    assert "  document 4\n  parsed\n    (no JSON) ff\n  dead letter: sink, 22P02, column id: bad\\nthing\n" in text
+    assert "  document 4\n  parsed\n    (bytes) ff\n  dead letter: sink, 22P02, column id: bad\\nthing\n" in text
     assert "  filtered: nothing is written\n  … and 3 documents more, none of them a dead letter" in text
     assert "no documents" in shown('{"record":1,"size":0,"head":"","documents":[]}')

@@ -41,8 +41,8 @@ class Cell:
 class Result:
     """One of a record's documents, or the record as a whole when it has none.
 
-    `parsed` is the document behind the parser, `document` the one behind the processors; bytes where it is no JSON,
-    None where it is not known; in JSON numbers are `Number`, and a document that is null is `NULL`.
+    `parsed` is the document behind the parser, `document` the one behind the processors: bytes where it is no JSON or
+    too deep, None where it is not known. Numbers in JSON are `Number`, and a document that is null is `NULL`.
     """
 
     outcome: Outcome

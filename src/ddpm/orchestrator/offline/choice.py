@@ -69,10 +69,20 @@ def parser_alone(
             {"parser": parser, "plugin_path": plugin_path, "options": dict(options), "compression": compression}
         )
         parsers.processors(source)
+        _check_files(parser, options)
     except ValidationError as error:
         raise ConfigError(_told(parser, error), hint=f"`ddpm plugins describe {parser}` lists its options") from error
     pipeline = Pipeline(name="parse", source=source, kafka=_NOWHERE, sinks=(Sink(kind="stdout"),))
     return Choice(pipeline, f"the parser {parser}")
+
+
+def _check_files(parser: str, options: Mapping[str, Any]) -> None:
+    if parser not in parsers.OPTIONS:
+        return
+    for name, value in parsers.OPTIONS[parser].model_validate(dict(options)):
+        if isinstance(value, Path) and not value.is_file():
+            msg = f"the file {value}, which the option {name} names, does not exist"
+            raise ConfigError(msg, hint=f"looked from {Path.cwd()}")
 
 
 def _told(parser: str, error: ValidationError) -> str:

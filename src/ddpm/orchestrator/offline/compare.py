@@ -102,7 +102,7 @@ def _diff(expected: Any, came: Any) -> Iterator[str]:  # noqa: ANN401 -- JSON
 
 
 def _lines(value: Any) -> list[str]:  # noqa: ANN401 -- JSON
-    return [f"(no JSON) {value!r}"] if isinstance(value, bytes) else pretty(value, ordered=True).splitlines()
+    return [f"(bytes) {value!r}"] if isinstance(value, bytes) else pretty(value, ordered=True).splitlines()
 
 
 def _counted(number: int, noun: str) -> str:

@@ -190,7 +190,7 @@ function content(each, name) {
     return pretty(each[name]);
   }
   const raw = each[`${name}_bytes`];
-  return raw === undefined ? null : `(no JSON, base64) ${raw}`;
+  return raw === undefined ? null : `(bytes in base64) ${raw}`;
 }
 
 function columnsTitle() {
