@@ -21,6 +21,7 @@ import (
 	_ "ddpm/engine/formats"
 	_ "ddpm/engine/origin"
 	_ "ddpm/engine/postgrescopy"
+	_ "ddpm/engine/trial"
 	_ "ddpm/engine/workers"
 )
 

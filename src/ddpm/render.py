@@ -60,6 +60,11 @@ def render(pipeline: Pipeline, template: str, *, origin: str, template_name: str
     return HEADER.format(origin=_harmless(origin)) + text
 
 
+def render_component(component: Component, *, origin: str) -> str:
+    """The YAML of a whole engine configuration that is made without a template; `origin` as in `render`."""
+    return HEADER.format(origin=_harmless(origin)) + _dump(component, flow=False)
+
+
 def _harmless(name: str) -> str:
     """A file's name fit for a comment: on one line, and without what the engine substitutes even there."""
     return name.encode("unicode_escape").decode().replace("${", "$ {")

@@ -76,7 +76,7 @@ func (d *deadLetter) ProcessBatch(_ context.Context, batch service.MessageBatch)
 func (d *deadLetter) Close(context.Context) error { return nil }
 
 func (d *deadLetter) restore(rejected *service.Message) *service.Message {
-	cause := causeOf(rejected)
+	cause := CauseOf(rejected)
 	o, known := From(rejected)
 	if !known {
 		o = &Origin{}
@@ -130,10 +130,10 @@ func (d *deadLetter) headers(o *Origin, cause *reason.Reason) map[string]string 
 	return headers
 }
 
-// causeOf finds the reason of a rejection. An error of ours that a processor left on the message is
+// CauseOf finds the reason of a rejection. An error of ours that a processor left on the message is
 // believed by its Go type and the sink's by its text, which no processor can write; everything else
 // is the text of a user's processor.
-func causeOf(msg *service.Message) *reason.Reason {
+func CauseOf(msg *service.Message) *reason.Reason {
 	if err := msg.GetError(); err != nil {
 		var typed *reason.Reason
 		if errors.As(err, &typed) {

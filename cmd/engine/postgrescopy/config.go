@@ -73,17 +73,7 @@ Batches form at the input: batching at an output would hide which record failed.
 			service.NewBoolField(fieldIndexed).
 				Description("Whether a record can become many rows, told apart by the column `index`.").
 				Default(false),
-			service.NewObjectListField(fieldColumns,
-				service.NewStringField(fieldColumnName).Description("The name of the column."),
-				service.NewStringAnnotatedEnumField(fieldColumnFrom, map[string]string{
-					fromField:     "the value at a path of the JSON document; NULL where there is none",
-					fromDocument:  "the whole message",
-					fromTimestamp: "the record's timestamp; NULL where it has none",
-				}).Description("Where the value comes from."),
-				service.NewStringListField(fieldColumnPath).
-					Description("For `field`: the keys that lead to the value; digits count in an array.").
-					Optional(),
-			).Description("The columns behind the identity columns.").Default([]any{}),
+			columnsField(),
 			service.NewDurationField(fieldWriteTimeout).
 				Description("How long the server may stay silent before it counts as away.").
 				Default("30s"),
@@ -93,6 +83,21 @@ Batches form at the input: batching at an output would hide which record failed.
 				service.NewDurationField(fieldBackoffMax).Description("The longest pause.").Default("30s"),
 			).Description("The pauses between attempts while the server is away.").Advanced(),
 		)
+}
+
+// columnsField describes the columns, each with more about it if need be.
+func columnsField(more ...*service.ConfigField) *service.ConfigField {
+	return service.NewObjectListField(fieldColumns, append([]*service.ConfigField{
+		service.NewStringField(fieldColumnName).Description("The name of the column."),
+		service.NewStringAnnotatedEnumField(fieldColumnFrom, map[string]string{
+			fromField:     "the value at a path of the JSON document; NULL where there is none",
+			fromDocument:  "the whole message",
+			fromTimestamp: "the record's timestamp; NULL where it has none",
+		}).Description("Where the value comes from."),
+		service.NewStringListField(fieldColumnPath).
+			Description("For `field`: the keys that lead to the value; digits count in an array.").
+			Optional(),
+	}, more...)...).Description("The columns behind the identity columns.").Default([]any{})
 }
 
 // column says what goes into a column. For a field, slot is its place among the values found.

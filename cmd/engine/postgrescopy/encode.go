@@ -134,21 +134,10 @@ func (e *encoder) add(b *encoded, s *scratch, index int, msg *service.Message) e
 		return &obstacle{class: classUnknownSource, text: fmt.Sprintf("the topic %q has no source number; known are: %s",
 			o.Topic, e.knownTopics())}
 	}
-	doc, err := msg.AsBytes()
-	if err != nil {
-		b.fail(index, codeNotJSON, "the message cannot be encoded: "+err.Error())
+	doc, refused := e.read(s, msg)
+	if refused != nil {
+		b.failures = append(b.failures, failure{index, refused})
 		return nil
-	}
-	if e.finder != nil {
-		kind, err := e.finder.Find(&s.scanner, doc, s.values)
-		if err != nil {
-			b.fail(index, codeNotJSON, "not JSON: "+err.Error())
-			return nil
-		}
-		if kind != jsontext.Object {
-			b.fail(index, codeNotObject, "the document is not a JSON object, so that it has no fields to fill the columns from")
-			return nil
-		}
 	}
 	text := b.text
 	text = append(strconv.AppendInt(text, source, 10), '\t')
@@ -157,6 +146,33 @@ func (e *encoder) add(b *encoded, s *scratch, index int, msg *service.Message) e
 	if e.indexed {
 		text = strconv.AppendInt(append(text, '\t'), int64(o.Index), 10)
 	}
+	b.text = append(e.appendColumns(text, s, doc, o), '\n')
+	b.rows = append(b.rows, row{index, source, int64(o.Partition), o.Offset, int64(o.Index), len(b.text)})
+	return nil
+}
+
+// read returns a message's document and keeps in s where the values of its columns are, or says why it
+// has none.
+func (e *encoder) read(s *scratch, msg *service.Message) ([]byte, *reason.Reason) {
+	doc, err := msg.AsBytes()
+	if err != nil {
+		return nil, refusal(codeNotJSON, "the message cannot be encoded: "+err.Error())
+	}
+	if e.finder == nil {
+		return doc, nil
+	}
+	kind, err := e.finder.Find(&s.scanner, doc, s.values)
+	if err != nil {
+		return nil, refusal(codeNotJSON, "not JSON: "+err.Error())
+	}
+	if kind != jsontext.Object {
+		return nil, refusal(codeNotObject, "the document is not a JSON object, so that it has no fields to fill the columns from")
+	}
+	return doc, nil
+}
+
+// appendColumns appends the values of a document that was read, each behind a tab.
+func (e *encoder) appendColumns(text []byte, s *scratch, doc []byte, o *origin.Origin) []byte {
 	for _, col := range e.columns {
 		text = append(text, '\t')
 		switch col.from {
@@ -172,13 +188,11 @@ func (e *encoder) add(b *encoded, s *scratch, index int, msg *service.Message) e
 			}
 		}
 	}
-	b.text = append(text, '\n')
-	b.rows = append(b.rows, row{index, source, int64(o.Partition), o.Offset, int64(o.Index), len(b.text)})
-	return nil
+	return text
 }
 
-func (b *encoded) fail(index int, code, message string) {
-	b.failures = append(b.failures, failure{index, reason.New(reason.StageSink, code, message)})
+func refusal(code, message string) *reason.Reason {
+	return reason.New(reason.StageSink, code, message)
 }
 
 func (e *encoder) knownTopics() string {

@@ -8,7 +8,7 @@ from ddpm.catalogue import environment
 from ddpm.catalogue.component import Component, Value, duration
 from ddpm.catalogue.parsers import gives_many
 from ddpm.catalogue.sources import max_in_flight
-from ddpm.config.model import INDEX_COLUMN, Column, KafkaSink, Pipeline, Sink
+from ddpm.config.model import INDEX_COLUMN, Column, KafkaSink, Pipeline, Postgres, Sink
 from ddpm.errors import ConfigError
 
 # Room for a large record and its headers; the broker's own limits decide what is too large.
@@ -17,7 +17,10 @@ MAX_MESSAGE_BYTES = 64_000_000
 # The plugins leave the original key, whatever a mapping did to the metadata, in a field that is not sent as a header.
 _KEY_OF_ORIGIN: Component = {"key": '${! metadata("ddpm_key") }', "metadata": {"exclude_prefixes": ["ddpm_key"]}}
 
-DOCUMENT_TABLE: list[Value] = [{"name": "timestamp", "from": "timestamp"}, {"name": "data", "from": "document"}]
+_DOCUMENT_TABLE: tuple[tuple[Component, str], ...] = (
+    ({"name": "timestamp", "from": "timestamp"}, "timestamptz"),
+    ({"name": "data", "from": "document"}, "jsonb"),
+)
 
 
 def output(pipeline: Pipeline) -> Component:
@@ -55,20 +58,24 @@ def postgres_copy(pipeline: Pipeline) -> Component:
         raise ConfigError(msg, hint=f"name yours differently: event_index: {{type: …, from: {INDEX_COLUMN}}}")
     schema, _, table = postgres.table.rpartition(".")
     target: Component = {"schema": schema, "table": table} if schema else {"table": table}
-    columns = (
-        [_field(name, column) for name, column in postgres.columns.items()] if postgres.columns else DOCUMENT_TABLE
-    )
     return {
         "postgres_copy": {
             "dsn_env": environment.POSTGRES_DSN,
             "sources_env": environment.SOURCES,
             **target,
             **({"indexed": True} if many else {}),
-            "columns": list(columns),
+            "columns": [column for column, _ in columns(postgres)],
             "write_timeout": duration(postgres.write_timeout),
             "max_in_flight": postgres.max_in_flight,
         }
     }
+
+
+def columns(postgres: Postgres) -> list[tuple[Component, str]]:
+    """The table's columns behind the identity, as the plugin wants them, each with its Postgres type."""
+    if postgres.columns is None:
+        return list(_DOCUMENT_TABLE)
+    return [(_field(name, column), column.type) for name, column in postgres.columns.items()]
 
 
 def _field(name: str, column: Column) -> Component:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 import ddpm
-from ddpm.cli import control, engine, following, plugins, produce, running, status
+from ddpm.cli import control, engine, following, parse, plugins, produce, running, status, testing
 from ddpm.cli.common import ConfigOption, load_config, print_error, print_problems
 from ddpm.config.problems import ConfigProblems
 from ddpm.errors import DdpmError, ExitCode
@@ -25,6 +25,8 @@ app = typer.Typer(
 app.command("run")(running.run_command)
 app.command("reset")(running.reset_command)
 app.command("produce")(produce.produce_command)
+app.command("parse")(parse.parse_command)
+app.command("test")(testing.run_cases_command)
 app.command("status")(status.status_command)
 app.command("logs")(following.logs_command)
 app.command("events")(following.events_command)

@@ -25,7 +25,11 @@ def plain(text: str) -> str:
 
 def dumped(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 -- whatever was JSON
     """The value as JSON, readable, and with nothing in it that a terminal would act on."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return harmless_json(json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+def harmless_json(text: str) -> str:
+    """JSON as it is written, with what a terminal would act on as escapes."""
     return _DANGEROUS_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 

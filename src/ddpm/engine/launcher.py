@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from ddpm.catalogue import environment
 from ddpm.errors import MissingToolError
@@ -61,6 +62,16 @@ class EngineProcess:
         self._pump = threading.Thread(target=self._relay, args=(on_log,), name=f"engine-log-{popen.pid}", daemon=True)
         self._pump.start()
         self.port = port
+
+    @property
+    def stdin(self) -> IO[bytes] | None:
+        """Where to write what it reads; None unless it was launched with pipes."""
+        return self._popen.stdin
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """Where to read what it writes; None unless it was launched with pipes."""
+        return self._popen.stdout
 
     @property
     def pid(self) -> int:
@@ -112,12 +123,13 @@ class EngineProcess:
             self._leash = -1
 
 
-def launch(spec: EngineSpec, on_log: Callable[[LogLine], None]) -> EngineProcess:
+def launch(spec: EngineSpec, on_log: Callable[[LogLine], None], *, piped: bool = False) -> EngineProcess:
     """Start an engine.
 
     Args:
         spec: What to run.
         on_log: Called with every line the engine writes on its standard error, from a thread of its own.
+        piped: Whether its standard input and output are the caller's; else it reads nothing and writes to ddpm's own.
 
     Raises:
         MissingToolError: The binary cannot be executed.
@@ -131,7 +143,8 @@ def launch(spec: EngineSpec, on_log: Callable[[LogLine], None]) -> EngineProcess
             env=_environment(spec, port, read_end),
             pass_fds=(read_end,),
             start_new_session=True,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if piped else None,
             stderr=subprocess.PIPE,
         )
     except OSError as error:

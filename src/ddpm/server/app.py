@@ -39,7 +39,7 @@ def create(sources: Sources, engine_pages: EnginePages, door: Door) -> FastAPI:
 
     app.include_router(router(sources))
     console.mount(app)
-    _refusals(app)
+    refusals(app)
     app.add_middleware(Guard, door=door)
     return app
 
@@ -67,8 +67,8 @@ def _probes(app: FastAPI, sources: Sources) -> None:
         return LiveView(status="stuck")
 
 
-def _refusals(app: FastAPI) -> None:
-    """Every refusal has the same shape."""
+def refusals(app: FastAPI) -> None:
+    """Give every refusal of an application the same shape."""
 
     @app.exception_handler(RequestRefusedError)
     def refused(_request: Request, error: RequestRefusedError) -> JSONResponse:

@@ -11,9 +11,11 @@ from fastapi import FastAPI
 
 from ddpm.errors import MissingToolError
 
+_OTHER_PORT = "is another ddpm running? End it, or set app.server.port to another port (0 picks a free one)"
 
-def listen(host: str, port: int) -> socket.socket:
-    """Bind the server's socket.
+
+def listen(host: str, port: int, *, hint: str = _OTHER_PORT) -> socket.socket:
+    """Bind the server's socket; `hint` is the way out when that fails.
 
     Raises:
         MissingToolError: The port is in use, or the address is not this machine's.
@@ -29,7 +31,6 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         reason = "the port is in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
         msg = f"cannot listen on {host}:{port}: {reason}"
-        hint = "is another ddpm running? End it, or set app.server.port to another port (0 picks a free one)"
         raise MissingToolError(msg, hint=hint) from error
     return listener
 

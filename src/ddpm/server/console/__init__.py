@@ -5,6 +5,7 @@ but its own, and turn text into HTML nowhere: names, reasons and configurations 
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import PurePath
@@ -33,7 +34,9 @@ HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class File:
+    """A file of a page, as it is sent."""
+
     content: bytes
     media_type: str
     etag: str
@@ -41,30 +44,47 @@ class _File:
 
 def mount(app: FastAPI) -> None:
     """Add the console's routes to an application; they stay out of its OpenAPI text."""
-    static = _static_files()
-
-    def page(request: Request) -> Response:
-        return _answer(request, static[PAGE])
-
-    def file(request: Request, name: str) -> Response:
-        if name not in static:
-            raise HTTPException(404, f"the console has no file {name}")
-        return _answer(request, static[name])
-
-    app.add_api_route("/", page, methods=["GET", "HEAD"], include_in_schema=False)
-    app.add_api_route("/console/{name}", file, methods=["GET", "HEAD"], include_in_schema=False)
+    serve_page(app, mount_files(app)[PAGE])
 
 
-def _static_files() -> dict[str, _File]:
+def mount_files(app: FastAPI) -> dict[str, File]:
+    """Add only the files that the console is made of, for a page that looks like it; returns them."""
+    static = files_in(__name__)
+    serve_files(app, "/console", static)
+    return static
+
+
+def files_in(package: str) -> dict[str, File]:
+    """What lies in the folder `static` of a package, by name."""
     found = {}
-    for entry in files(__name__).joinpath("static").iterdir():
+    for entry in files(package).joinpath("static").iterdir():
         content = entry.read_bytes()
         etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        found[entry.name] = _File(content, MEDIA_TYPES[PurePath(entry.name).suffix], etag)
+        found[entry.name] = File(content, MEDIA_TYPES[PurePath(entry.name).suffix], etag)
     return found
 
 
-def _answer(request: Request, file: _File) -> Response:
+def serve_page(app: FastAPI, page: File) -> None:
+    """Answer `/` with a page."""
+
+    def root(request: Request) -> Response:
+        return _answer(request, page)
+
+    app.add_api_route("/", root, methods=["GET", "HEAD"], include_in_schema=False)
+
+
+def serve_files(app: FastAPI, prefix: str, static: Mapping[str, File]) -> None:
+    """Answer `prefix/NAME` with a file."""
+
+    def file(request: Request, name: str) -> Response:
+        if name not in static:
+            raise HTTPException(404, f"there is no file {prefix}/{name}")
+        return _answer(request, static[name])
+
+    app.add_api_route(f"{prefix}/{{name}}", file, methods=["GET", "HEAD"], include_in_schema=False)
+
+
+def _answer(request: Request, file: File) -> Response:
     headers = HEADERS | {"ETag": file.etag}
     if file.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

@@ -1,0 +1,93 @@
+"""`ddpm parse` with the real engine and no server."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.offline import configure, ddpm
+
+pytestmark = pytest.mark.usefixtures("engine_binary")
+
+
+def answers(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_good_bad_and_filtered_json_from_standard_input(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    records = (
+        '{"id": 9007199254740993, "total": 1.50, "address": {"city": "Köln"}}\n\n{"id": "abc"}\nnope\n{"total": 0}\n'
+    )
+    ran = ddpm("parse", "--each-line", "--config", str(config), cwd=tmp_path, stdin=records.encode())
+    assert ran.returncode == 1, ran.stderr
+    for expected in (
+        r"record 1 \(line 1\): 69 bytes",
+        r'"total": 1\.50',
+        r"id +bigint +9007199254740993",
+        r"city +text +Köln",
+        r"record 2 \(line 3\)",
+        r'dead letter: sink, 22P02, column id: invalid input syntax for type bigint: "abc"',
+        r"dead letter: parse, not_json: ",
+        r"filtered: nothing is written",
+        r"4 records: 1 written, 1 filtered, 2 dead letters",
+    ):
+        assert re.search(expected, ran.stdout), ran.stdout
+
+
+def test_records_that_are_all_good_end_with_0_and_answers_are_json(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    (tmp_path / "record.json").write_bytes(b'{"id": 1, "total": 12345678901234567890.5}')
+    ran = ddpm("parse", "record.json", "--json", "--config", str(config), cwd=tmp_path)
+    assert ran.returncode == 1
+    assert '"total":12345678901234567890.5' in ran.stdout
+    (answer,) = answers(ran.stdout)
+    assert answer["documents"][0]["reason"]["code"] == "22003"
+    (tmp_path / "record.json").write_bytes(b'{"id": 1, "total": 0.001}')
+    ran = ddpm("parse", "record.json", "--json", "--config", str(config), cwd=tmp_path)
+    assert ran.returncode == 0, ran.stdout
+    assert "hunter2secret" not in ran.stdout + ran.stderr
+
+
+def test_a_file_of_many_rows_has_one_bad_row(tmp_path: Path) -> None:
+    (tmp_path / "orders.csv.gz").write_bytes(gzip.compress(b"id;total\n1;2.50\n2\n3;4\n"))
+    parser = ("--parser", "csv", "--option", "delimiter=;", "--compression", "gzip")
+    ran = ddpm("parse", "orders.csv.gz", *parser, "--json", cwd=tmp_path)
+    assert ran.returncode == 1
+    (answer,) = answers(ran.stdout)
+    assert [(one["index"], one["outcome"]) for one in answer["documents"]] == [
+        (0, "written"),
+        (1, "dead_letter"),
+        (2, "written"),
+    ]
+    assert answer["documents"][1]["reason"]["code"] == "wrong_column_count"
+
+
+def test_a_parser_of_ones_own_without_a_configuration(tmp_path: Path) -> None:
+    (tmp_path / "pairs.blobl").write_text('root.words = content().string().split(" ")')
+    ran = ddpm("parse", "-", "--parser", "pairs", "--plugin", "pairs.blobl", "--json", cwd=tmp_path, stdin=b"a b")
+    assert ran.returncode == 0, ran.stderr
+    assert answers(ran.stdout)[0]["documents"][0]["document"] == {"words": ["a", "b"]}
+
+
+def test_a_mistake_in_a_mapping_is_told_before_any_record(tmp_path: Path) -> None:
+    config = configure(tmp_path, processors=[{"mapping": "root = this.nonsense("}])
+    ran = ddpm("parse", "-", "--config", str(config), cwd=tmp_path, stdin=b"{}")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "the engine does not accept" in ran.stderr
+
+
+def test_a_record_that_no_answer_comes_to_is_told_with_what_the_engine_said(tmp_path: Path) -> None:
+    source = {
+        "parser": "avro",
+        "options": {"framing": "confluent", "registry": "http://user:hunter2secret@127.0.0.1:9"},
+    }
+    config = configure(tmp_path, source=source)
+    ran = ddpm("parse", "-", "--config", str(config), "--patience", "2", cwd=tmp_path, stdin=b"\0\0\0\0\1x")
+    assert ran.returncode == 1
+    assert "the engine did not answer within 2 s" in ran.stderr
+    assert "waiting for the schema registry" in ran.stderr
+    assert "hunter2secret" not in ran.stderr
