@@ -24,6 +24,11 @@ Value: TypeAlias = Union[str, int, float, bool, EngineEnv, "list[Value]", "dict[
 Component: TypeAlias = dict[str, Value]
 
 
+def mapping(text: str) -> str:
+    """A mapping in Bloblang as the engine can take it: it cannot write back a text that begins with an empty line."""
+    return text.lstrip("\r\n")
+
+
 def duration(seconds: float) -> str:
     """Seconds as the engine writes a duration, e.g. 0.1 -> `100ms`, 30 -> `30s`."""
     milliseconds = round(seconds * 1000)

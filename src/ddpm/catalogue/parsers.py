@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ddpm.catalogue import environment, formats
-from ddpm.catalogue.component import Component, duration
+from ddpm.catalogue.component import Component, duration, mapping
 from ddpm.config.model import Model, NoOptions, Plugin, PluginKind, Source
 from ddpm.errors import ConfigError
+
+# The engine's processors whose text is a mapping.
+_MAPPINGS = ("mapping", "bloblang", "mutation")
 
 Options = TypeVar("Options", bound=Model)
 
@@ -133,13 +136,24 @@ def _of_plugin(source: Source, plugin: Plugin) -> Parser[Any]:
 # In `try`, because a record that could not be decompressed has failed already.
 def _mapping(plugin: Plugin) -> Component:
     # The engine reads a file itself: its own errors then name it. Within quotes, Bloblang takes what JSON does.
-    text = plugin.mapping or f"from {json.dumps(plugin.path, ensure_ascii=False)}"
+    text = mapping(plugin.mapping or f"from {json.dumps(plugin.path, ensure_ascii=False)}")
     return {"try": [{"mapping": text}]}
 
 
 def _made_by_class(plugin: Plugin) -> Component:
     # The engine's own processors know nothing of identities: what they made of one record has to be told apart.
-    return {"try": [*plugin.processors, {"ddpm_index": {"many": plugin.many}}]}
+    return {"try": [*map(_with_usable_mappings, plugin.processors), {"ddpm_index": {"many": plugin.many}}]}
+
+
+def _with_usable_mappings(value: object) -> Any:  # noqa: ANN401 -- whatever a class returned
+    if isinstance(value, list):
+        return [_with_usable_mappings(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: mapping(item) if name in _MAPPINGS and isinstance(item, str) else _with_usable_mappings(item)
+        for name, item in value.items()
+    }
 
 
 def _function(source: Source, plugin: Plugin) -> Component:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ddpm.catalogue.component import Component
+from ddpm.catalogue.component import Component, mapping
 from ddpm.config.model import Processor
 
 
@@ -16,6 +16,6 @@ def user_code(steps: Sequence[Processor]) -> list[Component]:
 
 def _step(step: Processor) -> Component:
     if step.mapping is not None:
-        return {"mapping": step.mapping}
+        return {"mapping": mapping(step.mapping)}
     # The condition stands on lines of its own, so that a comment at its end cannot swallow the parenthesis.
     return {"mapping": f"root = if !(\n{step.filter}\n) {{ deleted() }}"}

@@ -99,8 +99,6 @@ def _plugin(name: str, path: Path | None) -> tuple[str, Mapping[str, Any]]:
     if path is not None and file is None:
         msg = f'{path} holds no plugin for the parser "{name}"'
         raise ConfigError(msg, hint=f"name a .py or .blobl file, or a folder; installed ones are in the group {GROUP}")
-    if file is not None and file.suffix == ".blobl":
-        return f"a mapping in Bloblang, {path}", {}
     inspection = inspect_plugin(name, file, {})
     if inspection.problem:
         msg = f'the plugin of the parser "{name}" cannot be used: {inspection.problem}'

@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 
 from ddpm.catalogue import environment, parsers
-from ddpm.config.model import Config, Pipeline
+from ddpm.config.model import Config, Pipeline, Source
 from ddpm.engine import binary as engine_binary
 from ddpm.engine import launcher
 from ddpm.errors import ConfigError
@@ -25,8 +25,7 @@ _HASH_LENGTH = 12
 def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Provisioned) -> Launchable:
     """How the engines of a pipeline are started."""
     path, text = generated_path(pipeline), rendered(config, pipeline)
-    handed = {environment.SOURCES: provisioned.sources_json, environment.PYTHON: sys.executable}
-    handed |= parsers.secrets(pipeline.source)
+    handed = {environment.SOURCES: provisioned.sources_json, **handed_to_parser(pipeline.source)}
     if pipeline.postgres is not None:
         handed[environment.POSTGRES_DSN] = pipeline.postgres.url
     masker = Masker(config.secrets)
@@ -46,6 +45,11 @@ def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Pr
         return _Engine(process, masker)
 
     return Launchable(launch, config_hash(text), provisioned.partitions)
+
+
+def handed_to_parser(source: Source) -> dict[str, str]:
+    """Environment variables for the parser of an engine."""
+    return {environment.PYTHON: sys.executable, **parsers.secrets(source)}
 
 
 def config_hash(text: str) -> str:

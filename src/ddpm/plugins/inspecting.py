@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from ddpm.config.model import Plugin, PluginKind
+from ddpm.config.model import BLOBLANG, Plugin, PluginKind
 from ddpm.config.plugins import Inspection
 
 _SECONDS = 30.0
@@ -20,10 +20,12 @@ def inspect_plugin(name: str, path: Path | None, options: Mapping[str, object]) 
 
     Args:
         name: The parser's name; without a path, that of its entry point.
-        path: The plugin's Python file, or its package's folder.
+        path: The plugin's file, or its package's folder.
         options: What the plugin is given, as in `source.options`.
 
     """
+    if path is not None and path.suffix == BLOBLANG:
+        return Inspection(Plugin(PluginKind.MAPPING, path=str(path)), "a mapping in Bloblang")
     command = [sys.executable, "-P", "-m", "ddpm.plugins.describing", name, str(path or "")]
     try:
         ran = subprocess.run(

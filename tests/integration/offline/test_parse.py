@@ -73,6 +73,32 @@ def test_a_parser_of_ones_own_without_a_configuration(tmp_path: Path) -> None:
     assert answers(ran.stdout)[0]["documents"][0]["document"] == {"words": ["a", "b"]}
 
 
+@pytest.mark.parametrize("kind", ["python", "class", "bloblang"])
+def test_a_new_plugin_works_as_it_is(kind: str, tmp_path: Path) -> None:
+    assert ddpm("plugins", "new", "pairs", "--kind", kind, cwd=tmp_path).returncode == 0
+    ran = ddpm("parse", "--parser", "pairs", "--plugin", "parsers", "--json", cwd=tmp_path, stdin=b"id=7 name=Ada")
+    assert ran.returncode == 0, ran.stderr
+    assert answers(ran.stdout)[0]["documents"][0]["document"] == {"id": "7", "name": "Ada"}
+
+
+def test_a_plugin_is_answered_with_its_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "pairs.py").write_text("def parse(payload, meta):\n    return [{'n': 1 / len(payload)}]\n")
+    ran = ddpm("parse", "--parser", "pairs", "--plugin", "pairs.py", cwd=tmp_path)
+    assert ran.returncode == 1
+    assert "plugin_failed" in ran.stdout
+    assert "pairs.py:2: ZeroDivisionError: division by zero" in ran.stdout
+    (tmp_path / "pairs.py").write_text("def parse(payload):\n    return []\n")
+    ran = ddpm("parse", "--parser", "pairs", "--plugin", "pairs.py", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "pairs.py:1: parse must take two arguments" in ran.stderr
+
+
+def test_a_mapping_may_begin_with_an_empty_line(tmp_path: Path) -> None:
+    config = configure(tmp_path, processors=[{"mapping": '\nroot = this\nroot.note = "a: b"\n'}])
+    ran = ddpm("parse", "--config", str(config), "--json", cwd=tmp_path, stdin=b'{"id": 1}')
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_a_mistake_in_a_mapping_is_told_before_any_record(tmp_path: Path) -> None:
     config = configure(tmp_path, processors=[{"mapping": "root = this.nonsense("}])
     ran = ddpm("parse", "-", "--config", str(config), cwd=tmp_path, stdin=b"{}")

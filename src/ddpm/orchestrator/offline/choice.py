@@ -9,8 +9,11 @@ from pydantic import ValidationError
 
 from ddpm.catalogue import parsers
 from ddpm.config.known import did_you_mean
-from ddpm.config.model import BLOBLANG, Config, Kafka, Pipeline, Sink, Source
+from ddpm.config.model import BLOBLANG, Config, Kafka, Pipeline, Plugin, PluginKind, Sink, Source
+from ddpm.config.plugins import PYTHON, plugin_file
 from ddpm.errors import ConfigError
+from ddpm.plugins.inspecting import inspect_plugin
+from ddpm.plugins.loading import entry_point_names
 
 _NOWHERE = Kafka(brokers=("offline:9092",), topics=("offline",), consumer_group="offline")
 
@@ -57,23 +60,41 @@ def parser_alone(
         ConfigError: There is no such parser, or it does not take these options.
 
     """
-    if parser not in parsers.PARSERS and plugin is None:
-        near, known = did_you_mean(parser, parsers.PARSERS), f"there are: {', '.join(parsers.PARSERS)}"
-        raise ConfigError(f'there is no parser "{parser}"', hint=f"{near} {known}" if near else known)
-    if plugin is not None and not plugin.is_file():
-        msg = f"the plugin {plugin} does not exist"
-        raise ConfigError(msg, hint=f"looked from {Path.cwd()}; a plugin is a {BLOBLANG} file")
-    plugin_path = str(plugin.absolute()) if plugin else None
     try:
-        source = Source.model_validate(
-            {"parser": parser, "plugin_path": plugin_path, "options": dict(options), "compression": compression}
-        )
+        source = Source.model_validate({"parser": parser, "options": dict(options), "compression": compression})
+        if parser not in parsers.PARSERS:
+            source = source.with_plugin(_plugin(parser, plugin, options))
         parsers.processors(source)
         _check_files(parser, options)
     except ValidationError as error:
         raise ConfigError(_told(parser, error), hint=f"`ddpm plugins describe {parser}` lists its options") from error
     pipeline = Pipeline(name="parse", source=source, kafka=_NOWHERE, sinks=(Sink(kind="stdout"),))
     return Choice(pipeline, f"the parser {parser}")
+
+
+def _plugin(parser: str, path: Path | None, options: Mapping[str, Any]) -> Plugin:
+    if path is not None and not path.exists():
+        msg = f"the plugin {path} does not exist"
+        raise ConfigError(msg, hint=f"looked from {Path.cwd()}")
+    installed = entry_point_names()
+    if path is None and parser not in installed:
+        every = [*parsers.PARSERS, *installed]
+        near, known = did_you_mean(parser, every), f"there are: {', '.join(every)}"
+        raise ConfigError(f'there is no parser "{parser}"', hint=f"{near} {known}" if near else known)
+    file = plugin_file(path.absolute(), parser) if path else None
+    if path is not None and file is None:
+        msg = f'{path} holds no plugin for the parser "{parser}"'
+        raise ConfigError(msg, hint=f"a plugin ends in {PYTHON} or {BLOBLANG}, or is a folder that holds one")
+    inspection = inspect_plugin(parser, file, options)
+    if inspection.errors:
+        problems = [": ".join([*(str(step) for step in each["loc"]), each["msg"]]) for each in inspection.errors]
+        raise ConfigError(f'the parser "{parser}" cannot be told this: {"; ".join(problems)}')
+    if inspection.plugin is None:
+        msg = f'the plugin of the parser "{parser}" cannot be used: {inspection.problem}'
+        raise ConfigError(msg, hint="mend it")
+    if options and inspection.plugin.kind is not PluginKind.PROCESSORS:
+        raise ConfigError(f'the parser "{parser}" has no options')
+    return inspection.plugin
 
 
 def _check_files(parser: str, options: Mapping[str, Any]) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ddpm.catalogue import parsers
 from ddpm.catalogue.offline import configuration
 from ddpm.engine import binary as engine_binary
 from ddpm.engine import launcher
@@ -18,7 +17,7 @@ from ddpm.engine.conversation import Conversation
 from ddpm.engine.progress import Progress
 from ddpm.errors import ConfigError, EngineError
 from ddpm.observability.masking import Masker
-from ddpm.orchestrator.engines import write_and_lint
+from ddpm.orchestrator.engines import handed_to_parser, write_and_lint
 from ddpm.orchestrator.offline.choice import Choice
 from ddpm.render import render_component
 
@@ -116,7 +115,7 @@ class Trials:
 
     def _begin(self) -> Conversation:
         engine = self._pipeline.engine
-        env = parsers.secrets(self._pipeline.source)
+        env = handed_to_parser(self._pipeline.source)
         spec = launcher.EngineSpec(self._binary, self._config, env, engine.drain, engine.memory_limit)
         self._conversation = Conversation(launcher.launch(spec, lambda _: None, piped=True), self._patience)
         return self._conversation
