@@ -76,6 +76,5 @@ def serving(*arguments: str, cwd: Path) -> Iterator[Served]:
             assert found, said
             yield Served(found.group(), popen)
     finally:
-        if popen.poll() is None:
-            popen.kill()
+        popen.terminate()
         popen.wait(60)
