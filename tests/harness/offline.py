@@ -1,5 +1,6 @@
 """`ddpm` with standard input, on a pipeline whose servers do not exist."""
 
+import os
 import re
 import signal
 import subprocess
@@ -63,6 +64,8 @@ def serving(*arguments: str, cwd: Path) -> Iterator[Served]:
     popen = subprocess.Popen(
         [sys.executable, "-m", "ddpm", "parse", "--serve", "--port", "0", *arguments],
         cwd=cwd,
+        # One that is killed cannot tidy up.
+        env=os.environ | {"TMPDIR": str(cwd)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
@@ -76,6 +79,5 @@ def serving(*arguments: str, cwd: Path) -> Iterator[Served]:
             assert found, said
             yield Served(found.group(), popen)
     finally:
-        if popen.poll() is None:
-            popen.kill()
+        popen.terminate()
         popen.wait(60)

@@ -5,6 +5,9 @@ from ddpm.catalogue.pipeline import sections
 from ddpm.catalogue.sinks import columns
 from ddpm.config.model import Pipeline
 
+# The engine's processor that answers.
+PROCESSOR = "ddpm_trial"
+
 # Of a record of more documents, an answer holds only those that would be dead letters.
 MOST_DOCUMENTS = 1000
 
@@ -28,7 +31,7 @@ def configuration(pipeline: Pipeline) -> Component:
         "metrics": {"none": {}},
         "shutdown_timeout": "1s",
         "input": {"stdin": {"scanner": {"lines": {"max_buffer_size": _LONGEST_LINE}}}},
-        "pipeline": {"threads": 1, "processors": [{"ddpm_trial": trial}]},
+        "pipeline": {"threads": 1, "processors": [{PROCESSOR: trial}]},
         "output": {"stdout": {"codec": "lines"}},
     }
 

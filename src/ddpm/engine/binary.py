@@ -6,7 +6,7 @@ import platform
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ddpm.engine.cache import cache_dir, make_once
@@ -54,8 +54,10 @@ def install(progress: Progress | None = None, *, tags: Sequence[str] = ()) -> Pa
     return make_once(folder, build, complete=lambda made: (made / _NAME).is_file()) / _NAME
 
 
-def locate(configured: Path | None, progress: Progress | None = None) -> Path:
-    """Return the binary to use: `configured` after a check that it has ddpm's plugin, or the one that ddpm builds.
+def locate(
+    configured: Path | None, progress: Progress | None = None, *, needed: Collection[str] = REQUIRED_COMPONENTS
+) -> Path:
+    """Return the binary to use: `configured` after a check that it has what is needed, or the one that ddpm builds.
 
     Raises:
         ConfigError: The configured binary is not one that can be used.
@@ -64,12 +66,12 @@ def locate(configured: Path | None, progress: Progress | None = None) -> Path:
     """
     if configured is None:
         return install(progress)
-    check_plugin(configured)
+    check_plugin(configured, needed)
     return configured
 
 
-def check_plugin(binary: Path) -> None:
-    """Make sure that `binary` is an engine that contains ddpm's plugin.
+def check_plugin(binary: Path, needed: Collection[str] = REQUIRED_COMPONENTS) -> None:
+    """Make sure that `binary` is an engine that contains the needed components of ddpm's plugin.
 
     Raises:
         ConfigError: It does not exist, cannot be executed, is not an engine, or lacks components.
@@ -87,7 +89,7 @@ def check_plugin(binary: Path) -> None:
     if listed.returncode or not components:
         msg = f"{binary} is not an engine: it does not answer `list`{_quoted(listed.stderr or listed.stdout)}"
         raise ConfigError(msg, hint=hint)
-    if missing := REQUIRED_COMPONENTS - components:
+    if missing := set(needed) - components:
         msg = f"the engine {binary} was built without ddpm's plugin: it lacks {', '.join(sorted(missing))}"
         raise ConfigError(msg, hint=hint)
 

@@ -2,7 +2,11 @@
 
 import gzip
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +121,25 @@ def test_a_record_that_no_answer_comes_to_is_told_with_what_the_engine_said(tmp_
     assert "the engine did not answer within 2 s" in ran.stderr
     assert "waiting for the schema registry" in ran.stderr
     assert "hunter2secret" not in ran.stderr
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_leaves_nothing_behind(tmp_path: Path, signum: int) -> None:
+    (tmp_path / "temporary").mkdir()
+    popen = subprocess.Popen(
+        [sys.executable, "-m", "ddpm", "parse", "--each-line", "--json", "--parser", "json"],
+        cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(tmp_path / "temporary")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert popen.stdin is not None
+    assert popen.stdout is not None
+    with popen.stdin, popen.stdout:
+        popen.stdin.write(b'{"id": 1}\n')
+        popen.stdin.flush()
+        assert popen.stdout.readline().startswith(b'{"record":1,')
+        popen.send_signal(signum)
+        popen.stdout.read()
+        assert popen.wait(60) == 128 + signum
+    assert list((tmp_path / "temporary").iterdir()) == []

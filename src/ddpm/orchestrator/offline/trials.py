@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ddpm.catalogue.offline import configuration
+from ddpm.catalogue.offline import PROCESSOR, configuration
 from ddpm.engine import binary as engine_binary
 from ddpm.engine import launcher
 from ddpm.engine.conversation import Conversation
@@ -58,7 +58,7 @@ class Trials:
         self._patience = patience
         self._conversation: Conversation | None = None
         text = render_component(configuration(choice.pipeline), origin=choice.origin)
-        self._binary = engine_binary.locate(choice.pipeline.engine.binary, progress)
+        self._binary = engine_binary.locate(choice.pipeline.engine.binary, progress, needed={"ddpm_origin", PROCESSOR})
         self._folder = Path(tempfile.mkdtemp(prefix="ddpm-offline-"))
         try:
             self._config = self._folder / "engine.yaml"
@@ -129,4 +129,6 @@ class Trials:
         try:
             write_and_lint(self._binary, self._config, text)
         except ConfigError as error:
-            raise ConfigError(self._masker.text(error.message), hint=error.hint) from None
+            # The file is gone when somebody reads this.
+            message = error.message.replace(str(self._config), self._config.name)
+            raise ConfigError(self._masker.text(message), hint=error.hint) from None
