@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
@@ -38,7 +39,7 @@ def servers(data_dir: Path, progress: Progress, engine_binary: Path) -> Iterator
         EmbeddedKafka(data_dir / "faults-kafka", progress=progress) as kafka,
         EmbeddedPostgres(data_dir / "faults-postgres", progress=progress) as postgres,
     ):
-        yield Servers(kafka, postgres, engine_binary)
+        yield Servers(kafka, postgres, engine_binary).admit()
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_the_suite_fails_without_isolation(
     monkeypatch.setattr(binary, "engine_source", lambda: mutant)
     engine = binary.install(progress)
     (tmp_path / "run").mkdir()
-    mutated = Servers(servers.kafka, servers.postgres, engine)
+    mutated = replace(servers, engine=engine)
     with (
         Rig(mutated, tmp_path / "run", 1) as rig,
         pytest.raises(AssertionError, match="good records in the dead"),

@@ -146,7 +146,7 @@ def backends_terminated(rig: Rig) -> None:
 
 
 def _terminate(rig: Rig, admin: "psycopg.Connection[tuple[object, ...]]") -> None:
-    admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [rig.role])
+    admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [rig.servers.role])
 
 
 def disk_full(rig: Rig) -> None:

@@ -265,4 +265,5 @@ class _Cluster:
 
 
 def _status(seen: PartitionLag) -> PartitionStatus:
-    return PartitionStatus(seen.topic, seen.partition, seen.committed, seen.end, seen.lag, seen.seconds)
+    expired = 0 if seen.committed is None else max(0, seen.start - seen.committed)
+    return PartitionStatus(seen.topic, seen.partition, seen.committed, seen.end, seen.lag, seen.seconds, expired)

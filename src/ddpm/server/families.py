@@ -193,6 +193,16 @@ OWN: tuple[OwnFamily, ...] = (
         ("topic", "partition"),
     ),
     OwnFamily(
+        "ddpm_partition_expired_offsets_total",
+        "counter",
+        "Offsets that the topic's retention removed before they were read; these records are lost.",
+        lambda status, _: (
+            ((each.topic, str(each.partition)), status.expired.get((each.topic, each.partition), 0))
+            for each in status.partitions or ()
+        ),
+        ("topic", "partition"),
+    ),
+    OwnFamily(
         "ddpm_partition_committed_offset",
         "gauge",
         "The offset that the consumer group reads next; missing while none was ever committed.",

@@ -183,7 +183,7 @@ class Description(View):
 
 
 class PartitionView(View):
-    """How far a pipeline has come in one partition."""
+    """How far a pipeline has come in one partition; `expired` offsets were removed before they were read."""
 
     topic: str
     partition: int
@@ -191,6 +191,7 @@ class PartitionView(View):
     end: int
     lag: int
     seconds: float
+    expired: int
 
 
 class EventView(View):

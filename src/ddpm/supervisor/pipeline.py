@@ -15,6 +15,7 @@ import structlog
 
 from ddpm.errors import ConfigError, DdpmError
 from ddpm.supervisor.events import EventLog, Kind
+from ddpm.supervisor.expiry import Expiry
 from ddpm.supervisor.memory import Memory, MemoryFile
 from ddpm.supervisor.meter import Meter, Reading
 from ddpm.supervisor.policy import (
@@ -176,6 +177,7 @@ class SupervisedPipeline:
         )
         self._seen = _Seen({name: Probe(name, kind, False, "", None) for name, kind in managed.probes.items()})
         self._meter = Meter()
+        self._expiry = Expiry()
         self._state = State.STARTING
         self._reason = "ddpm is starting"
         self._since = time.time()
@@ -243,6 +245,11 @@ class SupervisedPipeline:
             self._meter.lag(sum(partition.lag for partition in partitions))
             topics = Counter(partition.topic for partition in partitions)
             self._scale.partitions = max(topics.values())
+        for loss in self._expiry.seen(partitions or ()):
+            self._log.error(
+                "records lost to retention", topic=loss.topic, partition=loss.partition, offsets=loss.offsets
+            )
+            self._events.add(self.managed.name, "alarm", str(loss))
         self._scale_by_lag()
 
     def pause(self) -> None:
@@ -354,6 +361,7 @@ class SupervisedPipeline:
             totals=self._meter.totals(),
             history=self._meter.history(),
             finished=self.finished,
+            expired=self._expiry.lost,
         )
 
     def _in_order(self) -> list[_Replica]:
@@ -370,7 +378,9 @@ class SupervisedPipeline:
                 ProbeView(probe.name, probe.ok, probe.message, self._seen.probed_at.get(name))
                 for name, probe in self._seen.probes.items()
             ),
-            waiting=next((each.waiting for each in self._in_order() if each.engine and each.waiting), None),
+            waiting=next(
+                (each.waiting for each in self._in_order() if each.engine and each.waiting), self._expiry.present
+            ),
         )
 
     def _carry_out(self, step: Step) -> None:

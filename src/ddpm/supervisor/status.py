@@ -3,7 +3,8 @@
 All times are wall-clock seconds since 1970; all rates are per second.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ddpm.supervisor.states import State, Wish
@@ -77,6 +78,7 @@ class PartitionStatus:
         end: The offset that the next record will get.
         lag: Offsets between them.
         seconds: How long the oldest record between them has been waiting; 0 without lag.
+        expired: Offsets that the topic's retention has removed before they were committed.
 
     """
 
@@ -86,6 +88,7 @@ class PartitionStatus:
     end: int
     lag: int
     seconds: float
+    expired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,11 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One pipeline, whole; `finished` when it ended because its bounded work was done."""
+    """One pipeline, whole.
+
+    `finished` when it ended because its bounded work was done; `expired` is how many offsets retention has removed
+    before they were read, by topic and partition.
+    """
 
     name: str
     state: State
@@ -155,6 +162,7 @@ class Status:
     totals: Totals
     history: History
     finished: bool = False
+    expired: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     @property
     def lag(self) -> int | None:
