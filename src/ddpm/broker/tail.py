@@ -3,6 +3,7 @@
 Keeps its connection between two readings, joins no group and interprets nothing. Belongs to one thread at a time.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
@@ -10,6 +11,8 @@ from kafka import KafkaConsumer, TopicPartition
 
 from ddpm.broker.connection import DEFAULT_TIMEOUT, translate_errors
 from ddpm.broker.dump import RawRecord, read, reader
+
+_LOOK_FOR_TOPIC_SECONDS = 30.0
 
 
 class Tail:
@@ -31,6 +34,7 @@ class Tail:
         self._consumer: KafkaConsumer | None = None
         self._positions: dict[int, int] = {}
         self._starts: dict[int, int] = {}
+        self._missing_since: float | None = None
 
     @property
     def starts(self) -> Mapping[int, int]:
@@ -46,6 +50,9 @@ class Tail:
             ServiceError: No broker answers, or the reading stalls; also while the records are taken.
 
         """
+        missing = self._missing_since
+        if missing is not None and time.monotonic() - missing < _LOOK_FOR_TOPIC_SECONDS:
+            return iter(())
         try:
             with translate_errors(self._brokers):
                 spans = self._spans()
@@ -55,6 +62,10 @@ class Tail:
         if spans is None:
             self._positions.clear()
         return None if spans is None else self._take(spans, most)
+
+    def look_again(self) -> None:
+        """Expect a topic that was not there; it is looked for seldom otherwise."""
+        self._missing_since = None
 
     def close(self) -> None:
         """Close the connection; a later reading opens another and goes on where this one stopped."""
@@ -66,6 +77,7 @@ class Tail:
             self._consumer = self._open.enter_context(reader(self._brokers, self._timeout))
         known = self._consumer.partitions_for_topic(self._topic) or ()
         partitions = [TopicPartition(self._topic, each) for each in sorted(known)]
+        self._missing_since = None if partitions else time.monotonic()
         if not partitions:
             return None if self._positions else {}
         ends = self._consumer.end_offsets(partitions)

@@ -47,6 +47,8 @@ class Shelf:
         self._marks = Tail(brokers, topic_of(topic), timeout)
         self._books = Books()
         self._starts: dict[int, int] = {}
+        # One who reads Kafka keeps others from reading it too, but nobody from the books.
+        self._reading = threading.Lock()
         self._lock = threading.Lock()
 
     def refresh(self, most: int | None = None) -> bool:
@@ -56,7 +58,7 @@ class Shelf:
             ServiceError: No broker answers.
 
         """
-        with self._lock:
+        with self._reading:
             marks, letters = self._marks.read(most), self._letters.read(most)
             if marks is None or letters is None:
                 # One of the topics was made anew: begin again with both.
@@ -67,15 +69,18 @@ class Shelf:
                 left -= 1
                 mark = decode(record.key, record.value)
                 if mark is not None:
-                    self._books.note(mark)
+                    with self._lock:
+                        self._books.note(mark)
             for record in letters:
                 left -= 1
                 letter = parse(record)
                 if letter is not None:
-                    self._books.add(letter)
+                    with self._lock:
+                        self._books.add(letter)
             if self._letters.starts != self._starts:
                 self._starts = dict(self._letters.starts)
-                self._books.forget_before(self._starts)
+                with self._lock:
+                    self._books.forget_before(self._starts)
             return left > 0
 
     def read_all(self) -> None:
@@ -128,11 +133,13 @@ class Shelf:
                 key, value = encode(mark)
                 producer.send(Record(value=value, key=key))
             producer.flush()
-            return producer.delivered
+            delivered = producer.delivered
+        self._marks.look_again()
+        return delivered
 
     def close(self) -> None:
         """Close the connections; a later question opens new ones."""
-        with self._lock:
+        with self._reading:
             self._letters.close()
             self._marks.close()
 
@@ -141,5 +148,6 @@ class Shelf:
         self._marks.close()
         self._letters = Tail(self._brokers, self.topic, self._timeout)
         self._marks = Tail(self._brokers, topic_of(self.topic), self._timeout)
-        self._books = Books()
         self._starts = {}
+        with self._lock:
+            self._books = Books()

@@ -32,6 +32,7 @@ from ddpm.supervisor.scaling import Observation, Patience, ScaleLimits, ScalePol
 from ddpm.supervisor.states import FINAL_STATES, State, Wish
 from ddpm.supervisor.status import (
     Exit,
+    OpenLetters,
     PartitionStatus,
     Probe,
     ReplicaStatus,
@@ -245,6 +246,10 @@ class SupervisedPipeline:
             self._scale.partitions = max(topics.values())
         self._scale_by_lag()
 
+    def dead_letters_seen(self, letters: OpenLetters | None) -> None:
+        """Take how many dead letters are open; None: not known."""
+        self._seen.dead_letters = letters
+
     def pause(self) -> None:
         """Drain, and stay so until it is resumed, over restarts of ddpm too."""
         self._paused = True
@@ -354,6 +359,7 @@ class SupervisedPipeline:
             totals=self._meter.totals(),
             history=self._meter.history(),
             finished=self.finished,
+            dead_letters=self._seen.dead_letters,
         )
 
     def _in_order(self) -> list[_Replica]:

@@ -134,8 +134,25 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenLetters:
+    """How many dead letters nobody has handled yet, when the oldest of them failed, and what was done with others.
+
+    The counts are of all that Kafka remembers, whichever ddpm or command did it.
+    """
+
+    open: int
+    oldest: float | None
+    replayed: int
+    failed_again: int
+    discarded: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """One pipeline, whole; `finished` when it ended because its bounded work was done."""
+    """One pipeline, whole; `finished` when it ended because its bounded work was done.
+
+    `dead_letters` is None while that is not known.
+    """
 
     name: str
     state: State
@@ -155,6 +172,7 @@ class Status:
     totals: Totals
     history: History
     finished: bool = False
+    dead_letters: OpenLetters | None = None
 
     @property
     def lag(self) -> int | None:

@@ -42,7 +42,7 @@ def test_a_letter_that_was_written_again_after_a_crash_is_the_same() -> None:
 @pytest.mark.parametrize("order", list(permutations(range(4))))
 def test_the_next_attempt_takes_the_place_of_the_last_in_whatever_order_they_are_read(order: tuple[int, ...]) -> None:
     first, second = letter(0), letter(9, of_offset="100", attempt="2")
-    told = [first, second, letter(3, of_offset="100"), mark(first, Deed.FAILED_AGAIN)]
+    told: list[DeadLetter | Mark] = [first, second, letter(3, of_offset="100"), mark(first, Deed.FAILED_AGAIN)]
     (entry,) = books(*(told[index] for index in order)).entries("shop")
     assert (entry.id, entry.attempt, entry.open) == (at(9), 2, True)
 
