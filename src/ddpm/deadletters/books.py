@@ -134,6 +134,11 @@ class Books:
         page = self._pages.get(letter.pipeline)
         return page.entries.get(letter.origin or letter.id) if page else None
 
+    def latest(self, entry: Entry) -> Entry | None:
+        """The present entry of another's origin; None when Kafka has let it go."""
+        page = self._pages.get(entry.pipeline)
+        return page.entries.get(entry.key) if page else None
+
     def depth(self, pipeline: str) -> Depth:
         """How many are open, and since when."""
         page = self._page(pipeline, changes=False)

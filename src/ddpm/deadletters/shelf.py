@@ -117,6 +117,11 @@ class Shelf:
         with self._lock:
             return self._books.entry(letter)
 
+    def latest(self, entry: Entry) -> Entry | None:
+        """What the books say of an entry's origin by now, which may be a later attempt."""
+        with self._lock:
+            return self._books.latest(entry)
+
     def mark(self, marks: Iterable[Mark]) -> int:
         """Remember what was done with letters, durably when this returns; return how many it were.
 

@@ -151,6 +151,7 @@ class _Seen:
     probes: dict[str, Probe]
     probed_at: dict[str, float] = field(default_factory=dict)
     partitions: tuple[PartitionStatus, ...] | None = None
+    dead_letters: OpenLetters | None = None
 
 
 class SupervisedPipeline:

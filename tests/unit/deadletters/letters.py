@@ -1,10 +1,12 @@
 """Dead letters of the tests' making, as an engine writes them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ddpm.broker.dump import RawRecord
+from ddpm.deadletters.books import Books, Depth, Entry
 from ddpm.deadletters.letter import DeadLetter, LetterId, parse
 from ddpm.deadletters.mark import Deed, Mark
+from ddpm.deadletters.selection import Selection
 
 NOW_MS = 1_763_000_000_000
 Header = str | bytes | None
@@ -59,3 +61,46 @@ def mark(of: DeadLetter, deed: Deed = Deed.REPLAYED, *, attempt: int | None = No
 
 def at(offset: int, partition: int = 0) -> LetterId:
     return LetterId(partition, offset)
+
+
+class FakeShelf:
+    """A topic of dead letters that is only a list."""
+
+    topic = "dead"
+
+    def __init__(self, *letters: DeadLetter) -> None:
+        self.kept = list(letters)
+        self.marks: list[Mark] = []
+
+    def read_all(self) -> None:
+        pass
+
+    def entries(self, pipeline: str, selection: Selection | None = None, *, handled: bool = False) -> list[Entry]:
+        wanted = selection or Selection()
+        return [each for each in self._books().entries(pipeline, handled=handled) if wanted.takes(each)]
+
+    def depth(self, pipeline: str) -> Depth:
+        return self._books().depth(pipeline)
+
+    def letters(self, ids: Iterable[LetterId]) -> Iterator[DeadLetter]:
+        wanted = set(ids)
+        return (each for each in self.kept if each.id in wanted)
+
+    def entry(self, of: DeadLetter) -> Entry | None:
+        return self._books().entry(of)
+
+    def latest(self, of: Entry) -> Entry | None:
+        return self._books().latest(of)
+
+    def mark(self, marks: Iterable[Mark]) -> int:
+        new = list(marks)
+        self.marks += new
+        return len(new)
+
+    def _books(self) -> Books:
+        books = Books()
+        for each in self.kept:
+            books.add(each)
+        for one in self.marks:
+            books.note(one)
+        return books
