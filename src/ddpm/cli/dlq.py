@@ -50,6 +50,10 @@ ReasonOption = Annotated[
     list[str] | None,
     typer.Option("--reason", help="Only with this code, stage or STAGE/CODE; may be repeated.", show_default=False),
 ]
+MessageOption = Annotated[
+    str | None,
+    typer.Option("--message", help="Only with this message, as the list by reason shows it.", show_default=False),
+]
 FromOption = Annotated[
     str | None,
     typer.Option("--from", metavar="TIME", help="Only what failed then or later: 2026-11-23T08:00:00Z, or 2h for ago."),
@@ -69,6 +73,7 @@ class Wish:
     """Which letters the options name, before ids are looked up."""
 
     reasons: list[str] | None
+    message: str | None
     since: str | None
     until: str | None
     ids: list[str] | None
@@ -81,6 +86,7 @@ class Wish:
             since_ms=moment(self.since, now) if self.since else None,
             until_ms=moment(self.until, now) if self.until else None,
             ids=frozenset(_standing_for(shelf, pipeline, self.ids)) if self.ids else None,
+            patterns=() if self.message is None else (self.message,),
         )
 
 
@@ -92,6 +98,7 @@ def list_command(
     letters: Annotated[bool, typer.Option("--letters", help="One line a letter, the newest first.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="With --letters: at most so many.")] = DEFAULT_LIMIT,
     reason: ReasonOption = None,
+    message: MessageOption = None,
     since: FromOption = None,
     until: ToOption = None,
     as_json: JsonOption = False,
@@ -103,7 +110,7 @@ def list_command(
     views = []
     for each in chosen:
         with _shelf(each) as shelf:
-            selection = Wish(reason, since, until, None).selection(shelf, each.name)
+            selection = Wish(reason, message, since, until, None).selection(shelf, each.name)
             entries = shelf.entries(each.name, selection, handled=everything)
             newest = sorted(entries, key=lambda entry: (entry.failed_at_ms, entry.id), reverse=True)[:limit]
             read = _read(shelf, newest) if letters else []
@@ -149,6 +156,7 @@ def discard_command(
     pipeline: PipelineArgument = None,
     *,
     reason: ReasonOption = None,
+    message: MessageOption = None,
     since: FromOption = None,
     until: ToOption = None,
     letter_id: IdOption = None,
@@ -160,7 +168,7 @@ def discard_command(
     """Count dead letters as dealt with; the records stay in the topic, and nothing is written anywhere else."""
     owner = _chosen(_load(config), pipeline)
     with _shelf(owner) as shelf:
-        entries = shelf.entries(owner.name, Wish(reason, since, until, letter_id).selection(shelf, owner.name))
+        entries = shelf.entries(owner.name, Wish(reason, message, since, until, letter_id).selection(shelf, owner.name))
         run = new_run()
         done = not dry_run and bool(entries) and agreed(f"Discard {_letters(len(entries))} of {owner.name}?", yes)
         if done:

@@ -20,6 +20,7 @@ class Selection:
         reasons: Each a code, a stage, or `STAGE/CODE`; a letter must have one of them.
         since_ms: It failed at this time or later, in milliseconds since 1970.
         until_ms: It failed before this time.
+        patterns: Messages without what differs, as summaries show them; a letter must have one of them.
         ids: It is one of these, or a copy or another attempt of one; None means any.
 
     """
@@ -28,6 +29,7 @@ class Selection:
     since_ms: int | None = None
     until_ms: int | None = None
     ids: frozenset[LetterId] | None = None
+    patterns: tuple[str, ...] = ()
 
     def takes(self, entry: Entry) -> bool:
         """Whether an entry is meant."""
@@ -36,6 +38,7 @@ class Selection:
             and (self.since_ms is None or entry.failed_at_ms >= self.since_ms)
             and (self.until_ms is None or entry.failed_at_ms < self.until_ms)
             and (self.ids is None or entry.id in self.ids)
+            and (not self.patterns or entry.reason.pattern in self.patterns)
         )
 
 

@@ -36,6 +36,7 @@ class Wanted(BaseModel):
     reasons: tuple[Annotated[str, Field(max_length=300)], ...] = Field(
         (), max_length=100, description="codes, stages or STAGE/CODE; one of them must fit"
     )
+    message: Annotated[str | None, Field(max_length=300, description="as the reasons show it")] = None
     since: When = None
     until: When = None
     ids: Annotated[tuple[Id, ...] | None, Field(max_length=10_000)] = None
@@ -80,6 +81,7 @@ def _reading(api: APIRouter, supervisor: Supervisor, desk: Desk) -> None:
         name: Name,
         *,
         reason: Annotated[list[str] | None, Query(description="only with this code, stage or STAGE/CODE")] = None,
+        message: Annotated[str | None, Query(description="only with this message, as the reasons show it")] = None,
         since: Annotated[str | None, Query(description="only what failed then or later")] = None,
         until: Annotated[str | None, Query(description="only what failed before then")] = None,
         handled: Annotated[bool, Query(description="also those that were replayed or discarded")] = False,
@@ -88,7 +90,9 @@ def _reading(api: APIRouter, supervisor: Supervisor, desk: Desk) -> None:
         """The dead letters of a pipeline by reason, and how its replay is getting on."""
         status = found(supervisor, name)
         with _translated():
-            selection = _selection(Wanted(reasons=tuple(reason or ())[:100], since=since, until=until))
+            selection = Selection(
+                tuple(reason or ()), _moment(since), _moment(until), patterns=() if message is None else (message,)
+            )
             entries = desk.entries(name, selection, handled=handled)
             newest = sorted(entries, key=lambda entry: (entry.failed_at_ms, entry.id), reverse=True)[:letters]
             lines = [line_view(letter, entry) for letter, entry in desk.letters(name, newest)]
@@ -142,13 +146,17 @@ def _requests(api: APIRouter, supervisor: Supervisor, desk: Desk) -> None:
 
 
 def _selection(wanted: Wanted) -> Selection:
-    now = datetime.now(UTC)
     return Selection(
         reasons=wanted.reasons,
-        since_ms=moment(wanted.since, now) if wanted.since else None,
-        until_ms=moment(wanted.until, now) if wanted.until else None,
+        since_ms=_moment(wanted.since),
+        until_ms=_moment(wanted.until),
         ids=None if wanted.ids is None else frozenset(map(LetterId.parse, wanted.ids)),
+        patterns=() if wanted.message is None else (wanted.message,),
     )
+
+
+def _moment(text: str | None) -> int | None:
+    return None if text is None else moment(text, datetime.now(UTC))
 
 
 @contextmanager

@@ -33,6 +33,8 @@ def chosen(selection: Selection) -> list[str]:
         (Selection(since_ms=NOW_MS + 1, until_ms=NOW_MS + 2, reasons=("sink",)), ["0:1"]),
         (Selection(ids=frozenset({at(2), at(9)})), ["0:2"]),
         (Selection(ids=frozenset()), []),
+        (Selection(patterns=("not JSON: expected a name at byte N",)), ["0:0", "0:1", "0:2"]),
+        (Selection(patterns=("not JSON: expected a name at byte 1",)), []),
     ],
 )
 def test_all_that_is_said_must_be_true(selection: Selection, meant: list[str]) -> None:
