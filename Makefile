@@ -55,8 +55,9 @@ lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with ha
 	@uv pip compile pyproject.toml --extra embedded --extra profiling --extra dev --generate-hashes --universal --python-version 3.11 \
 		--no-annotate --no-header --quiet --output-file requirements/dev.lock
 
-bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration, and the cost of idling, into docs/benchmarks.md
+bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration and a Python loop, and the cost of idling, into docs/benchmarks.md
 	@PYTHONPATH=tests $(PY) -m benchmarks.throughput
+	@PYTHONPATH=tests $(PY) -m benchmarks.formats
 	@PYTHONPATH=tests $(PY) -m benchmarks.operation
 
 profile-report: $(VENV)/.installed ## record profiles of engine and orchestrator under load and draw them into docs/images

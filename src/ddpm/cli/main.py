@@ -12,6 +12,7 @@ from ddpm.cli import control, dlq, engine, following, parse, plugins, produce, r
 from ddpm.cli.common import ConfigOption, load_config, print_error, print_problems
 from ddpm.config.problems import ConfigProblems
 from ddpm.errors import DdpmError, ExitCode
+from ddpm.orchestrator.offline import check_if_built
 from ddpm.orchestrator.prepare import rendered
 from ddpm.orchestrator.signals import Interrupted
 
@@ -45,7 +46,11 @@ def validate(config: ConfigOption = None) -> None:
     """Check a configuration and report every problem at once."""
     loaded = load_config(config)
     names = ", ".join(pipeline.name for pipeline in loaded.pipelines)
+    checked = check_if_built(loaded)
     Console().print(f"{loaded.path}: ok ({names})", highlight=False, markup=False)
+    if not checked:
+        unseen = "the engine is not built yet: mappings and schema files were not looked at (ddpm engine install)"
+        Console(stderr=True).print(unseen, highlight=False, markup=False)
 
 
 @app.command()

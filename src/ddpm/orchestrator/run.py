@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ddpm.broker.offsets import watermarks
+from ddpm.catalogue import parsers
 from ddpm.config.model import Config, Pipeline, Scale
 from ddpm.deadletters.desk import Desk
 from ddpm.engine import binary as engine_binary
@@ -22,6 +23,7 @@ from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
+from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.provision import provision
 from ddpm.orchestrator.shelves import shelves
@@ -91,7 +93,10 @@ def run(config: Config, options: RunOptions) -> None:
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
         # Before anything is made: a mistake in a mapping is the most common one.
         for pipeline in config.pipelines:
-            write_and_lint(binaries[pipeline.engine.binary], generated_path(pipeline), rendered(config, pipeline))
+            binary, text = binaries[pipeline.engine.binary], rendered(config, pipeline)
+            write_and_lint(binary, generated_path(pipeline), text, pipeline)
+            if parsers.reads_files(pipeline.source):
+                check(config, pipeline, options.progress)
         supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines])
         about = descriptions(config)
         letters = Desk()

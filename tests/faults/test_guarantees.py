@@ -1,0 +1,135 @@
+"""Every fault under traffic, then an audit: nothing lost or twice, only poison dead, nobody helped, no secret told.
+
+`make test-faults` runs all faults, three rounds each, and writes the table of docs/guarantees.md. `make test` runs the
+short form: one round of some of them.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+from psycopg import sql
+
+from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
+from ddpm.engine import binary
+from ddpm.engine.progress import Progress
+from ddpm.engine.shipped import engine_source
+from harness.faults import FAULTS, Fault, may_mount, small_disk
+from harness.process import alive
+from harness.rig import Result, Rig, Servers
+from harness.waiting import eventually
+
+DOCS = Path(__file__).parents[2] / "docs" / "guarantees.md"
+MARK = "<!-- faults: written by tests/faults/test_guarantees.py -->"
+TIMES, TIMES_SHORT = 20, 3
+DISK_MEGABYTES = 64
+
+Results = dict[str, list[Result]]
+
+
+@pytest.fixture(scope="module")
+def servers(data_dir: Path, progress: Progress, engine_binary: Path) -> Iterator[Servers]:
+    """Servers that no other test uses: they are killed and frozen."""
+    with (
+        EmbeddedKafka(data_dir / "faults-kafka", progress=progress) as kafka,
+        EmbeddedPostgres(data_dir / "faults-postgres", progress=progress) as postgres,
+    ):
+        yield Servers(kafka, postgres, engine_binary)
+
+
+@pytest.fixture(scope="module")
+def results(request: pytest.FixtureRequest) -> Iterator[Results]:
+    """What each round has shown; written down at the end of a run of all faults."""
+    found: Results = {}
+    yield found
+    if request.config.getoption("--update-docs") and found.keys() == {fault.name for fault in FAULTS}:
+        before, _, rest = DOCS.read_text(encoding="utf-8").partition(f"{MARK}\n")
+        _, _, after = rest.partition(f"\n{MARK}")
+        DOCS.write_text(f"{before}{MARK}\n{table(found)}\n{MARK}{after}", encoding="utf-8")
+
+
+def table(found: Results) -> str:
+    """The table of docs/guarantees.md."""
+    lines = [
+        "| fault | rounds | records | of them during the fault | rows | dead letters |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, rounds in found.items():
+        sums = (sum(getattr(each, of) for each in rounds) for of in ("produced", "during", "rows", "dead"))
+        lines.append(f"| {name} | {len(rounds)} | {' | '.join(f'{each:,}' for each in sums)} |")
+    return "\n".join(lines)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "fault" not in metafunc.fixturenames:
+        return
+    rounds = metafunc.config.getoption("--fault-rounds")
+    chosen = [(fault, number) for fault in FAULTS for number in range(rounds or 1) if rounds or fault.short]
+    metafunc.parametrize(("fault", "number"), chosen, ids=[f"{fault.name}-{number + 1}" for fault, number in chosen])
+
+
+@pytest.fixture
+def rig(fault: Fault, servers: Servers, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
+    times = TIMES if request.config.getoption("--fault-rounds") else TIMES_SHORT
+    with ExitStack() as stack:
+        if fault.disk and not may_mount():
+            pytest.skip("needs the right to mount a small disk")
+        disk = stack.enter_context(small_disk(DISK_MEGABYTES)) if fault.disk else None
+        folder = disk if disk and fault.disk == "ddpm" else tmp_path
+        small = disk if fault.disk == "table" else None
+        yield stack.enter_context(Rig(servers, folder, times, small, fault.sections))
+
+
+@pytest.mark.timeout(900)
+def test_invariants_hold(fault: Fault, number: int, rig: Rig, results: Results) -> None:
+    del number
+    results.setdefault(fault.name, []).append(rig.suffer(fault.happen))
+
+
+def killed_once(rig: Rig) -> None:
+    """A fault after which records are delivered again."""
+    before = rig.ddpm.engine_pid
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: not alive(before), "the engine is gone")
+    rig.traffic.wait_for(2_000)
+
+
+def test_the_suite_fails_without_identity(servers: Servers, tmp_path: Path) -> None:
+    def without_key(rig: Rig) -> None:
+        key = sql.Identifier(f"{rig.world.table}_pkey")
+        rig.admin(sql.SQL("alter table {} drop constraint {}").format(rig.table, key))
+        for _ in range(3):
+            killed_once(rig)
+
+    with Rig(servers, tmp_path, 1) as rig, pytest.raises(AssertionError, match="a row is there twice"):
+        rig.suffer(without_key)
+
+
+def test_the_suite_fails_without_isolation(
+    servers: Servers, tmp_path: Path, progress: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutant = Path(copytree(engine_source(), tmp_path / "engine"))
+    file = mutant / "postgrescopy" / "write.go"
+    isolating = "\t\t\trefusal = err\n"
+    careless = """\
+            p := &piecewise{s: s, b: b}
+            for i := range b.rows {
+                p.refused = append(p.refused, refusedRow{i, err})
+            }
+            return outcome{failures: p.failures()}, nil
+"""
+    assert isolating in file.read_text()
+    file.write_text(file.read_text().replace(isolating, careless))
+    monkeypatch.setattr(binary, "engine_source", lambda: mutant)
+    engine = binary.install(progress)
+    (tmp_path / "run").mkdir()
+    mutated = Servers(servers.kafka, servers.postgres, engine)
+    with (
+        Rig(mutated, tmp_path / "run", 1) as rig,
+        pytest.raises(AssertionError, match="good records in the dead"),
+    ):
+        rig.suffer(killed_once)
