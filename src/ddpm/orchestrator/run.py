@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing as closing_at_end
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 from ddpm.broker.offsets import watermarks
 from ddpm.catalogue import parsers
 from ddpm.config.model import Config, Pipeline, Scale
+from ddpm.deadletters.desk import Desk
 from ddpm.engine import binary as engine_binary
 from ddpm.engine.probes import EngineClient
 from ddpm.engine.progress import Progress
@@ -24,6 +26,7 @@ from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
 from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.provision import provision
+from ddpm.orchestrator.shelves import shelves
 from ddpm.orchestrator.signals import signal_desk
 from ddpm.orchestrator.watching import BROKER_PROBE, DATABASE_PROBE, foreign_clusters, sink_cluster_probe, watching
 from ddpm.server.api import Sources
@@ -96,9 +99,9 @@ def run(config: Config, options: RunOptions) -> None:
                 check(config, pipeline, options.progress)
         supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines])
         about = descriptions(config)
-        app = create(
-            Sources(supervisor, about, options.recent, closing.is_set), lambda: _engine_pages(supervisor), entrance
-        )
+        letters = Desk()
+        sources = Sources(supervisor, about, options.recent, closing.is_set, letters)
+        app = create(sources, lambda: _engine_pages(supervisor), entrance)
         with serving(app, listener, closing) as url:
             supervisor.announce("the servers it needs are being prepared")
             with embedded_servers(config, options.progress) as endpoints:
@@ -113,8 +116,14 @@ def run(config: Config, options: RunOptions) -> None:
                 }
                 options.provisioned(config)
                 bounds = {pipeline.name: _bound(pipeline) for pipeline in config.pipelines if pipeline.once}
+                shelved = shelves(config.pipelines).by_pipeline
+                letters.open(shelved, {})
                 desk.hand_over(supervisor)
-                with watching(config.pipelines, supervisor, bounds), _stopping_after(options.stop_after, supervisor):
+                with (
+                    watching(config.pipelines, supervisor, bounds, shelved),
+                    closing_at_end(letters),
+                    _stopping_after(options.stop_after, supervisor),
+                ):
                     options.started(Started(config, url, endpoints))
                     supervisor.run(launchables)
         desk.raise_if_forced()

@@ -5,7 +5,7 @@ A thread for each pipeline's engines, for each Kafka cluster and for each databa
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import structlog
 
 from ddpm.broker.watch import ClusterWatch, Group, PartitionLag
 from ddpm.config.model import Pipeline
+from ddpm.deadletters.shelf import Shelf
 from ddpm.engine.counters import counters
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import DdpmError
@@ -24,10 +25,14 @@ from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import ENGINE_PROBE_SECONDS
 from ddpm.supervisor.runner import Supervisor
 from ddpm.supervisor.stall import StallWatch
-from ddpm.supervisor.status import PartitionStatus
+from ddpm.supervisor.status import OpenLetters, PartitionStatus
 
 CLUSTER_SECONDS = 3.0
 DATABASE_SECONDS = 3.0
+LETTERS_SECONDS = 5.0
+# A topic that is full of dead letters is read little by little: at most so long, and so many at once.
+_LETTERS_LOOK_SECONDS = 1.0
+_LETTERS_AT_ONCE = 5_000
 # The counters are worth a look less often than the state.
 COUNTERS_EVERY = 2
 MOST_ENGINES = 64
@@ -56,13 +61,19 @@ def foreign_clusters(pipeline: Pipeline) -> tuple[tuple[str, ...], ...]:
 
 
 @contextmanager
-def watching(pipelines: Sequence[Pipeline], supervisor: Supervisor, bounds: dict[str, Bound]) -> Iterator[None]:
+def watching(
+    pipelines: Sequence[Pipeline],
+    supervisor: Supervisor,
+    bounds: dict[str, Bound],
+    letters: Mapping[str, Shelf],
+) -> Iterator[None]:
     """Watch while the block runs.
 
     Args:
         pipelines: All pipelines, with real addresses.
         supervisor: Who is told.
         bounds: How far the pipelines read that end by themselves, by name; one that is reached is taken out.
+        letters: Where their dead letters are, by name.
 
     """
     stop = threading.Event()
@@ -92,6 +103,10 @@ def watching(pipelines: Sequence[Pipeline], supervisor: Supervisor, bounds: dict
             database = _Sink(DatabaseWatch(url), DATABASE_PROBE, [each.name for each in writing], supervisor)
             closing.callback(database.close)
             watch("postgres", DATABASE_SECONDS, database.look)
+        for shelf, owners in _by(pipelines, lambda pipeline: letters[pipeline.name]).items():
+            dead = _Letters(shelf, [each.name for each in owners], supervisor)
+            closing.callback(shelf.close)
+            watch(f"dead letters in {shelf.topic}", LETTERS_SECONDS, dead.look)
         closing.callback(_end, stop, threads)
         yield
 
@@ -197,6 +212,33 @@ class _Sink:
             problem = error.message
         for name in self._pipelines:
             self._supervisor.probed(name, self._probe, problem)
+
+
+class _Letters:
+    """A topic of dead letters: how many of each pipeline are open."""
+
+    def __init__(self, shelf: Shelf, pipelines: Sequence[str], supervisor: Supervisor) -> None:
+        self._shelf = shelf
+        self._pipelines = pipelines
+        self._supervisor = supervisor
+
+    def look(self) -> None:
+        begun = time.monotonic()
+        try:
+            while not (complete := self._shelf.refresh(_LETTERS_AT_ONCE)):
+                if time.monotonic() - begun > _LETTERS_LOOK_SECONDS:
+                    break
+        except DdpmError as error:
+            # What watches the cluster says why.
+            structlog.get_logger().debug("dead letters could not be read", topic=self._shelf.topic, error=error.message)
+            complete = False
+        for name in self._pipelines:
+            self._supervisor.dead_letters_seen(name, self._open(name) if complete else None)
+
+    def _open(self, name: str) -> OpenLetters:
+        depth = self._shelf.depth(name)
+        oldest = None if depth.oldest_ms is None else depth.oldest_ms / 1000
+        return OpenLetters(depth.open, oldest, depth.replayed, depth.failed_again, depth.discarded)
 
 
 @dataclass(slots=True)

@@ -106,6 +106,16 @@ class TotalsView(View):
     duplicates: int
 
 
+class OpenLettersView(View):
+    """Dead letters that nobody has handled yet, when the oldest of them failed, and what was done with others."""
+
+    open: int
+    oldest: Time | None
+    replayed: int
+    failed_again: int
+    discarded: int
+
+
 class HistoryView(View):
     """Series for sparklines, oldest first, one value every `step` seconds."""
 
@@ -135,6 +145,7 @@ class PipelineView(View):
     totals: TotalsView
     history: HistoryView
     finished: bool
+    dead_letters: OpenLettersView | None
 
 
 class PipelinesView(View):

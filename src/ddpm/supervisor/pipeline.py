@@ -33,6 +33,7 @@ from ddpm.supervisor.scaling import Observation, Patience, ScaleLimits, ScalePol
 from ddpm.supervisor.states import FINAL_STATES, State, Wish
 from ddpm.supervisor.status import (
     Exit,
+    OpenLetters,
     PartitionStatus,
     Probe,
     ReplicaStatus,
@@ -151,6 +152,7 @@ class _Seen:
     probes: dict[str, Probe]
     probed_at: dict[str, float] = field(default_factory=dict)
     partitions: tuple[PartitionStatus, ...] | None = None
+    dead_letters: OpenLetters | None = None
 
 
 class SupervisedPipeline:
@@ -251,6 +253,10 @@ class SupervisedPipeline:
             )
             self._events.add(self.managed.name, "alarm", str(loss))
         self._scale_by_lag()
+
+    def dead_letters_seen(self, letters: OpenLetters | None) -> None:
+        """Take how many dead letters are open; None: not known."""
+        self._seen.dead_letters = letters
 
     def pause(self) -> None:
         """Drain, and stay so until it is resumed, over restarts of ddpm too."""
@@ -362,6 +368,7 @@ class SupervisedPipeline:
             history=self._meter.history(),
             finished=self.finished,
             expired=self._expiry.lost,
+            dead_letters=self._seen.dead_letters,
         )
 
     def _in_order(self) -> list[_Replica]:

@@ -137,11 +137,25 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenLetters:
+    """How many dead letters nobody has handled yet, when the oldest of them failed, and what was done with others.
+
+    The counts are of all that Kafka remembers, whichever ddpm or command did it.
+    """
+
+    open: int
+    oldest: float | None
+    replayed: int
+    failed_again: int
+    discarded: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """One pipeline, whole.
 
     `finished` when it ended because its bounded work was done; `expired` is how many offsets retention has removed
-    before they were read, by topic and partition.
+    before they were read, by topic and partition; `dead_letters` is None while that is not known.
     """
 
     name: str
@@ -163,6 +177,7 @@ class Status:
     history: History
     finished: bool = False
     expired: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    dead_letters: OpenLetters | None = None
 
     @property
     def lag(self) -> int | None:
