@@ -34,7 +34,8 @@ def kafka(pipeline: Pipeline) -> Component:
     }
 
 
-def _batch_bytes(pipeline: Pipeline) -> int:
+def batch_bytes(pipeline: Pipeline) -> int:
+    """How many bytes of records close a batch."""
     batching = pipeline.batching
     if "byte_size" in batching.model_fields_set or not expands(pipeline.source):
         return batching.byte_size
