@@ -34,8 +34,7 @@ def kafka(pipeline: Pipeline) -> Component:
     }
 
 
-def batch_bytes(pipeline: Pipeline) -> int:
-    """How many bytes of records close a batch."""
+def _batch_bytes(pipeline: Pipeline) -> int:
     batching = pipeline.batching
     if "byte_size" in batching.model_fields_set or not expands(pipeline.source):
         return batching.byte_size

@@ -1,8 +1,8 @@
 """Runs records through a pipeline once more, under the identity that they had: an engine fed over its standard input.
 
-The engine is the one of a run in everything but its input, so parsers, mappings, sinks and dead letters are the same.
-It ends by itself when its input has ended and everything is acknowledged; until then it waits for a sink that is away,
-as in a run. What a killed one had written already is met again by the next one and changes nothing.
+The engine is the one of a run in everything but its input, so parsers, mappings, sinks and dead letters are the same. It
+ends by itself when its input has ended and everything is acknowledged; until then it waits for a sink that is away, as
+in a run. What a killed one had written already is met again by the next one and changes nothing.
 """
 
 import base64
