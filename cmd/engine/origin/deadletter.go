@@ -9,7 +9,6 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/warpstreamlabs/bento/public/service"
@@ -38,7 +37,6 @@ const (
 	HeaderFailedAt   = "ddpm.errors.failed_at_ms"
 	HeaderConfigHash = "ddpm.errors.config_hash"
 	HeaderSource     = "ddpm.errors.source"
-	HeaderAttempt    = "ddpm.errors.attempt"
 
 	// HeaderHeaders holds the record's own headers as JSON ([[name, base64 of the value], …]). It
 	// is there only when headers of the dead letter cannot stand for them one by one: a name that
@@ -66,14 +64,9 @@ bytes and headers, removes all other metadata, and adds the reason, stage and or
 key is in the metadata ` + "`" + KeyMetadata + "`" + `, which the output must not send as a header.`).
 		Field(service.NewStringField("pipeline").Description("The name of the pipeline, for the dead letter's headers."))
 	err := service.RegisterBatchProcessor("ddpm_dead_letter", spec,
-		func(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
+		func(conf *service.ParsedConfig, _ *service.Resources) (service.BatchProcessor, error) {
 			pipeline, err := conf.FieldString("pipeline")
-			return &deadLetter{
-				log:        mgr.Logger(),
-				pipeline:   pipeline,
-				configHash: os.Getenv(configHashEnv),
-				sources:    sources(os.Getenv(sourcesEnv)),
-			}, err
+			return &deadLetter{pipeline, os.Getenv(configHashEnv), sources(os.Getenv(sourcesEnv))}, err
 		})
 	if err != nil {
 		panic(err)
@@ -81,8 +74,6 @@ key is in the metadata ` + "`" + KeyMetadata + "`" + `, which the output must no
 }
 
 type deadLetter struct {
-	log        *service.Logger
-	made       atomic.Int64
 	pipeline   string
 	configHash string
 	sources    map[string]int
@@ -102,15 +93,10 @@ func (d *deadLetter) ProcessBatch(_ context.Context, batch service.MessageBatch)
 	for i, msg := range batch {
 		out[i] = d.restore(msg)
 	}
-	d.made.Add(int64(len(out)))
 	return []service.MessageBatch{out}, nil
 }
 
-// Close says how many there were: an engine's metrics end with it.
-func (d *deadLetter) Close(context.Context) error {
-	d.log.With("dead_letters", d.made.Load()).Info("dead letters made")
-	return nil
-}
+func (d *deadLetter) Close(context.Context) error { return nil }
 
 func (d *deadLetter) restore(rejected *service.Message) *service.Message {
 	cause := CauseOf(rejected)
@@ -145,13 +131,8 @@ func (d *deadLetter) headers(o *Origin, cause *reason.Reason) map[string]string 
 	if d.configHash != "" {
 		headers[HeaderConfigHash] = d.configHash
 	}
-	if o.HasSource {
-		headers[HeaderSource] = strconv.FormatInt(o.Source, 10)
-	} else if source, ok := d.sources[o.Topic]; ok {
+	if source, ok := d.sources[o.Topic]; ok {
 		headers[HeaderSource] = strconv.Itoa(source)
-	}
-	if o.Attempt > 0 {
-		headers[HeaderAttempt] = strconv.Itoa(o.Attempt)
 	}
 	if o.Topic != "" {
 		headers[HeaderTopic] = o.Topic
@@ -237,7 +218,7 @@ var ourHeaders = map[string]bool{
 	HeaderTopic: true, HeaderPartition: true, HeaderOffset: true, HeaderPipeline: true, HeaderStage: true,
 	HeaderCode: true, HeaderMessage: true, HeaderSQLState: true, HeaderColumn: true, HeaderTimestamp: true,
 	HeaderNull: true, HeaderIndex: true, HeaderHeaders: true, HeaderFailedAt: true, HeaderConfigHash: true,
-	HeaderSource: true, HeaderAttempt: true,
+	HeaderSource: true,
 }
 
 func reserved(name string) bool {

@@ -33,14 +33,6 @@ type Origin struct {
 	// means nothing unless HasIndex.
 	Index    int
 	HasIndex bool
-
-	// Source is the number of the topic's incarnation that a record which is fed again belongs to. It
-	// means nothing unless HasSource: a record that is consumed belongs to the present one.
-	Source    int64
-	HasSource bool
-
-	// Attempt is 0 for a record that is consumed, and more for one that is fed again after it failed.
-	Attempt int
 }
 
 // Header is one name of a record's headers with its values in the order of the record.

@@ -5,7 +5,6 @@ package postgrescopy
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/warpstreamlabs/bento/public/service"
@@ -36,8 +35,6 @@ type output struct {
 	sessions *sessions
 	health   *health
 	metrics  *writeMetrics
-
-	committed, duplicates atomic.Int64
 }
 
 func newOutput(c *config, mgr *service.Resources) *output {
@@ -86,8 +83,6 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 	}
 	failures := append(b.failures, outcome.failures...)
 	o.metrics.count(outcome, failures)
-	o.committed.Add(int64(outcome.committed))
-	o.duplicates.Add(int64(outcome.duplicates))
 	return batchError(batch, failures)
 }
 
@@ -137,9 +132,8 @@ func (o *output) persist(ctx context.Context, attempt func(context.Context) erro
 	}
 }
 
-// Close ends all connections, and says what was done: an engine's metrics end with it.
+// Close ends all connections.
 func (o *output) Close(context.Context) error {
-	o.log.With("committed", o.committed.Load(), "duplicates", o.duplicates.Load()).Info("rows written")
 	o.sessions.close()
 	return nil
 }

@@ -27,7 +27,7 @@ def kafka(pipeline: Pipeline) -> Component:
             "multi_header": True,
             "batching": {
                 "count": batching.count,
-                "byte_size": batch_bytes(pipeline),
+                "byte_size": _batch_bytes(pipeline),
                 "period": duration(batching.period),
             },
         }

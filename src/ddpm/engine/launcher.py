@@ -65,7 +65,7 @@ class EngineProcess:
 
     @property
     def stdin(self) -> IO[bytes] | None:
-        """Where to write what it reads; None unless it was launched so."""
+        """Where to write what it reads; None unless it was launched with pipes."""
         return self._popen.stdin
 
     @property
@@ -123,16 +123,13 @@ class EngineProcess:
             self._leash = -1
 
 
-def launch(
-    spec: EngineSpec, on_log: Callable[[LogLine], None], *, piped: bool = False, fed: bool = False
-) -> EngineProcess:
+def launch(spec: EngineSpec, on_log: Callable[[LogLine], None], *, piped: bool = False) -> EngineProcess:
     """Start an engine.
 
     Args:
         spec: What to run.
         on_log: Called with every line the engine writes on its standard error, from a thread of its own.
         piped: Whether its standard input and output are the caller's; else it reads nothing and writes to ddpm's own.
-        fed: Whether its standard input alone is the caller's.
 
     Raises:
         MissingToolError: The binary cannot be executed.
@@ -146,7 +143,7 @@ def launch(
             env=_environment(spec, port, read_end),
             pass_fds=(read_end,),
             start_new_session=True,
-            stdin=subprocess.PIPE if piped or fed else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
             stdout=subprocess.PIPE if piped else None,
             stderr=subprocess.PIPE,
         )
