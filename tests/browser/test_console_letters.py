@@ -102,7 +102,7 @@ def test_one_letter_or_all_of_them(ddpm: FakeDdpm, page: Page) -> None:
 
 def test_a_replay_shows_how_far_it_is_and_how_it_ended(ddpm: FakeDdpm, page: Page) -> None:
     replay = {"id": "r", "state": "running", "started": iso(), "ended": None, "total": 30, "done": 12}
-    ddpm.letters["orders"]["replay"] = replay | {"landed": 0, "failed_again": 0, "message": ""}
+    ddpm.letters["orders"]["replay"] = replay | {"landed": 0, "failed_again": 0, "waiting": None, "message": ""}
     page.open(f"{ddpm.url}/{ORDERS}")
     page.sees("Replaying: 12 of 30 letters", CARD)
     assert page.one("progress").get_attribute("value") == "12"
@@ -173,7 +173,7 @@ def test_nothing_is_wider_than_the_window(ddpm: FakeDdpm, page: Page, where: str
 def test_every_text_has_contrast_and_everything_has_a_name(ddpm: FakeDdpm, page: Page, scheme: str) -> None:
     page.prefer("dark" if scheme == "dark" else "light")
     replay = {"id": "r", "state": "running", "started": iso(), "ended": None, "total": 30, "done": 12}
-    ddpm.letters["orders"]["replay"] = replay | {"landed": 0, "failed_again": 0, "message": ""}
+    ddpm.letters["orders"]["replay"] = replay | {"landed": 0, "failed_again": 0, "waiting": None, "message": ""}
     opened(page, ddpm)
     assert page.audit("contrast") == []
     assert page.audit("names") == []

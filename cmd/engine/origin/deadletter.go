@@ -37,6 +37,7 @@ const (
 	HeaderFailedAt   = "ddpm.errors.failed_at_ms"
 	HeaderConfigHash = "ddpm.errors.config_hash"
 	HeaderSource     = "ddpm.errors.source"
+	HeaderAttempt    = "ddpm.errors.attempt"
 
 	// HeaderHeaders holds the record's own headers as JSON ([[name, base64 of the value], …]). It
 	// is there only when headers of the dead letter cannot stand for them one by one: a name that
@@ -131,8 +132,13 @@ func (d *deadLetter) headers(o *Origin, cause *reason.Reason) map[string]string 
 	if d.configHash != "" {
 		headers[HeaderConfigHash] = d.configHash
 	}
-	if source, ok := d.sources[o.Topic]; ok {
+	if o.Source != nil {
+		headers[HeaderSource] = strconv.FormatInt(*o.Source, 10)
+	} else if source, ok := d.sources[o.Topic]; ok {
 		headers[HeaderSource] = strconv.Itoa(source)
+	}
+	if o.Attempt > 1 {
+		headers[HeaderAttempt] = strconv.Itoa(o.Attempt)
 	}
 	if o.Topic != "" {
 		headers[HeaderTopic] = o.Topic
@@ -218,7 +224,7 @@ var ourHeaders = map[string]bool{
 	HeaderTopic: true, HeaderPartition: true, HeaderOffset: true, HeaderPipeline: true, HeaderStage: true,
 	HeaderCode: true, HeaderMessage: true, HeaderSQLState: true, HeaderColumn: true, HeaderTimestamp: true,
 	HeaderNull: true, HeaderIndex: true, HeaderHeaders: true, HeaderFailedAt: true, HeaderConfigHash: true,
-	HeaderSource: true,
+	HeaderSource: true, HeaderAttempt: true,
 }
 
 func reserved(name string) bool {

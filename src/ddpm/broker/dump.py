@@ -16,6 +16,8 @@ _FETCH_WAIT_SECONDS = 0.1
 _RECORDS_A_POLL = 10_000
 # So many records are read faster than another place is found.
 _WORTH_A_JUMP = 500
+# For who wants few records: the rest of what is fetched is thrown away.
+_SMALL_PAGE = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,19 @@ def pick(
 
     """
     marks = watermarks(brokers, [topic], timeout)
-    with reader(brokers, timeout) as consumer:
-        for partition, mark in sorted(marks.items()):
-            offsets = sorted({each for each in wanted.get(partition.partition, ()) if mark.start <= each < mark.end})
-            for run in _runs(offsets):
+    chosen = {partition: sorted(set(wanted.get(partition.partition, ()))) for partition in sorted(marks)}
+    few = sum(map(len, chosen.values())) <= _WORTH_A_JUMP
+    with reader(brokers, timeout, _SMALL_PAGE if few else None) as consumer:
+        for partition, offsets in chosen.items():
+            mark = marks[partition]
+            for run in _runs([each for each in offsets if mark.start <= each < mark.end]):
                 span = {TopicPartition(*partition): (run[0], run[-1] + 1)}
-                chosen = frozenset(run)
-                yield from (record for record in read(consumer, span, timeout) if record.offset in chosen)
+                yield from _only(run, read(consumer, span, timeout))
+
+
+def _only(offsets: Iterable[int], records: Iterable[RawRecord]) -> Iterator[RawRecord]:
+    wanted = frozenset(offsets)
+    return (record for record in records if record.offset in wanted)
 
 
 def _runs(offsets: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -93,8 +101,14 @@ def _runs(offsets: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 @contextmanager
-def reader(brokers: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> Iterator[KafkaConsumer]:
-    """Yield a consumer without a group for `read`; raises ServiceError when no broker answers."""
+def reader(
+    brokers: Sequence[str], timeout: float = DEFAULT_TIMEOUT, page: int | None = None
+) -> Iterator[KafkaConsumer]:
+    """Yield a consumer without a group for `read`; raises ServiceError when no broker answers.
+
+    `page` is how many bytes of a partition it fetches at once, more only for a larger record; None for its usual.
+    """
+    options = {} if page is None else {"max_partition_fetch_bytes": page}
     with opened(
         KafkaConsumer,
         brokers,
@@ -107,6 +121,7 @@ def reader(brokers: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> Iterator
         max_poll_records=_RECORDS_A_POLL,
         check_crcs=False,  # in Python it takes longer than all the rest, and the broker has checked them
         metrics_enabled=False,
+        **options,
     ) as consumer:
         yield consumer
 

@@ -1,4 +1,4 @@
-"""`ddpm dlq`: the dead letters of a pipeline: list, show, discard.
+"""`ddpm dlq`: the dead letters of a pipeline: list, show, discard; `replaying` has the rest.
 
 It reads Kafka itself, by the configuration: dead letters can be worked with while no ddpm runs.
 """
@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ddpm.catalogue.parsers import OPTIONS
-from ddpm.cli.common import ConfigOption
+from ddpm.cli.common import ConfigOption, load_config
 from ddpm.cli.letters import drawn
 from ddpm.cli.output import Terminal, write_line
 from ddpm.cli.text import dumped, number, plain
@@ -30,7 +30,7 @@ from ddpm.deadletters.letter import DeadLetter, LetterId
 from ddpm.deadletters.mark import Deed, Mark
 from ddpm.deadletters.selection import Selection, moment
 from ddpm.deadletters.shelf import Shelf
-from ddpm.devstack.running import running_bootstrap
+from ddpm.devstack.running import running_bootstrap, running_dsn
 from ddpm.errors import ConfigError, DdpmError
 from ddpm.orchestrator.embedded import Endpoints
 from ddpm.orchestrator.prepare import DATA_DIR
@@ -106,21 +106,22 @@ def list_command(
 ) -> None:
     """List open dead letters by reason; without a pipeline those of all."""
     loaded = _load(config)
-    chosen = [_chosen(loaded, pipeline)] if pipeline is not None else list(loaded.pipelines)
+    chosen = [named(loaded, pipeline)] if pipeline is not None else list(loaded.pipelines)
     views = []
-    for each in chosen:
-        with _shelf(each) as shelf:
+    with read_shelves(chosen) as read:
+        for each in chosen:
+            shelf = read[each.name]
             selection = Wish(reason, message, since, until, None).selection(shelf, each.name)
             entries = shelf.entries(each.name, selection, handled=everything)
             newest = sorted(entries, key=lambda entry: (entry.failed_at_ms, entry.id), reverse=True)[:limit]
-            read = _read(shelf, newest) if letters else []
-            lines = [line_view(letter, shelf.entry(letter)) for letter in read]
+            shown = _read(shelf, newest) if letters else []
+            lines = [line_view(letter, shelf.entry(letter)) for letter in shown]
             view = letters_view(each.name, shelf.topic, shelf.depth(each.name), summarize(entries), lines)
             views.append(view)
-        if not as_json and letters:
-            _show_lines(each.name, read, len(entries), shelf)
-        elif not as_json:
-            _show_reasons(each.name, entries, everything=everything)
+            if not as_json and letters:
+                _show_lines(each.name, shown, len(entries), shelf)
+            elif not as_json:
+                _show_reasons(each.name, entries, everything=everything)
     if as_json:
         write_line(dumped([view.model_dump(mode="json", exclude={"replay", "complete"}) for view in views], indent=2))
 
@@ -137,8 +138,8 @@ def show_command(
     """Show a dead letter: the reason, where it came from, its headers, key and bytes."""
     wanted = LetterId.parse(letter_id)
     loaded = _load(config)
-    owner = _chosen(loaded, pipeline) if pipeline or _one_topic(loaded) is None else loaded.pipelines[0]
-    with _shelf(owner) as shelf:
+    owner = named(loaded, pipeline) if pipeline or _one_topic(loaded) is None else loaded.pipelines[0]
+    with read_shelf(owner) as shelf:
         letter = _letter(shelf, wanted)
         if pipeline is not None and letter.pipeline != pipeline:
             msg = f'dead letter {wanted} belongs to the pipeline "{plain(letter.pipeline)}"'
@@ -166,18 +167,18 @@ def discard_command(
     config: ConfigOption = None,
 ) -> None:
     """Count dead letters as dealt with; the records stay in the topic, and nothing is written anywhere else."""
-    owner = _chosen(_load(config), pipeline)
-    with _shelf(owner) as shelf:
+    owner = named(_load(config), pipeline)
+    with read_shelf(owner) as shelf:
         entries = shelf.entries(owner.name, Wish(reason, message, since, until, letter_id).selection(shelf, owner.name))
         run = new_run()
-        done = not dry_run and bool(entries) and agreed(f"Discard {_letters(len(entries))} of {owner.name}?", yes)
+        done = not dry_run and bool(entries) and agreed(f"Discard {counted(len(entries))} of {owner.name}?", yes)
         if done:
             shelf.mark(Mark(e.id, e.pipeline, e.origin, e.attempt, Deed.DISCARDED, _now_ms(), run) for e in entries)
     if as_json:
         answer = {"pipeline": owner.name, "meant": len(entries), "discarded": len(entries) if done else 0, "run": run}
         write_line(dumped(answer, indent=2))
     elif done:
-        write_line(f"{_letters(len(entries))} of {plain(owner.name)} discarded")
+        write_line(f"{counted(len(entries))} of {plain(owner.name)} discarded")
     else:
         say_meant(owner.name, entries)
 
@@ -202,7 +203,7 @@ def say_meant(pipeline: str, entries: Sequence[Entry]) -> None:
     if not entries:
         write_line(f"no open dead letter of {plain(pipeline)} is meant")
         return
-    write_line(f"{_letters(len(entries))} of {plain(pipeline)} would be:")
+    write_line(f"{counted(len(entries))} of {plain(pipeline)} would be:")
     _print_reasons(entries)
 
 
@@ -210,7 +211,7 @@ def _show_reasons(pipeline: str, entries: list[Entry], *, everything: bool) -> N
     if not entries:
         write_line(f"{plain(pipeline)}: no {'' if everything else 'open '}dead letters")
         return
-    write_line(f"{plain(pipeline)}: {_letters(len(entries))}{'' if everything else ' open'}")
+    write_line(f"{plain(pipeline)}: {counted(len(entries))}{'' if everything else ' open'}")
     _print_reasons(entries)
 
 
@@ -272,13 +273,20 @@ def _missing(shelf: Shelf, wanted: LetterId) -> DdpmError:
 
 
 @contextmanager
-def _shelf(pipeline: Pipeline) -> Iterator[Shelf]:
+def read_shelf(pipeline: Pipeline) -> Iterator[Shelf]:
     """The shelf of a pipeline, read to its end."""
-    found = shelves([pipeline])
+    with read_shelves([pipeline]) as found:
+        yield found[pipeline.name]
+
+
+@contextmanager
+def read_shelves(pipelines: Sequence[Pipeline]) -> Iterator[dict[str, Shelf]]:
+    """The shelves of pipelines by name, each topic read to its end once."""
+    found = shelves(pipelines)
     try:
-        shelf = found.by_pipeline[pipeline.name]
-        shelf.read_all()
-        yield shelf
+        for shelf in set(found.by_pipeline.values()):
+            shelf.read_all()
+        yield found.by_pipeline
     finally:
         found.close()
 
@@ -286,12 +294,25 @@ def _shelf(pipeline: Pipeline) -> Iterator[Shelf]:
 def _load(option: Path | None) -> Config:
     path = find_config_path(option, os.environ)
     config = load(path, os.environ, parsers=OPTIONS, installed=entry_point_names()).config
+    return _at_its_brokers(config)
+
+
+def load_with_servers(option: Path | None) -> Config:
+    """The configuration as for a run: checked whole, with the addresses of the embedded servers that it asks for."""
+    config = _at_its_brokers(load_config(option))
+    if any(pipeline.postgres is not None and pipeline.postgres.embedded for pipeline in config.pipelines):
+        return Endpoints(dsn=running_dsn(DATA_DIR)).resolve(config)
+    return config
+
+
+def _at_its_brokers(config: Config) -> Config:
     if any(pipeline.kafka.embedded for pipeline in config.pipelines):
         return Endpoints(bootstrap=running_bootstrap(DATA_DIR)).resolve(config)
     return config
 
 
-def _chosen(config: Config, name: str | None) -> Pipeline:
+def named(config: Config, name: str | None) -> Pipeline:
+    """The pipeline of a name, or the only one; raises ConfigError when there is none such."""
     known = [pipeline.name for pipeline in config.pipelines]
     if name is None:
         if len(known) == 1:
@@ -309,7 +330,8 @@ def _one_topic(config: Config) -> str | None:
     return next(iter(topics))[1] if len(topics) == 1 else None
 
 
-def _letters(count: int) -> str:
+def counted(count: int) -> str:
+    """So many dead letters, in words."""
     return f"{number(count)} dead letter{'' if count == 1 else 's'}"
 
 

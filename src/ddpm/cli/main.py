@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 import ddpm
-from ddpm.cli import control, dlq, engine, following, parse, plugins, produce, running, status, testing
+from ddpm.cli import control, dlq, engine, following, parse, plugins, produce, replaying, running, status, testing
 from ddpm.cli.common import ConfigOption, load_config, print_error, print_problems
 from ddpm.config.problems import ConfigProblems
 from ddpm.errors import DdpmError, ExitCode
@@ -36,6 +36,7 @@ app.command("resume")(control.resume_command())
 app.command("restart")(control.restart_command())
 app.command("drain")(control.drain_command())
 app.command("scale")(control.scale_command)
+dlq.app.command("replay")(replaying.replay_command)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(engine.app, name="engine")
 app.add_typer(plugins.app, name="plugins")

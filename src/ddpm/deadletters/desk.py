@@ -15,7 +15,7 @@ import structlog
 from ddpm.deadletters.books import Depth, Entry
 from ddpm.deadletters.letter import DeadLetter, LetterId
 from ddpm.deadletters.mark import Deed, Mark
-from ddpm.deadletters.replay import Plan, Progress, Refeed, plan, replay
+from ddpm.deadletters.replay import Fed, Plan, Progress, Refeed, plan, replay
 from ddpm.deadletters.selection import Selection
 from ddpm.deadletters.shelf import Shelf
 from ddpm.errors import DdpmError
@@ -51,12 +51,13 @@ class Job:
 class Desk:
     """The dead letters of all pipelines; an unknown pipeline's name raises KeyError."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Wait for `open`; `stopping` says that replays shall end."""
+        self._is_stopping = stopping
         self._shelves: Mapping[str, Shelf] = {}
         self._refeeds: Mapping[str, Refeed] = {}
         self._jobs: dict[str, Job] = {}
         self._threads: list[threading.Thread] = []
-        self._stopping = threading.Event()
         self._lock = threading.Lock()
 
     def open(self, shelves: Mapping[str, Shelf], refeeds: Mapping[str, Refeed]) -> None:
@@ -65,8 +66,7 @@ class Desk:
         self._shelves = shelves
 
     def close(self, timeout: float = 10.0) -> None:
-        """End the replays; what they have not marked is as open as before."""
-        self._stopping.set()
+        """Wait for replays that were asked to end; what they have not marked is as open as before."""
         deadline = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -144,7 +144,7 @@ class Desk:
         def progressed(progress: Progress) -> None:
             self._jobs[job.pipeline] = replace(self._jobs[job.pipeline], progress=progress)
 
-        def stoppable(letters: Iterator[DeadLetter], told: Callable[[int], None]) -> None:
+        def stoppable(letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
             refeed(self._until_stopped(letters), told)
 
         try:
@@ -165,7 +165,7 @@ class Desk:
 
     def _until_stopped(self, letters: Iterator[DeadLetter]) -> Iterator[DeadLetter]:
         for letter in letters:
-            if self._stopping.is_set():
+            if self._is_stopping():
                 raise _StoppedError("ddpm was asked to stop before the replay ended", hint="repeat it")
             yield letter
 

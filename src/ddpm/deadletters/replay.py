@@ -22,15 +22,23 @@ MOST_ATTEMPTS = 3
 CHUNK = 5_000
 
 
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """How far a feeding is: records acknowledged, and why the engine waits, if it does."""
+
+    acknowledged: int
+    waiting: str | None = None
+
+
 class Refeed(Protocol):
     """Feeds records to an engine that ends when it has acknowledged them all."""
 
-    def __call__(self, letters: Iterator[DeadLetter], told: Callable[[int], None], /) -> None:
+    def __call__(self, letters: Iterator[DeadLetter], told: Callable[[Fed], None], /) -> None:
         """Feed the records of letters with their origin and attempt, and return when all are written or dead again.
 
         Args:
             letters: Taken one by one, as fast as they can be fed.
-            told: Called with how many were acknowledged so far, if that is known before the end.
+            told: Called from time to time, from any thread.
 
         Raises:
             DdpmError: It did not come to that; nothing may be assumed of any of them.
@@ -56,12 +64,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a replay is: letters fed and acknowledged (`done`), and what became of them."""
+    """How far a replay is: letters acknowledged (`done`), what became of them, and why the engine waits, if it does."""
 
     total: int
     done: int = 0
     landed: int = 0
     failed_again: int = 0
+    waiting: str | None = None
 
 
 def plan(entries: Sequence[Entry], *, force: bool) -> Plan:
@@ -118,8 +127,8 @@ def replay(
     return progress
 
 
-def _tell(told: Callable[[Progress], None], before: Progress, most: int, acknowledged: int) -> None:
-    told(replace(before, done=before.done + min(acknowledged, most)))
+def _tell(told: Callable[[Progress], None], before: Progress, most: int, fed: Fed) -> None:
+    told(replace(before, done=before.done + min(fed.acknowledged, most), waiting=fed.waiting))
 
 
 def _once_each(letters: Iterator[DeadLetter], entries: Sequence[Entry]) -> Iterator[DeadLetter]:

@@ -16,7 +16,7 @@ from ddpm.engine.toolchain import Go, find_go
 from ddpm.errors import ConfigError, EngineError, MissingToolError
 
 REQUIRED_COMPONENTS = frozenset(
-    {"postgres_copy", "ddpm_origin", "ddpm_json", "ddpm_python", "ddpm_forward", "ddpm_dead_letter"}
+    {"postgres_copy", "ddpm_origin", "ddpm_json", "ddpm_python", "ddpm_forward", "ddpm_dead_letter", "ddpm_feed"}
 )
 
 _NAME = "ddpm-engine"

@@ -1,16 +1,18 @@
 """One run of ddpm: from a configuration to engines that are watched until someone asks them to stop."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing as closing_at_end
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from ddpm.broker.offsets import watermarks
 from ddpm.catalogue import parsers
 from ddpm.config.model import Config, Pipeline, Scale
 from ddpm.deadletters.desk import Desk
+from ddpm.deadletters.replay import Refeed
 from ddpm.engine import binary as engine_binary
 from ddpm.engine.probes import EngineClient
 from ddpm.engine.progress import Progress
@@ -25,7 +27,8 @@ from ddpm.orchestrator.embedded import Endpoints, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
 from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
-from ddpm.orchestrator.provision import provision
+from ddpm.orchestrator.provision import Provisioned, provision
+from ddpm.orchestrator.replaying import refeeder_of
 from ddpm.orchestrator.shelves import shelves
 from ddpm.orchestrator.signals import signal_desk
 from ddpm.orchestrator.watching import BROKER_PROBE, DATABASE_PROBE, foreign_clusters, sink_cluster_probe, watching
@@ -99,7 +102,7 @@ def run(config: Config, options: RunOptions) -> None:
                 check(config, pipeline, options.progress)
         supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines])
         about = descriptions(config)
-        letters = Desk()
+        letters = Desk(lambda: supervisor.draining)
         sources = Sources(supervisor, about, options.recent, closing.is_set, letters)
         app = create(sources, lambda: _engine_pages(supervisor), entrance)
         with serving(app, listener, closing) as url:
@@ -110,14 +113,17 @@ def run(config: Config, options: RunOptions) -> None:
                 logging.configure(
                     config.logger.level, style=config.logger.format, secrets=config.secrets, recent=options.recent
                 )
+                provisioned = {pipeline.name: provision(pipeline) for pipeline in config.pipelines}
                 launchables = {
-                    pipeline.name: launchable(config, pipeline, binaries[pipeline.engine.binary], provision(pipeline))
+                    pipeline.name: launchable(
+                        config, pipeline, binaries[pipeline.engine.binary], provisioned[pipeline.name]
+                    )
                     for pipeline in config.pipelines
                 }
                 options.provisioned(config)
                 bounds = {pipeline.name: _bound(pipeline) for pipeline in config.pipelines if pipeline.once}
                 shelved = shelves(config.pipelines).by_pipeline
-                letters.open(shelved, {})
+                letters.open(shelved, _refeeders(config, binaries, provisioned))
                 desk.hand_over(supervisor)
                 with (
                     watching(config.pipelines, supervisor, bounds, shelved),
@@ -157,6 +163,15 @@ def _patience(scale: Scale) -> Patience:
         fall=scale.down_after,
         fall_longest=max(usual.fall_longest, scale.down_after),
     )
+
+
+def _refeeders(
+    config: Config, binaries: Mapping[Path | None, Path], provisioned: Mapping[str, Provisioned]
+) -> dict[str, Refeed]:
+    return {
+        each.name: refeeder_of(config, each, binaries[each.engine.binary], provisioned[each.name].sources)
+        for each in config.pipelines
+    }
 
 
 def _bound(pipeline: Pipeline) -> Bound:

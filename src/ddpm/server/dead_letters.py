@@ -184,5 +184,6 @@ def _replay_view(job: Job | None) -> ReplayView | None:
         done=progress.done,
         landed=progress.landed,
         failed_again=progress.failed_again,
+        waiting=progress.waiting,
         message=job.message,
     )

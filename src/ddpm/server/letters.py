@@ -86,7 +86,7 @@ class LetterView(LetterLineView):
 
 
 class ReplayView(View):
-    """A replay: what it does, how far it is, and how it ended."""
+    """A replay: how far it is, why its engine waits if it does, and how it ended."""
 
     id: str
     state: Literal["running", "done", "failed"]
@@ -96,6 +96,7 @@ class ReplayView(View):
     done: int
     landed: int
     failed_again: int
+    waiting: str | None
     message: str
 
 

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from ddpm.deadletters.desk import Desk as LettersDesk
 from ddpm.deadletters.letter import DeadLetter
-from ddpm.deadletters.replay import Refeed
+from ddpm.deadletters.replay import Fed, Refeed
 from ddpm.errors import EngineError
 from ddpm.server.app import create
 from ddpm.server.guard import Door
@@ -84,8 +84,8 @@ def test_discarding_says_how_many_and_is_remembered() -> None:
 def test_a_replay_runs_in_the_background_one_at_a_time() -> None:
     on, may_end = shelf(), threading.Event()
 
-    def slow(letters: Iterator[DeadLetter], told: Callable[[int], None]) -> None:
-        told(len(list(letters)))
+    def slow(letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
+        told(Fed(len(list(letters)), "connect"))
         may_end.wait(30)
 
     asking = client(on, slow)
@@ -97,7 +97,8 @@ def test_a_replay_runs_in_the_background_one_at_a_time() -> None:
     assert "runs already" in again.json()["error"]["message"]
     assert asking.post("/v1/pipelines/returns/dead-letters/replay", json={}).status_code == 202, "another pipeline may"
     eventually(lambda: asking.get(ADDRESS).json()["replay"]["done"] == 2, "its progress can be read")
-    assert asking.get(ADDRESS).json()["replay"]["state"] == "running"
+    running = asking.get(ADDRESS).json()["replay"]
+    assert (running["state"], running["waiting"]) == ("running", "connect")
     may_end.set()
     ended = eventually(lambda: over(asking), "it ends")
     assert (ended["state"], ended["landed"], ended["failed_again"]) == ("done", 2, 0)
@@ -106,7 +107,7 @@ def test_a_replay_runs_in_the_background_one_at_a_time() -> None:
 
 
 def test_a_replay_that_fails_says_why_and_leaves_the_letters_open() -> None:
-    def dying(_letters: Iterator[DeadLetter], _told: Callable[[int], None]) -> None:
+    def dying(_letters: Iterator[DeadLetter], _told: Callable[[Fed], None]) -> None:
         raise EngineError("the engine died", hint="look at its log")
 
     asking = client(shelf(), dying)

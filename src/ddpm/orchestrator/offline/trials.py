@@ -136,7 +136,7 @@ class Trials:
         engine = self._pipeline.engine
         env = handed_to_parser(self._pipeline.source)
         spec = launcher.EngineSpec(self._binary, self._config, env, engine.drain, engine.memory_limit)
-        self._conversation = Conversation(launcher.launch(spec, lambda _: None, piped=True), self._patience)
+        self._conversation = Conversation(launcher.launch(spec, lambda _: None, pipes="both"), self._patience)
         return self._conversation
 
     def _hang_up(self) -> None:

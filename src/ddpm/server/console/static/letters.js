@@ -46,7 +46,8 @@ function replayLine(replay, now) {
     return null;
   }
   if (replay.state === "running") {
-    const label = `Replaying: ${count(replay.done)} of ${plural(replay.total, "letter")}`;
+    const waits = replay.waiting ? `; the engine waits: ${replay.waiting}` : "";
+    const label = `Replaying: ${count(replay.done)} of ${plural(replay.total, "letter")}${waits}`;
     return h("div", { class: "replay", "data-key": "replay" }, h("span", { class: "num" }, label),
       h("progress", { max: Math.max(1, replay.total), value: replay.done, "aria-label": label }));
   }
