@@ -20,7 +20,7 @@ from rich.text import Text
 from ddpm.catalogue.parsers import OPTIONS
 from ddpm.cli.common import ConfigOption, load_config
 from ddpm.cli.letters import drawn
-from ddpm.cli.output import Terminal, write_line
+from ddpm.cli.output import Terminal, show, write_line
 from ddpm.cli.text import dumped, number, plain
 from ddpm.config import find_config_path, load
 from ddpm.config.known import did_you_mean
@@ -203,7 +203,7 @@ def say_meant(pipeline: str, entries: Sequence[Entry]) -> None:
     if not entries:
         write_line(f"no open dead letter of {plain(pipeline)} is meant")
         return
-    write_line(f"{counted(len(entries))} of {plain(pipeline)} would be:")
+    write_line(f"{counted(len(entries))} of {plain(pipeline)} are meant:")
     _print_reasons(entries)
 
 
@@ -223,7 +223,7 @@ def _print_reasons(entries: Sequence[Entry]) -> None:
         stage, code, pattern = (Text(plain(text)) for text in each.reason)
         times = (_time(each.first_ms), _time(each.last_ms))
         table.add_row(stage, code, pattern, number(each.count), *times, str(each.example))
-    Terminal().print(table)
+    show(Terminal(), table)
 
 
 def _show_lines(pipeline: str, letters: Sequence[DeadLetter], total: int, shelf: Shelf) -> None:

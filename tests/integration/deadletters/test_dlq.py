@@ -91,7 +91,7 @@ def test_a_letter_is_shown_whole_and_harmless(poisoned: Dlq, world: World) -> No
 
 def test_what_was_discarded_is_remembered(poisoned: Dlq, world: World) -> None:
     assert "nobody can be asked here" in poisoned("discard", code=2)
-    assert "2 dead letters of pipeline would be:" in poisoned("discard", "--reason", "not_json", "--dry-run")
+    assert "2 dead letters of pipeline are meant:" in poisoned("discard", "--reason", "not_json", "--dry-run")
     assert poisoned("discard", "--reason", "not_json", "--yes") == "2 dead letters of pipeline discarded\n"
     (found,) = poisoned.json("list")
     assert (found["open"], found["discarded"]) == (3, 2)

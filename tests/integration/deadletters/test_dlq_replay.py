@@ -70,7 +70,7 @@ def test_what_a_mended_mapping_can_read_lands_once_under_its_own_identity(world:
     place = Place(world, tmp_path)
     place.run_over(numbered(*range(20), *(f"{number}x" for number in range(20, 26))))
     assert len(place.rows()) == 20
-    assert "6 dead letters of pipeline would be:" in place.dlq("replay", "--dry-run")
+    assert "6 dead letters of pipeline are meant:" in place.dlq("replay", "--dry-run")
     assert place.open() == 6
 
     place.configure(processors=MENDED)
