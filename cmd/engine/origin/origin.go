@@ -29,6 +29,9 @@ type Origin struct {
 
 	Headers []Header
 
+	// Place counts the records that this engine has read, over all partitions; a record that is read again counts anew.
+	Place uint64
+
 	// Index counts the documents of one record from 0, for formats with many of them in a record. It
 	// means nothing unless HasIndex.
 	Index    int
