@@ -19,6 +19,7 @@ class Probe:
         ok: Whether it answered, and well.
         message: What is wrong; empty when all is well.
         at: When the answer came; None while there was none yet.
+        broken: Whether what is wrong waits for a person.
 
     """
 
@@ -27,6 +28,7 @@ class Probe:
     ok: bool
     message: str
     at: float | None
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,11 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One pipeline, whole; `finished` when it ended because its bounded work was done."""
+    """One pipeline, whole.
+
+    `finished` when it ended because its bounded work was done; `tripped` while it is paused because too many records
+    were dead, which happened `trips` times since ddpm started.
+    """
 
     name: str
     state: State
@@ -155,6 +161,8 @@ class Status:
     totals: Totals
     history: History
     finished: bool = False
+    tripped: bool = False
+    trips: int = 0
 
     @property
     def lag(self) -> int | None:
