@@ -5,14 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.audit import Poison, audit
+from ddpm.broker.connection import admin
+from ddpm.broker.produce import Record
+from harness.audit import Poison
 from harness.process import Ddpm
 from harness.waiting import eventually
 from harness.world import World, json_records
-
-from ddpm.broker.connection import admin
-from ddpm.broker.produce import Record
-from ddpm.broker.topics import TopicSpec, ensure_topics
 
 
 def state(running: Ddpm) -> dict[str, Any]:
@@ -51,7 +49,7 @@ def test_a_letter_that_is_too_large_for_the_topic_is_kept_in_a_table(world: Worl
         running.wait_healthy()
         set_limit(world, 10_000)
         large = b"{" + b"\x00\xff" * 20_000
-        world.produce([Record(value=large, key=b"\x00k", headers=[("own", b"\xfe")]), Record(value=b"{small")])
+        world.produce([Record(value=large, key=b"\x00k", headers=(("own", b"\xfe"),)), Record(value=b"{small")])
         world.wait_consumed()
         assert running.stop() == 0
     kept = [each for each in world.rows(table="ddpm_dead_letters") if each["topic"] == world.topic]

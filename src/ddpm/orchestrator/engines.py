@@ -25,7 +25,11 @@ _HASH_LENGTH = 12
 def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Provisioned) -> Launchable:
     """How the engines of a pipeline are started."""
     path, text = generated_path(pipeline), rendered(config, pipeline)
-    handed = {environment.SOURCES: provisioned.sources_json, **handed_to_parser(pipeline.source)}
+    handed = {
+        environment.SOURCES: provisioned.sources_json,
+        environment.TOPIC_IDS: provisioned.topic_ids_json,
+        **handed_to_parser(pipeline.source),
+    }
     if pipeline.postgres is not None:
         handed[environment.POSTGRES_DSN] = pipeline.postgres.url
     masker = Masker(config.secrets)

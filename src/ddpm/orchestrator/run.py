@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from ddpm.broker.offsets import watermarks
@@ -22,6 +23,7 @@ from ddpm.orchestrator.embedded import Endpoints, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.provision import provision
+from ddpm.orchestrator.renewing import Renewal
 from ddpm.orchestrator.signals import signal_desk
 from ddpm.orchestrator.watching import BROKER_PROBE, DATABASE_PROBE, foreign_clusters, sink_cluster_probe, watching
 from ddpm.server.api import Sources
@@ -102,14 +104,23 @@ def run(config: Config, options: RunOptions) -> None:
                 logging.configure(
                     config.logger.level, style=config.logger.format, secrets=config.secrets, recent=options.recent
                 )
-                launchables = {
-                    pipeline.name: launchable(config, pipeline, binaries[pipeline.engine.binary], provision(pipeline))
+                makers = {
+                    pipeline.name: partial(launchable, config, pipeline, binaries[pipeline.engine.binary])
                     for pipeline in config.pipelines
                 }
+                provisioned = {pipeline.name: provision(pipeline) for pipeline in config.pipelines}
+                launchables = {name: make(provisioned[name]) for name, make in makers.items()}
                 options.provisioned(config)
                 bounds = {pipeline.name: _bound(pipeline) for pipeline in config.pipelines if pipeline.once}
                 desk.hand_over(supervisor)
-                with watching(config.pipelines, supervisor, bounds), _stopping_after(options.stop_after, supervisor):
+
+                def renewal(pipeline: Pipeline, stop: threading.Event) -> Renewal:
+                    return Renewal(pipeline, supervisor, provisioned[pipeline.name], makers[pipeline.name], stop)
+
+                with (
+                    watching(config.pipelines, supervisor, bounds, renewal),
+                    _stopping_after(options.stop_after, supervisor),
+                ):
                     options.started(Started(config, url, endpoints))
                     supervisor.run(launchables)
         desk.raise_if_forced()
