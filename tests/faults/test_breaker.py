@@ -81,7 +81,7 @@ def test_a_bounded_run_ends_with_the_reason(world: World, tmp_path: Path) -> Non
 
 
 def test_what_refuses_all_rows_counts_as_well(world: World, tmp_path: Path) -> None:
-    """Rows that Postgres refuses are dead letters too; records around them keep flowing until the share is reached."""
+    """Rows that Postgres refuses are dead letters too; the limit is the same."""
     world.create_topic()
     world.produce(json_records([{"n": "not a number"}] * 3_000))
     config = world.config(

@@ -129,14 +129,29 @@ func (o *output) messages(letters []*letter) []*sarama.ProducerMessage {
 func (o *output) connected() (sarama.SyncProducer, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.producer == nil {
-		producer, err := sarama.NewSyncProducer(o.addresses, o.sarama)
-		if err != nil {
-			return nil, err
-		}
-		o.producer = producer
+	if o.producer != nil {
+		return o.producer, nil
 	}
-	return o.producer, nil
+	client, err := sarama.NewClient(o.addresses, o.sarama)
+	if err != nil {
+		return nil, err
+	}
+	producer, err := sarama.NewSyncProducerFromClient(client)
+	if err != nil {
+		_ = client.Close()
+		return nil, err
+	}
+	o.client, o.producer = client, producer
+	return producer, nil
+}
+
+// refresh asks anew where the topic is, which tells why it cannot be written: the producer itself soon says no more
+// than that it does not try for now.
+func (o *output) refresh() error {
+	if _, err := o.connected(); err != nil {
+		return err
+	}
+	return o.client.RefreshMetadata(o.topic)
 }
 
 // within gives up waiting for a call that knows no context when the context ends; what it sends may be sent twice.

@@ -66,6 +66,7 @@ type output struct {
 	held      *service.MetricGauge
 
 	mu       sync.Mutex
+	client   sarama.Client
 	producer sarama.SyncProducer
 	holding  map[string]int64
 }
@@ -140,7 +141,14 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 	if err != nil {
 		return err
 	}
+	again := false
 	return o.waiting.persist(ctx, func() (err error) {
+		if again {
+			if err := o.refresh(); err != nil {
+				return err
+			}
+		}
+		again = true
 		letters, err = o.deliver(ctx, letters)
 		return err
 	})
@@ -167,7 +175,7 @@ func (o *output) Close(context.Context) error {
 	if o.producer == nil {
 		return nil
 	}
-	err := o.producer.Close()
-	o.producer = nil
+	err := errors.Join(o.producer.Close(), o.client.Close())
+	o.producer, o.client = nil, nil
 	return err
 }

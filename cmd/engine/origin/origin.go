@@ -37,6 +37,9 @@ type Origin struct {
 	// Place counts the records that this engine has read, over all partitions; a record that is read again counts anew.
 	Place uint64
 
+	// Ticket tells whether the record is of the topic that its source number stands for; nil when nobody asks.
+	Ticket *Ticket
+
 	// Index counts the documents of one record from 0, for formats with many of them in a record. It
 	// means nothing unless HasIndex.
 	Index    int

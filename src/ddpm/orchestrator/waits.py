@@ -28,6 +28,8 @@ _OUTAGES = {
     "lock": "a lock is held",
     "contention": "transactions are in each other's way",
     "read_only": "it is read-only",
+    "incarnation": "a topic was deleted and made again, and its records wait for another source number",
+    "source": "the brokers do not tell whether the topics are still the same",
 }
 
 _LETTERS = {

@@ -20,6 +20,8 @@ from ddpm.engine.counters import counters
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import DdpmError
 from ddpm.orchestrator.bounded import Bound
+from ddpm.orchestrator.provision import make_dead_letter_topic
+from ddpm.orchestrator.renewing import Renewal
 from ddpm.orchestrator.waits import waits
 from ddpm.store.watch import DatabaseWatch
 from ddpm.supervisor.meter import Reading
@@ -37,6 +39,7 @@ _LETTERS_AT_ONCE = 5_000
 # The counters are worth a look less often than the state.
 COUNTERS_EVERY = 2
 MOST_ENGINES = 64
+MAKE_TOPIC_SECONDS = 5.0
 
 Key = TypeVar("Key")
 
@@ -61,6 +64,7 @@ def watching(
     supervisor: Supervisor,
     bounds: dict[str, Bound],
     letters: Mapping[str, Shelf],
+    renewal: Callable[[Pipeline, threading.Event], Renewal],
 ) -> Iterator[None]:
     """Watch while the block runs.
 
@@ -69,6 +73,7 @@ def watching(
         supervisor: Who is told.
         bounds: How far the pipelines read that end by themselves, by name; one that is reached is taken out.
         letters: Where their dead letters are, by name.
+        renewal: Gives what happens to a pipeline when a topic of it is made again.
 
     """
     stop = threading.Event()
@@ -85,7 +90,10 @@ def watching(
             closing.callback(engines.close)
             watch(f"engines of {pipeline.name}", ENGINE_PROBE_SECONDS, engines.look)
         for brokers, readers in _by(pipelines, lambda pipeline: pipeline.kafka.brokers).items():
-            cluster = _Cluster(brokers, readers, supervisor, bounds)
+            renewals = [renewal(pipeline, stop) for pipeline in readers]
+            for each in renewals:
+                closing.callback(each.join, 5)
+            cluster = _Cluster(brokers, list(zip(readers, renewals, strict=True)), supervisor, bounds)
             closing.callback(cluster.close)
             watch(f"kafka {brokers[0]}", CLUSTER_SECONDS, cluster.look)
         for brokers in dict.fromkeys(each for pipeline in pipelines for each in foreign_clusters(pipeline)):
@@ -237,6 +245,7 @@ class _Letters:
 class _Reader:
     pipeline: Pipeline
     stall: StallWatch
+    renewal: Renewal
 
 
 class _Cluster:
@@ -245,13 +254,13 @@ class _Cluster:
     def __init__(
         self,
         brokers: Sequence[str],
-        pipelines: Sequence[Pipeline],
+        pipelines: Sequence[tuple[Pipeline, Renewal]],
         supervisor: Supervisor,
         bounds: dict[str, Bound],
     ) -> None:
-        groups = {each.name: Group(each.kafka.consumer_group, each.kafka.topics) for each in pipelines}
-        self._watch = ClusterWatch(brokers, groups)
-        self._readers = [_Reader(each, StallWatch(each.engine.stall_timeout)) for each in pipelines]
+        groups = {each.name: Group(each.kafka.consumer_group, each.kafka.topics) for each, _ in pipelines}
+        self._watch = ClusterWatch(brokers, groups, others={each.dead_letter.topic for each, _ in pipelines})
+        self._readers = [_Reader(each, StallWatch(each.engine.stall_timeout), renewal) for each, renewal in pipelines]
         self._supervisor = supervisor
         self._bounds = bounds
         self.close = self._watch.close
@@ -267,11 +276,27 @@ class _Cluster:
         for reader in self._readers:
             name = reader.pipeline.name
             problem = self._watch.problems.get(name)
-            self._supervisor.probed(name, BROKER_PROBE, problem.message if problem else None)
+            self._supervisor.probed(name, BROKER_PROBE, problem.message if problem else self._dead_letters(reader))
+            reader.renewal.seen(self._watch.topics)
             if name in seen:
                 self._told(reader, tuple(_status(each) for each in seen[name]))
             else:
                 self._supervisor.partitions_seen(name, None)
+
+    def _dead_letters(self, reader: _Reader) -> str | None:
+        """Make a dead-letter topic that is gone again; returns what is wrong if that does not go."""
+        topic = self._watch.topics.get(reader.pipeline.dead_letter.topic)
+        if topic is None or not topic.gone:
+            return None
+        name = reader.pipeline.dead_letter.topic
+        try:
+            make_dead_letter_topic(reader.pipeline, MAKE_TOPIC_SECONDS)
+        except DdpmError as error:
+            return f"the dead-letter topic {name} is gone and cannot be made again: {error.message}"
+        said = f"the dead-letter topic {name} was gone and was made again"
+        self._supervisor.events.add(reader.pipeline.name, "alarm", said)
+        structlog.get_logger().warning(said, pipeline=reader.pipeline.name)
+        return None
 
     def _told(self, reader: _Reader, partitions: tuple[PartitionStatus, ...]) -> None:
         name, bound = reader.pipeline.name, self._bounds.get(reader.pipeline.name)

@@ -95,6 +95,7 @@ FIND_SOURCE = SQL("""
 SELECT number FROM {table}
  WHERE cluster_id = %(cluster_id)s AND topic = %(topic)s AND coalesce(topic_id, '') = coalesce(%(topic_id)s, '')
 """)
+KNOWN_TOPIC = SQL("SELECT FROM {table} WHERE cluster_id = %(cluster_id)s AND topic = %(topic)s LIMIT 1")
 ADD_SOURCE = SQL("""
 INSERT INTO {table} (cluster_id, topic, topic_id) VALUES (%(cluster_id)s, %(topic)s, %(topic_id)s) RETURNING number
 """)

@@ -83,6 +83,7 @@ class Vitals:
         answering: Those of them that have answered just now.
         healthy: Whether engines are meant to move records: they run, broker and sinks answer, and none waits.
         changed_at: When an engine was last started, connected or ended, in seconds of the monotonic clock.
+        held: Whether no engine runs and none is started, because something changes underneath.
 
     """
 
@@ -90,6 +91,7 @@ class Vitals:
     answering: tuple[tuple[int, int], ...]
     healthy: bool
     changed_at: float
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +352,7 @@ class SupervisedPipeline:
         recent = self._clock() - ANSWERING_SECONDS
         silent = {each.index for each in running if each.answered_at < recent}
         answering = tuple((index, port) for index, port in engines if index not in silent)
-        return Vitals(engines, answering, healthy, self._changed_at)
+        return Vitals(engines, answering, healthy, self._changed_at, self._held is not None and not engines)
 
     def tick(self, *, stopping: bool, forced: bool) -> bool:
         """Look once, do what the policy says, and name the state that follows; tells whether anything changed."""
