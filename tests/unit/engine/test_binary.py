@@ -125,7 +125,9 @@ def test_engine_without_the_plugin_is_refused_with_what_it_lacks(tmp_path: Path)
     bare = executable(tmp_path / "bare", "#!/bin/sh\nprintf 'Inputs:\\n  - kafka\\n  - ddpm_json\\n'\n")
     with pytest.raises(ConfigError, match=f"{bare} was built without ddpm's plugin") as error:
         binary.locate(bare)
-    assert "it lacks ddpm_dead_letter, ddpm_feed, ddpm_forward, ddpm_origin, ddpm_python, postgres_copy" in str(error.value)
+    assert "it lacks ddpm_dead_letter, ddpm_feed, ddpm_forward, ddpm_origin, ddpm_python, postgres_copy" in str(
+        error.value
+    )
 
 
 @pytest.mark.parametrize(
