@@ -180,4 +180,4 @@ def line(name: str, what: str, runs: Sequence[Measured]) -> str:
 def ratios(ours: Sequence[Measured], theirs: Sequence[Measured]) -> tuple[str, float]:
     """How many times faster ours was, run by run as text, and the median."""
     each = [a.rows_per_second / b.rows_per_second for a, b in zip(ours, theirs, strict=True)]
-    return ", ".join(f"{ratio:.1f}" for ratio in each), statistics.median(each)
+    return ", ".join(f"{ratio:.2f}" for ratio in each), statistics.median(each)

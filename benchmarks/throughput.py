@@ -1,9 +1,8 @@
 """Rows per second into typed columns, next to a configuration written by hand with stock components.
 
 Both read the same kind of events from the same Kafka into the same Postgres on the same machine, in turn, so that a
-machine whose speed drifts does not favour one of them. The clock is the growth of the table's file between 10 % and
-95 % of its final size: statistics counters of Postgres lag by seconds. A third contender lets a
-Python function parse the same events. Results go into docs/benchmarks.md.
+machine whose speed drifts does not favour one of them. Two more lines: the same events with 1 % poison among them, and
+parsed by a Python function. Results go into docs/benchmarks.md.
 """
 
 import argparse
@@ -32,11 +31,12 @@ from ddpm.engine.progress import Terminal
 HERE = Path(__file__).parent
 
 FUNCTION = {"parser": "trivial", "plugin_path": str(HERE / "trivial.py")}
+POISON_EVERY = 100
 console = Console(stderr=True)
 
 
-def events(count: int) -> Iterator[Record]:
-    """Orders of about 270 bytes, the same in every run, spread over three partitions."""
+def events(count: int, *, poison: bool = False) -> Iterator[Record]:
+    """Orders of about 270 bytes, the same in every run, spread over three partitions; with poison, one in a hundred."""
     chance = random.Random(4195)  # noqa: S311 -- sample data
     begin = datetime(2026, 1, 1, tzinfo=UTC)
     cities = [("Berlin", "DE"), ("København", "DK"), ("São Paulo", "BR"), ("New York", "US"), ("東京", "JP")]
@@ -45,7 +45,7 @@ def events(count: int) -> Iterator[Record]:
         event = {
             "id": str(uuid.UUID(int=chance.getrandbits(128))),
             "created_at": (begin + timedelta(seconds=number)).isoformat(),
-            "customer": chance.randrange(10**12),
+            "customer": "nobody" if poison and number % POISON_EVERY == 0 else chance.randrange(10**12),
             "amount": round(chance.random() * 1000, 2),
             "paid": number % 3 == 0,
             "address": {"city": city, "country": country},
@@ -54,12 +54,12 @@ def events(count: int) -> Iterator[Record]:
         yield Record(value=json.dumps(event, ensure_ascii=False).encode(), partition=number % 3)
 
 
-def filled_topic(servers: Servers, count: int) -> str:
+def filled_topic(servers: Servers, count: int, *, poison: bool = False) -> str:
     """A topic with so many events."""
     topic = f"bench-{count}-{uuid.uuid4().hex[:6]}"
     ensure_topics([servers.kafka.bootstrap], [TopicSpec(topic, 3)])
     begin = time.monotonic()
-    produce([servers.kafka.bootstrap], topic, events(count))
+    produce([servers.kafka.bootstrap], topic, events(count, poison=poison))
     console.print(f"{count:,} events in {topic} after {time.monotonic() - begin:.0f} s")
     return topic
 
@@ -95,10 +95,15 @@ def _free_port() -> int:
 
 
 def report(
-    ours: Sequence[Measured], theirs: Sequence[Measured], functions: Sequence[Measured], counts: Sequence[int]
+    ours: Sequence[Measured],
+    poisoned: Sequence[Measured],
+    theirs: Sequence[Measured],
+    functions: Sequence[Measured],
+    counts: Sequence[int],
 ) -> str:
-    """The section of docs/benchmarks.md; the counts are those of the three contenders."""
+    """The section of docs/benchmarks.md; the counts are those of ddpm, the hand-written one and the function."""
     each, middle = ratios(ours, theirs)
+    with_poison, cost = ratios(poisoned, ours)
     return "\n".join(
         [
             f"`make bench` on {machine()}; broker, engine and Postgres on the same machine, durable commits.",
@@ -106,10 +111,12 @@ def report(
             "| what | events a run | rows/s, each run | CPU s per 1M rows: engine + Postgres | peak memory MB |",
             "|---|---|---|---|---|",
             line("ddpm, 8 typed columns", f"{counts[0]:,}", ours),
+            line("the same with 1 % poison", f"{counts[0]:,}", poisoned),
             line("hand-written, document table", f"{counts[1]:,}", theirs),
             line("ddpm, parsed by a Python function", f"{counts[2]:,}", functions),
             "",
             f"ddpm / hand-written, run by run: {each}; median **{middle:.1f} times**. "
+            f"With 1 % poison / without: {with_poison}; median **{cost:.2f}**. "
             "The CPU time of the function's workers is not in the engine's.",
         ]
     )
@@ -131,13 +138,16 @@ def main() -> None:
             servers = Servers(kafka, postgres)
             counts = (chosen.events, chosen.events_handwritten, chosen.events_function)
             topics = [filled_topic(servers, count) for count in counts]
-            ours, theirs, functions = [], [], []
+            bad = filled_topic(servers, counts[0], poison=True)
+            good_rows = counts[0] - -(-counts[0] // POISON_EVERY)
+            ours, poisoned, theirs, functions = [], [], [], []
             for number in range(1, chosen.rounds + 1):
                 ours.append(run_ddpm(servers, topics[0], counts[0]))
+                poisoned.append(run_ddpm(servers, bad, good_rows))
                 theirs.append(run_handwritten(servers, topics[1], counts[1], stock))
                 functions.append(run_ddpm(servers, topics[2], counts[2], FUNCTION))
-                console.print(f"round {number}: {ours[-1]} / {theirs[-1]} / {functions[-1]}")
-    section = report(ours, theirs, functions, counts)
+                console.print(f"round {number}: {ours[-1]} / {poisoned[-1]} / {theirs[-1]} / {functions[-1]}")
+    section = report(ours, poisoned, theirs, functions, counts)
     write_section("throughput", section)
     console.print(section, markup=False)
 

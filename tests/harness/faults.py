@@ -29,11 +29,12 @@ A_WHILE = 8.0
 def engine_killed(rig: Rig) -> None:
     """kill -9 of the engine, over and over."""
     for _ in range(rig.times):
-        _kill_engine(rig)
+        kill_engine(rig)
         rig.traffic.wait_for(500)
 
 
-def _kill_engine(rig: Rig) -> None:
+def kill_engine(rig: Rig) -> None:
+    """kill -9 of the engine, once; another one runs at the end."""
     before = rig.ddpm.engine_pid
     os.kill(before, signal.SIGKILL)
     eventually(lambda: not alive(before), "the engine is gone")
@@ -146,7 +147,7 @@ def backends_terminated(rig: Rig) -> None:
 
 
 def _terminate(rig: Rig, admin: "psycopg.Connection[tuple[object, ...]]") -> None:
-    admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [rig.role])
+    admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [rig.servers.role])
 
 
 def disk_full(rig: Rig) -> None:
@@ -199,7 +200,7 @@ def table_dropped(rig: Rig) -> None:
             admin.execute(sql.SQL("create table {} (like {} including all)").format(kept, rig.table))
             admin.execute(sql.SQL("insert into {} select * from {}").format(kept, rig.table))
             admin.execute(sql.SQL("drop table {}").format(rig.table))
-        rig.told(rig.world.table)
+        rig.told(rig.world.table, "missing")
         rig.wait(A_WHILE)
         with admin.transaction():
             admin.execute(sql.SQL("alter table {} rename to {}").format(kept, rig.table))
@@ -210,7 +211,7 @@ def right_revoked(rig: Rig) -> None:
     """The right to insert is taken away, and given back."""
     rig.admin(sql.SQL("revoke insert on {} from {}").format(rig.table, rig.loader))
     try:
-        rig.told(rig.world.table, "denied")
+        rig.told(rig.world.table, "rights")
         rig.wait(A_WHILE)
     finally:
         rig.admin(sql.SQL("grant insert on {} to {}").format(rig.table, rig.loader))
@@ -218,9 +219,15 @@ def right_revoked(rig: Rig) -> None:
 
 def cut_in_the_middle_of_commits(rig: Rig) -> None:
     """The connection breaks after Postgres got a commit and before its answer arrives, over and over."""
-    rig.proxy.mode = Mode.CUT_COMMITS
-    eventually(lambda: rig.proxy.cuts >= rig.times, f"{rig.times} commits are cut", 120)
-    rig.proxy.mode = Mode.PASS
+    for number in range(1, rig.times + 1):
+        rig.proxy.mode = Mode.CUT_COMMITS
+        _await_cuts(rig, number)
+        rig.proxy.mode = Mode.PASS
+        rig.traffic.wait_for(500)
+
+
+def _await_cuts(rig: Rig, count: int) -> None:
+    eventually(lambda: rig.proxy.cuts >= count, f"{count} commits are cut", 120)
 
 
 def connection_delayed(rig: Rig) -> None:

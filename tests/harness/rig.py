@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2 as httpx
 import psycopg
@@ -33,6 +33,16 @@ class Servers:
     kafka: EmbeddedKafka
     postgres: EmbeddedPostgres
     engine: Path
+    # No superuser: rights can be taken from it.
+    role: str = field(default_factory=lambda: f"loader_{secrets.token_hex(4)}")
+    password: str = field(default_factory=lambda: secrets.token_hex(12), repr=False)
+
+    def admit(self) -> Self:
+        """Make the user that ddpm is."""
+        with psycopg.connect(self.postgres.dsn, autocommit=True) as admin:
+            admin.execute(sql.SQL("create role {} login password {}").format(sql.Identifier(self.role), self.password))
+            admin.execute(sql.SQL("grant create on schema public to {}").format(sql.Identifier(self.role)))
+        return self
 
 
 @dataclass
@@ -68,11 +78,6 @@ class Rig:
         admin = urlsplit(self.servers.postgres.dsn)
         self.proxy = Proxy("127.0.0.1", self.servers.postgres.port).__enter__()
         self.world = World(self.servers.kafka.bootstrap, self.servers.postgres.dsn, self.servers.engine)
-        self.role, self.password = f"loader_{self.world.tag}", secrets.token_hex(12)
-        self.admin(
-            sql.SQL("create role {} login password {}").format(self.loader, self.password),
-            sql.SQL("grant create on schema public to {}").format(self.loader),
-        )
         if self.disk is not None:
             space = sql.Identifier(f"small_{self.world.tag}")
             self.admin(
@@ -80,7 +85,7 @@ class Rig:
                 sql.SQL("grant create on tablespace {} to {}").format(space, self.loader),
                 sql.SQL("alter role {} set default_tablespace to {}").format(self.loader, space),
             )
-        address = f"{quote(self.role)}:{self.password}@127.0.0.1:{self.proxy.port}"
+        address = f"{self.servers.role}:{self.servers.password}@127.0.0.1:{self.proxy.port}"
         self.dsn = urlunsplit(admin._replace(netloc=address))
         return self
 
@@ -88,7 +93,10 @@ class Rig:
         self.proxy.__exit__()
         if self.disk is not None:
             self.admin(
-                sql.SQL("drop table if exists {}").format(self.table),
+                sql.SQL("alter role {} reset default_tablespace").format(self.loader),
+                sql.SQL("drop table {}").format(self.table),
+                # The first pipeline made it, wherever that stood.
+                sql.SQL("alter table {} set tablespace pg_default").format(sql.Identifier("ddpm_sources")),
                 sql.SQL("drop tablespace {}").format(sql.Identifier(f"small_{self.world.tag}")),
             )
 
@@ -133,7 +141,7 @@ class Rig:
         """The password stands in the configuration, and in no other file that ddpm wrote."""
         for file in self.folder.rglob("*"):
             if file.is_file() and file != self.ddpm.config_path:
-                assert self.password.encode() not in file.read_bytes(), f"{file} holds the password"
+                assert self.servers.password.encode() not in file.read_bytes(), f"{file} holds the password"
 
     def admin(self, *statements: sql.Composed) -> None:
         """Run statements as the superuser, past the proxy."""
@@ -153,7 +161,7 @@ class Rig:
     @property
     def loader(self) -> sql.Identifier:
         """The user that ddpm is."""
-        return sql.Identifier(self.role)
+        return sql.Identifier(self.servers.role)
 
     def status(self) -> dict[str, Any]:
         """The pipeline, as the API tells it."""

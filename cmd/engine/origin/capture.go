@@ -3,6 +3,7 @@ package origin
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/warpstreamlabs/bento/public/service"
 )
@@ -28,6 +29,9 @@ captures is out of reach of all later processors; ` + "`postgres_copy`" + ` take
 // zeroTimeMS is what the input reports for a record without a timestamp: the year 1.
 const zeroTimeMS = -62135596800000
 
+// taken counts the records of all threads.
+var taken atomic.Uint64
+
 type capture struct {
 	log  *service.Logger
 	once sync.Once
@@ -36,8 +40,10 @@ type capture struct {
 func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
 	holders := make([]holder, len(batch))
 	out := make(service.MessageBatch, len(batch))
+	first := taken.Add(uint64(len(batch))) - uint64(len(batch))
 	for i, msg := range batch {
 		h := &holders[i]
+		h.origin.Place = first + uint64(i)
 		if !read(msg, &h.origin) {
 			c.once.Do(func() {
 				c.log.Error("ddpm_origin found no Kafka metadata: it must directly follow a kafka input")

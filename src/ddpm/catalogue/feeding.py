@@ -14,7 +14,9 @@ ACKNOWLEDGED = "ddpm_feed_acknowledged"
 
 def fed_sections(pipeline: Pipeline, totals: Path) -> dict[str, Value]:
     """What a template may use, as `sections`; the engine writes its metrics into the file `totals` when it ends."""
-    made = sections(pipeline)
+    # What is fed again may well be mostly dead, and nobody would be there to resume it.
+    letters = pipeline.dead_letter.model_copy(update={"breaker": None})
+    made = sections(pipeline.model_copy(update={"dead_letter": letters}))
     batching = pipeline.batching
     made["input"] = {
         INPUT: {

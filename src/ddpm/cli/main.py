@@ -8,7 +8,20 @@ import typer
 from rich.console import Console
 
 import ddpm
-from ddpm.cli import control, dlq, engine, following, parse, plugins, produce, replaying, running, status, testing
+from ddpm.cli import (
+    control,
+    dlq,
+    engine,
+    following,
+    parse,
+    plugins,
+    produce,
+    replaying,
+    running,
+    status,
+    testing,
+    trace,
+)
 from ddpm.cli.common import ConfigOption, load_config, print_error, print_problems
 from ddpm.config.problems import ConfigProblems
 from ddpm.errors import DdpmError, ExitCode
@@ -28,6 +41,7 @@ app.command("reset")(running.reset_command)
 app.command("produce")(produce.produce_command)
 app.command("parse")(parse.parse_command)
 app.command("test")(testing.run_cases_command)
+app.command("trace")(trace.trace_command)
 app.command("status")(status.status_command)
 app.command("logs")(following.logs_command)
 app.command("events")(following.events_command)

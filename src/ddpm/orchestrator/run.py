@@ -152,6 +152,7 @@ def _managed(pipeline: Pipeline) -> Managed:
         limits=ScaleLimits(scale.min, scale.max, scale.target_lag) if scale else None,
         memory=MemoryFile(DATA_DIR / "state" / f"{pipeline.name}.json"),
         patience=_patience(scale) if scale else Patience(),
+        bounded=pipeline.once,
     )
 
 

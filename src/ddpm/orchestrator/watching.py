@@ -20,6 +20,7 @@ from ddpm.engine.counters import counters
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import DdpmError
 from ddpm.orchestrator.bounded import Bound
+from ddpm.orchestrator.waits import waits
 from ddpm.store.watch import DatabaseWatch
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import ENGINE_PROBE_SECONDS
@@ -41,12 +42,6 @@ Key = TypeVar("Key")
 
 BROKER_PROBE = "kafka"
 DATABASE_PROBE = "postgres"
-
-_PARSER_WAITS = {
-    "schema_registry": "the schema registry does not answer",
-    "plugin": "the plugin cannot be loaded any more",
-    "record": "a record ends or holds up the plugin, and is tried again",
-}
 
 
 def sink_cluster_probe(brokers: Sequence[str]) -> str:
@@ -86,7 +81,7 @@ def watching(
 
     with ExitStack() as closing:
         for pipeline in pipelines:
-            engines = _Engines(pipeline.name, supervisor)
+            engines = _Engines(pipeline, supervisor)
             closing.callback(engines.close)
             watch(f"engines of {pipeline.name}", ENGINE_PROBE_SECONDS, engines.look)
         for brokers, readers in _by(pipelines, lambda pipeline: pipeline.kafka.brokers).items():
@@ -137,16 +132,16 @@ def _every(seconds: float, look: Callable[[], None], stop: threading.Event) -> N
 class _Engines:
     """The engines of one pipeline, each asked by itself: one that is frozen delays no other."""
 
-    def __init__(self, name: str, supervisor: Supervisor) -> None:
-        self._name = name
+    def __init__(self, pipeline: Pipeline, supervisor: Supervisor) -> None:
+        self._pipeline = pipeline
         self._supervisor = supervisor
         self._clients: dict[int, EngineClient] = {}
         self._asked: dict[int, Future[None]] = {}
-        self._threads = ThreadPoolExecutor(max_workers=MOST_ENGINES, thread_name_prefix=f"engine of {name}")
+        self._threads = ThreadPoolExecutor(max_workers=MOST_ENGINES, thread_name_prefix=f"engine of {pipeline.name}")
         self._looks = 0
 
     def look(self) -> None:
-        engines = self._supervisor.vitals(self._name).engines
+        engines = self._supervisor.vitals(self._pipeline.name).engines
         counting = self._looks % COUNTERS_EVERY == 0
         self._looks += 1
         ports = {port for _, port in engines}
@@ -156,7 +151,9 @@ class _Engines:
         for index, port in engines:
             if port not in self._asked or self._asked[port].done():
                 client = self._clients.setdefault(port, EngineClient(port))
-                self._asked[port] = self._threads.submit(_ask, self._supervisor, self._name, index, client, counting)
+                self._asked[port] = self._threads.submit(
+                    _ask, self._supervisor, self._pipeline, index, client, counting
+                )
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
@@ -164,32 +161,27 @@ class _Engines:
             client.close()
 
 
-def count(name: str, supervisor: Supervisor) -> None:
+def count(pipeline: Pipeline, supervisor: Supervisor) -> None:
     """Read the counters of a pipeline's engines now, whenever they were read last."""
-    for index, port in supervisor.vitals(name).answering:
+    for index, port in supervisor.vitals(pipeline.name).answering:
         client = EngineClient(port)
-        _ask(supervisor, name, index, client, counting=True)
+        _ask(supervisor, pipeline, index, client, counting=True)
         client.close()
 
 
-def _ask(supervisor: Supervisor, name: str, index: int, client: EngineClient, counting: bool) -> None:
+def _ask(supervisor: Supervisor, pipeline: Pipeline, index: int, client: EngineClient, counting: bool) -> None:
     ready = client.ready()
     if ready is None:
         return
     text = client.metrics() if counting else None
     if text is None:
-        supervisor.engine_answered(name, index, client.port, ready=ready)
+        supervisor.engine_answered(pipeline.name, index, client.port, ready=ready)
         return
     seen = counters(text)
     reading = Reading(seen.read, seen.written, seen.dead, seen.duplicates)
-    waiting = _parser_waits(seen.parser_waiting)
-    if seen.waiting:
-        waiting = f"{DATABASE_PROBE}: does not take rows ({seen.waiting})"
-    supervisor.engine_answered(name, index, client.port, ready=ready, reading=reading, waiting=waiting)
-
-
-def _parser_waits(reason: str | None) -> str | None:
-    return f"parser: {_PARSER_WAITS.get(reason, reason)}" if reason else None
+    supervisor.engine_answered(
+        pipeline.name, index, client.port, ready=ready, reading=reading, waiting=waits(pipeline, seen)
+    )
 
 
 class _Sink:
@@ -289,7 +281,7 @@ class _Cluster:
             if bound is not None and bound.reached(partitions, self._watch.readable):
                 del self._bounds[name]
                 # The engines' counters are gone with them.
-                count(name, self._supervisor)
+                count(reader.pipeline, self._supervisor)
                 self._supervisor.finish(name, "read to the end that the topics had at the start")
         except DdpmError as error:
             # The next look tells whether the cluster is away.
@@ -307,4 +299,5 @@ class _Cluster:
 
 
 def _status(seen: PartitionLag) -> PartitionStatus:
-    return PartitionStatus(seen.topic, seen.partition, seen.committed, seen.end, seen.lag, seen.seconds)
+    expired = 0 if seen.committed is None else max(0, seen.start - seen.committed)
+    return PartitionStatus(seen.topic, seen.partition, seen.committed, seen.end, seen.lag, seen.seconds, expired)

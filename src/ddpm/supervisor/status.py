@@ -3,7 +3,8 @@
 All times are wall-clock seconds since 1970; all rates are per second.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ddpm.supervisor.states import State, Wish
@@ -19,6 +20,7 @@ class Probe:
         ok: Whether it answered, and well.
         message: What is wrong; empty when all is well.
         at: When the answer came; None while there was none yet.
+        broken: Whether what is wrong waits for a person.
 
     """
 
@@ -27,6 +29,7 @@ class Probe:
     ok: bool
     message: str
     at: float | None
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class PartitionStatus:
         end: The offset that the next record will get.
         lag: Offsets between them.
         seconds: How long the oldest record between them has been waiting; 0 without lag.
+        expired: Offsets that the topic's retention has removed before they were committed.
 
     """
 
@@ -86,6 +90,7 @@ class PartitionStatus:
     end: int
     lag: int
     seconds: float
+    expired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +154,11 @@ class OpenLetters:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One pipeline, whole; `finished` when it ended because its bounded work was done.
+    """One pipeline, whole.
 
-    `dead_letters` is None while that is not known.
+    `finished` when it ended because its bounded work was done; `expired` is how many offsets retention has removed
+    before they were read, by topic and partition; `dead_letters` is None while that is not known; `tripped` while it is
+    paused because too many records were dead, which happened `trips` times since ddpm started.
     """
 
     name: str
@@ -172,7 +179,10 @@ class Status:
     totals: Totals
     history: History
     finished: bool = False
+    expired: Mapping[tuple[str, int], int] = field(default_factory=dict)
     dead_letters: OpenLetters | None = None
+    tripped: bool = False
+    trips: int = 0
 
     @property
     def lag(self) -> int | None:

@@ -16,7 +16,7 @@ from ddpm.config import load
 from ddpm.errors import ConfigError, EngineError
 from ddpm.orchestrator.prepare import default_template
 from ddpm.orchestrator.provision import provision
-from ddpm.orchestrator.refeed import Fed, Feeding, FedRecord, refeed
+from ddpm.orchestrator.refeed import Fed, FedRecord, Feeding, refeed
 from harness.audit import Poison, Row, audit, headers
 from harness.waiting import eventually
 from harness.world import World, json_records
