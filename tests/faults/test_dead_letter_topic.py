@@ -55,7 +55,7 @@ def test_a_letter_that_is_too_large_for_the_topic_is_kept_in_a_table(world: Worl
     kept = [each for each in world.rows(table="ddpm_dead_letters") if each["topic"] == world.topic]
     assert [letter.value for letter in world.dead()] == [b"{small"]
     (row,) = kept
-    assert (bytes(row["value"]), bytes(row["key"]), row["code"]) == (large, b"\x00k", "not_json")
+    assert (bytes(row["value"]), bytes(row["key"]), row["code"]) == (large, b"\x00k", "invalid_utf8")
     headers = {name: base64.b64decode(value) for name, value in row["headers"]}
     assert headers["own"] == b"\xfe"
     assert headers["__connect.errors.topic"] == world.topic.encode()

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,12 @@ def written(world: World) -> Counter[int]:
     return Counter(int(row["data"]["n"]) for row in world.rows("data"))
 
 
+def all_there(world: World, produced: int) -> bool:
+    return len(written(world)) == produced
+
+
 def sources(world: World) -> Counter[int]:
     return Counter(row["source"] for row in world.rows("source"))
-
-
-def wait_written(world: World, count: int) -> None:
-    eventually(lambda: len(written(world)) == count, f"{count} records arrive", 90)
 
 
 def test_records_of_the_new_topic_are_rows_of_another_source(world: World, tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_records_of_the_new_topic_are_rows_of_another_source(world: World, tmp_p
         for count in (3_000, 300, 9_000):
             world.produce(json_records([{"n": produced + number} for number in range(count)]))
             produced += count
-            wait_written(world, produced)
+            eventually(partial(all_there, world, produced), f"{produced} records arrive", 90)
             if count != 9_000:
                 remake(world)
         eventually(lambda: running.health()[0] == 200, "it is well again")

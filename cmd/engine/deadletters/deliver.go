@@ -46,7 +46,7 @@ func lettersOf(batch service.MessageBatch) ([]*letter, error) {
 
 // deliver makes one attempt and returns the letters that are not delivered, with the reason.
 func (o *output) deliver(ctx context.Context, letters []*letter) ([]*letter, error) {
-	failed, err := o.send(ctx, letters)
+	failed, err := o.send(ctx, letters, together)
 	var left []*letter
 	for _, l := range failed {
 		if !tooLarge(l.err) {
@@ -58,8 +58,8 @@ func (o *output) deliver(ctx context.Context, letters []*letter) ([]*letter, err
 			continue
 		}
 		// The broker refuses a whole batch of the producer: only a letter that is refused on its own is too large.
-		if alone := o.sendAlone(ctx, l.letter); alone != nil {
-			left, err = append(left, l.letter), alone
+		if refused := o.sendAlone(ctx, l.letter); refused != nil {
+			left, err = append(left, l.letter), refused
 		}
 	}
 	if len(left) == 0 {
@@ -69,7 +69,9 @@ func (o *output) deliver(ctx context.Context, letters []*letter) ([]*letter, err
 }
 
 func (o *output) sendAlone(ctx context.Context, l *letter) error {
-	failed, _ := o.send(ctx, []*letter{l})
+	o.lonely.Lock()
+	defer o.lonely.Unlock()
+	failed, _ := o.send(ctx, []*letter{l}, alone)
 	switch {
 	case len(failed) == 0:
 		return nil
@@ -86,15 +88,26 @@ func (o *output) sendAlone(ctx context.Context, l *letter) error {
 	return nil
 }
 
+// company says whether a letter may go in one batch with others.
+type company bool
+
+const (
+	together company = true
+	alone    company = false
+)
+
 type failure struct {
 	letter *letter
 	err    error
 }
 
 // send tries all letters once and returns those that failed; the brokers' client has tried each a few times by then.
-func (o *output) send(ctx context.Context, letters []*letter) ([]failure, error) {
+func (o *output) send(ctx context.Context, letters []*letter, how company) ([]failure, error) {
 	producer, err := o.connected()
 	if err == nil {
+		if how == alone {
+			producer = o.single
+		}
 		err = within(ctx, func() error { return producer.SendMessages(o.messages(letters)) })
 	}
 	if err == nil {
@@ -141,7 +154,12 @@ func (o *output) connected() (sarama.SyncProducer, error) {
 		_ = client.Close()
 		return nil, err
 	}
-	o.client, o.producer = client, producer
+	single, err := sarama.NewSyncProducerFromClient(client)
+	if err != nil {
+		_ = errors.Join(producer.Close(), client.Close())
+		return nil, err
+	}
+	o.client, o.producer, o.single = client, producer, single
 	return producer, nil
 }
 

@@ -68,7 +68,10 @@ type output struct {
 	mu       sync.Mutex
 	client   sarama.Client
 	producer sarama.SyncProducer
-	holding  map[string]int64
+	// single sends one letter at a time: the client puts together what is sent at the same time.
+	single  sarama.SyncProducer
+	lonely  sync.Mutex
+	holding map[string]int64
 }
 
 // breakerKey finds the breaker that all dead-letter outputs of a pipeline share.
@@ -175,7 +178,7 @@ func (o *output) Close(context.Context) error {
 	if o.producer == nil {
 		return nil
 	}
-	err := errors.Join(o.producer.Close(), o.client.Close())
-	o.producer, o.client = nil, nil
+	err := errors.Join(o.producer.Close(), o.single.Close(), o.client.Close())
+	o.producer, o.single, o.client = nil, nil, nil
 	return err
 }

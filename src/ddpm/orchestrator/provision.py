@@ -10,7 +10,8 @@ from ddpm.broker.connection import reachable
 from ddpm.broker.offsets import begin_anew, settle_at_end
 from ddpm.broker.topics import TopicSpec, ensure_topics, incarnations
 from ddpm.catalogue.parsers import gives_many
-from ddpm.config.model import Pipeline, Postgres, StartFrom
+from ddpm.config.model import IDENTITY_COLUMNS, INDEX_COLUMN, Pipeline, Postgres, StartFrom
+from ddpm.store.shape import WatchedTable
 from ddpm.store.sources import ensure_sources
 from ddpm.store.sources import remade as unnumbered
 from ddpm.store.tables import TableSpec, TableState, ensure_table
@@ -127,6 +128,15 @@ def topic_specs(pipeline: Pipeline) -> list[TopicSpec]:
         if sink.kafka and sink.kafka.brokers in (None, kafka.brokers)
     ]
     return [*sources, dead_letters, *copies]
+
+
+def watched_table(pipeline: Pipeline) -> WatchedTable:
+    """The table a pipeline writes, with all columns that it gives."""
+    postgres = pipeline.postgres
+    assert postgres is not None  # noqa: S101 -- the model requires the section for this sink
+    spec = table_spec(pipeline, postgres)
+    index = (INDEX_COLUMN,) if spec.indexed else ()
+    return WatchedTable(spec.schema, spec.name, (*IDENTITY_COLUMNS, *index, *(name for name, _ in spec.columns)))
 
 
 def table_spec(pipeline: Pipeline, postgres: Postgres) -> TableSpec:

@@ -40,8 +40,11 @@ _LETTERS = {
 }
 
 
-def waits(pipeline: Pipeline, seen: Counters) -> Waits | None:
-    """What `seen` of an engine of `pipeline` says that it waits for; None while it does not wait."""
+def waits(pipeline: Pipeline, seen: Counters, changed: str | None = None) -> Waits | None:
+    """What `seen` of an engine of `pipeline` says that it waits for; None while it does not wait.
+
+    `changed` says which columns of the table changed, if that is known.
+    """
     if seen.letters_waiting == "breaker" and pipeline.dead_letter.breaker:
         breaker = pipeline.dead_letter.breaker
         most = f", now mostly for the reason {seen.letters_held}" if seen.letters_held else ""
@@ -51,7 +54,7 @@ def waits(pipeline: Pipeline, seen: Counters) -> Waits | None:
         )
         return Waits(reason, "breaker")
     if seen.waiting is not None:
-        return _sink(pipeline, seen.waiting)
+        return _sink(pipeline, seen.waiting, changed)
     if seen.letters_waiting is not None:
         said = _LETTERS.get(seen.letters_waiting, seen.letters_waiting).format(topic=pipeline.dead_letter.topic)
         return Waits(f"dead letters: {said}")
@@ -60,10 +63,11 @@ def waits(pipeline: Pipeline, seen: Counters) -> Waits | None:
     return None
 
 
-def _sink(pipeline: Pipeline, word: str) -> Waits:
+def _sink(pipeline: Pipeline, word: str, changed: str | None) -> Waits:
     table = pipeline.postgres.table if pipeline.postgres else ""
     broken = _BROKEN_TABLE.get(word)
     if broken is not None:
-        return Waits(f"postgres: {broken.format(table=table)}", "broken")
+        which = f" ({changed})" if changed and word == "columns" else ""
+        return Waits(f"postgres: {broken.format(table=table)}{which}", "broken")
     why = f": {_OUTAGES[word]}" if word in _OUTAGES else ""
     return Waits(f"postgres: does not take rows ({word}){why}")

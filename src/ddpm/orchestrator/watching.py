@@ -20,7 +20,7 @@ from ddpm.engine.counters import counters
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import DdpmError
 from ddpm.orchestrator.bounded import Bound
-from ddpm.orchestrator.provision import make_dead_letter_topic
+from ddpm.orchestrator.provision import make_dead_letter_topic, watched_table
 from ddpm.orchestrator.renewing import Renewal
 from ddpm.orchestrator.waits import waits
 from ddpm.store.watch import DatabaseWatch
@@ -85,8 +85,10 @@ def watching(
         thread.start()
 
     with ExitStack() as closing:
+        # What changed in the tables' columns, by pipeline, for the words about an engine that waits because of it.
+        changed: dict[str, str | None] = {}
         for pipeline in pipelines:
-            engines = _Engines(pipeline, supervisor)
+            engines = _Engines(pipeline, supervisor, changed)
             closing.callback(engines.close)
             watch(f"engines of {pipeline.name}", ENGINE_PROBE_SECONDS, engines.look)
         for brokers, readers in _by(pipelines, lambda pipeline: pipeline.kafka.brokers).items():
@@ -103,7 +105,7 @@ def watching(
             watch(f"kafka {brokers[0]}", CLUSTER_SECONDS, sink.look)
         tables = [pipeline for pipeline in pipelines if pipeline.writes_postgres]
         for url, writing in _by(tables, lambda pipeline: pipeline.postgres.url if pipeline.postgres else "").items():
-            database = _Sink(DatabaseWatch(url), DATABASE_PROBE, [each.name for each in writing], supervisor)
+            database = _Database(url, writing, supervisor, changed)
             closing.callback(database.close)
             watch("postgres", DATABASE_SECONDS, database.look)
         for shelf, owners in _by(pipelines, lambda pipeline: letters[pipeline.name]).items():
@@ -140,8 +142,9 @@ def _every(seconds: float, look: Callable[[], None], stop: threading.Event) -> N
 class _Engines:
     """The engines of one pipeline, each asked by itself: one that is frozen delays no other."""
 
-    def __init__(self, pipeline: Pipeline, supervisor: Supervisor) -> None:
+    def __init__(self, pipeline: Pipeline, supervisor: Supervisor, changed: Mapping[str, str | None]) -> None:
         self._pipeline = pipeline
+        self._changed = changed
         self._supervisor = supervisor
         self._clients: dict[int, EngineClient] = {}
         self._asked: dict[int, Future[None]] = {}
@@ -159,8 +162,9 @@ class _Engines:
         for index, port in engines:
             if port not in self._asked or self._asked[port].done():
                 client = self._clients.setdefault(port, EngineClient(port))
+                changed = self._changed.get(self._pipeline.name)
                 self._asked[port] = self._threads.submit(
-                    _ask, self._supervisor, self._pipeline, index, client, counting
+                    _ask, self._supervisor, self._pipeline, index, client, counting=counting, changed=changed
                 )
 
     def close(self) -> None:
@@ -177,7 +181,15 @@ def count(pipeline: Pipeline, supervisor: Supervisor) -> None:
         client.close()
 
 
-def _ask(supervisor: Supervisor, pipeline: Pipeline, index: int, client: EngineClient, counting: bool) -> None:
+def _ask(
+    supervisor: Supervisor,
+    pipeline: Pipeline,
+    index: int,
+    client: EngineClient,
+    *,
+    counting: bool,
+    changed: str | None = None,
+) -> None:
     ready = client.ready()
     if ready is None:
         return
@@ -188,16 +200,38 @@ def _ask(supervisor: Supervisor, pipeline: Pipeline, index: int, client: EngineC
     seen = counters(text)
     reading = Reading(seen.read, seen.written, seen.dead, seen.duplicates)
     supervisor.engine_answered(
-        pipeline.name, index, client.port, ready=ready, reading=reading, waiting=waits(pipeline, seen)
+        pipeline.name, index, client.port, ready=ready, reading=reading, waiting=waits(pipeline, seen, changed)
     )
 
 
-class _Sink:
-    """A database or a cluster that pipelines write to."""
+class _Database:
+    """A database that pipelines write to, and their tables in it."""
 
     def __init__(
-        self, watch: DatabaseWatch | ClusterWatch, probe: str, pipelines: Sequence[str], supervisor: Supervisor
+        self, url: str, pipelines: Sequence[Pipeline], supervisor: Supervisor, changed: dict[str, str | None]
     ) -> None:
+        self._tables = {each.name: watched_table(each) for each in pipelines if each.postgres}
+        self._watch = DatabaseWatch(url, tables=self._tables.values())
+        self._supervisor = supervisor
+        self._changed = changed
+        self.close = self._watch.close
+
+    def look(self) -> None:
+        problem = None
+        try:
+            self._watch.look()
+        except DdpmError as error:
+            problem = error.message
+        for name, table in self._tables.items():
+            trouble = self._watch.trouble(table) if problem is None else None
+            self._changed[name] = self._watch.changes(table)
+            self._supervisor.probed(name, DATABASE_PROBE, problem or trouble, broken=trouble is not None)
+
+
+class _Sink:
+    """A cluster that pipelines write to."""
+
+    def __init__(self, watch: ClusterWatch, probe: str, pipelines: Sequence[str], supervisor: Supervisor) -> None:
         self._watch = watch
         self._probe = probe
         self._pipelines = pipelines
