@@ -249,7 +249,8 @@ FAULTS = [
     Fault(
         "column that must be given",
         by_statements(
-            'alter table "{table}" add extra integer not null default 1;\nalter table "{table}" alter extra drop default',
+            'alter table "{table}" add extra integer not null default 1;\n'
+            'alter table "{table}" alter extra drop default',
             'alter table "{table}" drop extra',
         ),
         "has a column extra that every row must give",
