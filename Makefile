@@ -9,7 +9,7 @@ export CONFIG_PATH ?= $(SHIPPED_CONFIG)
 SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjson.gz)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-integration test-integration-plugin test-tools lint format docs lock bench profile-report reset clean
+.PHONY: help run test test-unit test-integration test-integration-plugin test-faults test-tools lint format docs lock bench profile-report reset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test-integration-plugin: $(VENV)/.installed ## the integration test of one parse
 	@test -d "tests/integration/plugins/$(format)" || { \
 		echo "there is no test for the format $(format); there are: $$(ls tests/integration/plugins | grep -v '\.py\|__' | xargs)" >&2; exit 2; }
 	@$(PY) -m pytest "tests/integration/plugins/$(format)"
+
+test-faults: $(VENV)/.installed ## every fault under traffic, three rounds each, then an audit; writes the table of docs/guarantees.md
+	@$(PY) -m pytest tests/faults --fault-rounds 3 --update-docs
 
 test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Prometheus, Graphviz
 	@$(PY) scripts/test_tools.py
@@ -55,8 +58,9 @@ lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with ha
 	@uv pip compile pyproject.toml --extra embedded --extra profiling --extra dev --generate-hashes --universal --python-version 3.11 \
 		--no-annotate --no-header --quiet --output-file requirements/dev.lock
 
-bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration, and the cost of idling, into docs/benchmarks.md
+bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration and a Python loop, and the cost of idling, into docs/benchmarks.md
 	@PYTHONPATH=tests $(PY) -m benchmarks.throughput
+	@PYTHONPATH=tests $(PY) -m benchmarks.formats
 	@PYTHONPATH=tests $(PY) -m benchmarks.operation
 
 profile-report: $(VENV)/.installed ## record profiles of engine and orchestrator under load and draw them into docs/images

@@ -32,6 +32,7 @@ Some questions and their queries:
 | which pipeline is more than a minute behind? | `ddpm_lag_seconds > 60` |
 | the partition that is furthest behind | `topk(1, ddpm_partition_lag_records)` |
 | the part of all records that is poison | `rate(ddpm_dead_letters_total[5m]) / rate(ddpm_records_read_total[5m])` |
+| dead letters that wait for more than a day | `time() - ddpm_dead_letters_oldest_open_timestamp_seconds > 86400` |
 | a crash loop | `increase(ddpm_pipeline_restarts_total[10m]) > 3` |
 | from read to written, 99 % | `histogram_quantile(0.99, rate(ddpm_engine_input_latency_seconds_bucket[5m]))` |
 | why rows wait | `ddpm_engine_postgres_waiting_batches > 0` |

@@ -1,6 +1,7 @@
 """A ddpm that only pretends: the documented HTTP API over data that a test makes and changes, with the real console."""
 
 import asyncio
+import base64
 import json
 import socket
 import threading
@@ -30,6 +31,7 @@ class FakeDdpm:
         token: What requests must carry; None asks for nothing.
         refusal: Status, message and hint for the next requests that change something; None accepts them.
         posted: The path and body of every request that was accepted.
+        letters: The dead letters of the pipelines that have some, as `dead_letters` makes them.
 
     """
 
@@ -39,6 +41,7 @@ class FakeDdpm:
         self.token = token
         self.refusal: tuple[int, str, str | None] | None = None
         self.posted: list[tuple[str, Any]] = []
+        self.letters: dict[str, Json] = {}
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = self._listener.getsockname()[1]
         self._server: uvicorn.Server | None = None
@@ -111,6 +114,32 @@ class FakeDdpm:
                 return refused(404, "there is no pipeline of this name", f"there are: {known}")
             events = [event for event in reversed(self.events) if event["pipeline"] == name]
             return JSONResponse(found[0] | {"events": events[:50]})
+
+        @app.get("/v1/pipelines/{name}/dead-letters")
+        def dead_letters(name: str, letters: int = 0, reason: str = "", message: str = "") -> Response:
+            if name not in [each["name"] for each in self.pipelines]:
+                return refused(404, "there is no pipeline of this name", None)
+            found = self.letters.get(name, NO_LETTERS)
+            lines = [
+                each
+                for each in found["letters"]
+                if f"{each['stage']}/{each['code']}" == reason and message in (each["pattern"], "")
+            ]
+            return JSONResponse(found | {"letters": lines[:letters]})
+
+        @app.get("/v1/pipelines/{name}/dead-letters/{letter_id}")
+        def dead_letter(name: str, letter_id: str) -> Response:
+            found = [each for each in self.letters[name]["letters"] if each["id"] == letter_id]
+            return JSONResponse(found[0]) if found else refused(404, f"{name} has no dead letter {letter_id}", None)
+
+        @app.post("/v1/pipelines/{name}/dead-letters/{deed}")
+        async def handle(name: str, deed: str, request: Request) -> Response:
+            if self.refusal is not None:
+                return refused(*self.refusal)
+            self.posted.append((f"{name}/dead-letters/{deed}", await request.json()))
+            if deed == "discard":
+                self.letters[name] = NO_LETTERS | {"discarded": self.letters[name]["open"]}
+            return JSONResponse({"pipeline": name, "accepted": deed, "message": f"{deed} it is"}, status_code=202)
 
         @app.get("/v1/logs")
         def logs(pipeline: str) -> Json:
@@ -210,6 +239,67 @@ def pipeline(name: str, **changes: Any) -> Json:
         "config": CONFIG,
     }
     return good | changes
+
+
+NO_LETTERS: Json = {
+    "topic": "failed-messages",
+    "complete": True,
+    "open": 0,
+    "oldest": None,
+    "replayed": 0,
+    "failed_again": 0,
+    "discarded": 0,
+    "reasons": [],
+    "letters": [],
+    "replay": None,
+}
+
+
+def dead_letters(*letters: Json, **changes: Any) -> Json:
+    """What the API says of dead letters; `changes` replace top-level fields."""
+    reasons: dict[tuple[str, str, str], Json] = {}
+    for each in letters:
+        key = (each["stage"], each["code"], each["pattern"])
+        named = {"stage": key[0], "code": key[1], "message": key[2], "example": each["id"], "count": 0}
+        reason = reasons.setdefault(key, named | {"first": each["failed_at"], "last": each["failed_at"]})
+        reason["count"] += 1
+        reason["first"] = min(reason["first"], each["failed_at"])
+        reason["last"] = max(reason["last"], each["failed_at"])
+    told = {"open": len(letters), "reasons": list(reasons.values()), "letters": list(letters)}
+    return NO_LETTERS | told | changes
+
+
+def letter(offset: int, value: bytes | None = b'{"id": 1', **changes: Any) -> Json:
+    """One dead letter, with everything in it and the `pattern` that its reason is counted under."""
+    good: Json = {
+        "id": f"0:{offset}",
+        "stage": "parse",
+        "code": "not_json",
+        "message": f"not JSON: the document ends early at byte {offset}",
+        "pattern": "not JSON: the document ends early at byte N",
+        "failed_at": ago(900 - offset),
+        "attempt": 1,
+        "copies": 1,
+        "origin": {"topic": "orders-events", "partition": 2, "offset": 3_061_000 + offset, "index": None, "source": 4},
+        "handled": None,
+        "pipeline": "orders",
+        "sqlstate": None,
+        "column": None,
+        "recorded_at_ms": 1_763_000_000_000,
+        "config_hash": "1f0c9a5b77aa",
+        "key": content(b"order-17"),
+        "value": None if value is None else content(value),
+        "headers": [{"name": "trace", "value": content(b"4bf92f3577b34da6")}],
+    }
+    return good | changes
+
+
+def content(value: bytes) -> Json:
+    try:
+        text: str | None = value.decode()
+    except UnicodeDecodeError:
+        text = None
+    return {"size": len(value), "text": text, "base64": base64.b64encode(value).decode(), "cut": False}
 
 
 def replica(index: int, **changes: Any) -> Json:

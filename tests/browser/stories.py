@@ -2,7 +2,7 @@
 
 import time
 
-from browser.fake import NASTY, FakeDdpm, Json, ago, iso, pipeline, probe, replica
+from browser.fake import NASTY, FakeDdpm, Json, ago, content, dead_letters, iso, letter, pipeline, probe, replica
 
 LONG = "the sink has refused every batch since the last deployment: " + 'column "total" does not exist; ' * 40
 
@@ -139,8 +139,39 @@ def zoo() -> tuple[Json, ...]:
     )  # fmt: skip
 
 
+def letters() -> Json:
+    """Dead letters of three kinds."""
+    refused = 'invalid input syntax for type integer: "%s"'
+    typed = [
+        letter(
+            100 + number,
+            b'{"id": "x%d", "total": 12345678901234567890.10, "tags": [], "lines": [{"sku": "a"}]}' % number,
+            stage="sink",
+            code="22P02",
+            sqlstate="22P02",
+            column="id",
+            message=refused % f"x{number}",
+            pattern=refused % "…",
+        )
+        for number in range(3)
+    ]
+    odd = letter(200, b"\xff\x00\x1b[2J", code="invalid_utf8", message="invalid UTF-8 at byte 0: 0xff")
+    odd["pattern"] = "invalid UTF-8 at byte N: 0x…"
+    return dead_letters(*(letter(number) for number in range(30)), *typed, odd, replayed=12, discarded=3)
+
+
+def nasty_letters() -> Json:
+    """Dead letters of which every text tries to become HTML, or to hide."""
+    hidden = NASTY + "\u202e\x1b[2J" + LONG
+    bad = letter(1, hidden.encode(), stage=NASTY, code=NASTY, message=hidden, pattern=NASTY + LONG, column=NASTY)
+    bad["headers"] = [{"name": NASTY, "value": content(NASTY.encode())}]
+    bad["origin"]["topic"] = NASTY
+    return dead_letters(bad, topic=NASTY)
+
+
 def past(ddpm: FakeDdpm) -> None:
-    """Some events of the last two hours."""
+    """Some events of the last two hours, and dead letters of two pipelines."""
+    ddpm.letters |= {"orders": letters(), "returns": letters(), "a?<i>&#;b": nasty_letters()}
     now = time.time()
     for seconds, name, kind, message, state in (
         (7_512, "orders", "state", "connected to input and output", "running"),

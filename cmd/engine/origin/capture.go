@@ -74,6 +74,9 @@ func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([
 			continue
 		}
 		h.Context = msg.Context()
+		if note, ok := h.Context.Value(noteKey{}).(Note); ok {
+			h.origin.Source, h.origin.Attempt = note.Source, note.Attempt
+		}
 		out[i] = msg.WithContext(h)
 	}
 	return []service.MessageBatch{out}, nil

@@ -5,9 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"os"
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/warpstreamlabs/bento/public/service"
 
@@ -20,23 +22,34 @@ const KeyMetadata = "ddpm_key"
 
 // Headers of a dead letter, after Kafka Connect's convention where it has one.
 const (
-	HeaderTopic     = "__connect.errors.topic"
-	HeaderPartition = "__connect.errors.partition"
-	HeaderOffset    = "__connect.errors.offset"
-	HeaderPipeline  = "__connect.errors.connector.name"
-	HeaderStage     = "__connect.errors.stage"
-	HeaderCode      = "__connect.errors.exception.class.name"
-	HeaderMessage   = "__connect.errors.exception.message"
-	HeaderSQLState  = "ddpm.errors.sqlstate"
-	HeaderColumn    = "ddpm.errors.column"
-	HeaderTimestamp = "ddpm.errors.timestamp_ms"
-	HeaderNull      = "ddpm.errors.null_value"
-	HeaderIndex     = "ddpm.errors.index"
+	HeaderTopic      = "__connect.errors.topic"
+	HeaderPartition  = "__connect.errors.partition"
+	HeaderOffset     = "__connect.errors.offset"
+	HeaderPipeline   = "__connect.errors.connector.name"
+	HeaderStage      = "__connect.errors.stage"
+	HeaderCode       = "__connect.errors.exception.class.name"
+	HeaderMessage    = "__connect.errors.exception.message"
+	HeaderSQLState   = "ddpm.errors.sqlstate"
+	HeaderColumn     = "ddpm.errors.column"
+	HeaderTimestamp  = "ddpm.errors.timestamp_ms"
+	HeaderNull       = "ddpm.errors.null_value"
+	HeaderIndex      = "ddpm.errors.index"
+	HeaderFailedAt   = "ddpm.errors.failed_at_ms"
+	HeaderConfigHash = "ddpm.errors.config_hash"
+	HeaderSource     = "ddpm.errors.source"
+	HeaderAttempt    = "ddpm.errors.attempt"
 
 	// HeaderHeaders holds the record's own headers as JSON ([[name, base64 of the value], …]). It
 	// is there only when headers of the dead letter cannot stand for them one by one: a name that
 	// occurs more than once, or one that had to be changed.
 	HeaderHeaders = "ddpm.errors.headers"
+)
+
+// Environment variables through which ddpm tells what the configuration does not say of itself: its
+// hash, and the number of each topic's incarnation (the one that postgres_copy reads too).
+const (
+	configHashEnv = "DDPM_CONFIG_HASH"
+	sourcesEnv    = "DDPM_SOURCES"
 )
 
 // displaced is put before the name of a record's own header that is one of ours.
@@ -54,7 +67,7 @@ key is in the metadata ` + "`" + KeyMetadata + "`" + `, which the output must no
 	err := service.RegisterBatchProcessor("ddpm_dead_letter", spec,
 		func(conf *service.ParsedConfig, _ *service.Resources) (service.BatchProcessor, error) {
 			pipeline, err := conf.FieldString("pipeline")
-			return &deadLetter{pipeline}, err
+			return &deadLetter{pipeline, os.Getenv(configHashEnv), sources(os.Getenv(sourcesEnv))}, err
 		})
 	if err != nil {
 		panic(err)
@@ -62,7 +75,18 @@ key is in the metadata ` + "`" + KeyMetadata + "`" + `, which the output must no
 }
 
 type deadLetter struct {
-	pipeline string
+	pipeline   string
+	configHash string
+	sources    map[string]int
+}
+
+// sources reads the numbers of the topics' incarnations; a pipeline without a table has none.
+func sources(text string) map[string]int {
+	numbers := map[string]int{}
+	if err := json.Unmarshal([]byte(text), &numbers); err != nil {
+		return nil
+	}
+	return numbers
 }
 
 func (d *deadLetter) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
@@ -103,6 +127,18 @@ func (d *deadLetter) headers(o *Origin, cause *reason.Reason) map[string]string 
 		HeaderStage:    cause.Stage,
 		HeaderCode:     cause.Code,
 		HeaderMessage:  cause.Message,
+		HeaderFailedAt: strconv.FormatInt(time.Now().UnixMilli(), 10),
+	}
+	if d.configHash != "" {
+		headers[HeaderConfigHash] = d.configHash
+	}
+	if o.Source != nil {
+		headers[HeaderSource] = strconv.FormatInt(*o.Source, 10)
+	} else if source, ok := d.sources[o.Topic]; ok {
+		headers[HeaderSource] = strconv.Itoa(source)
+	}
+	if o.Attempt > 1 {
+		headers[HeaderAttempt] = strconv.Itoa(o.Attempt)
 	}
 	if o.Topic != "" {
 		headers[HeaderTopic] = o.Topic
@@ -187,7 +223,8 @@ func setHeaders(letter *service.Message, headers []Header, ours map[string]strin
 var ourHeaders = map[string]bool{
 	HeaderTopic: true, HeaderPartition: true, HeaderOffset: true, HeaderPipeline: true, HeaderStage: true,
 	HeaderCode: true, HeaderMessage: true, HeaderSQLState: true, HeaderColumn: true, HeaderTimestamp: true,
-	HeaderNull: true, HeaderIndex: true, HeaderHeaders: true,
+	HeaderNull: true, HeaderIndex: true, HeaderHeaders: true, HeaderFailedAt: true, HeaderConfigHash: true,
+	HeaderSource: true, HeaderAttempt: true,
 }
 
 func reserved(name string) bool {

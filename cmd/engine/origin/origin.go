@@ -29,6 +29,11 @@ type Origin struct {
 
 	Headers []Header
 
+	// Source is the number of the topic's incarnation; nil for the present one, whose number others know.
+	Source *int64
+
+	// Attempt is above 1 for a record that was dead before and is tried again.
+	Attempt int
 	// Place counts the records that this engine has read, over all partitions; a record that is read again counts anew.
 	Place uint64
 
@@ -61,6 +66,22 @@ func (h *holder) Value(key any) any {
 		return &h.origin
 	}
 	return h.Context.Value(key)
+}
+
+// Note is what is known of a record besides what was consumed.
+type Note struct {
+	Source  *int64
+	Attempt int
+}
+
+type noteKey struct{}
+
+// Annotate returns the message with a Note, which capturing adds to its Origin.
+func Annotate(msg *service.Message, note Note) *service.Message {
+	if note == (Note{}) {
+		return msg
+	}
+	return msg.WithContext(context.WithValue(msg.Context(), noteKey{}, note))
 }
 
 // From returns what was captured for a message; false if it never passed the ddpm_origin processor.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -258,6 +259,8 @@ func deadLetter(t *testing.T, processors []string, records ...enginetest.Record)
 func TestDeadLetterIsTheRecordWithItsReason(t *testing.T) {
 	bad := record("\xff\x00not json")
 	bad.Headers = map[string][]string{"h": {"\xfe"}, "ddpm.errors.sqlstate": {"forged"}, "ddpm_key": {"k"}}
+	t.Setenv("DDPM_CONFIG_HASH", "0123456789ab")
+	t.Setenv("DDPM_SOURCES", `{"events": 7}`)
 	sent := deadLetter(t, nil, record("{}"), bad, record("{}"))
 	if len(sent) != 1 {
 		t.Fatalf("%d dead letters", len(sent))
@@ -266,7 +269,15 @@ func TestDeadLetterIsTheRecordWithItsReason(t *testing.T) {
 	if got.Key != "k\xff" || string(got.Value) != "\xff\x00not json" {
 		t.Errorf("key %q, value %q", got.Key, got.Value)
 	}
+	at, err := strconv.ParseInt(got.Headers[origin.HeaderFailedAt], 10, 64)
+	must(t, err)
+	if since := time.Since(time.UnixMilli(at)); since < -time.Second || since > time.Minute {
+		t.Errorf("it says that it failed %v ago", since)
+	}
 	want := map[string]string{
+		origin.HeaderFailedAt:           got.Headers[origin.HeaderFailedAt],
+		origin.HeaderConfigHash:         "0123456789ab",
+		origin.HeaderSource:             "7",
 		"h":                             "\xfe",
 		"original.ddpm.errors.sqlstate": "forged",
 		"original.ddpm_key":             "k",

@@ -130,6 +130,9 @@ func (e *encoder) add(b *encoded, s *scratch, index int, msg *service.Message) e
 			e.indexed, map[bool]string{true: "many documents a record", false: "no place within a record"}[o.HasIndex])}
 	}
 	source, ok := e.sources[o.Topic]
+	if o.Source != nil {
+		source, ok = *o.Source, true
+	}
 	if !ok {
 		return &obstacle{class: classUnknownSource, text: fmt.Sprintf("the topic %q has no source number; known are: %s",
 			o.Topic, e.knownTopics())}

@@ -1,7 +1,8 @@
 """Reads what stands in topics, record by record and byte by byte, outside of any consumer group. Interprets nothing."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kafka import KafkaConsumer, TopicPartition
@@ -13,6 +14,10 @@ from ddpm.errors import ServiceError
 _POLL_SECONDS = 0.5
 _FETCH_WAIT_SECONDS = 0.1
 _RECORDS_A_POLL = 10_000
+# So many records are read faster than another place is found.
+_WORTH_A_JUMP = 500
+# For who wants few records: the rest of what is fetched is thrown away.
+_SMALL_PAGE = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,63 @@ def dump(brokers: Sequence[str], topics: Sequence[str], timeout: float = DEFAULT
 
     """
     marks = watermarks(brokers, topics, timeout)
-    starts = {TopicPartition(*partition): mark.start for partition, mark in marks.items() if mark.start < mark.end}
-    ends = {TopicPartition(*partition): mark.end for partition, mark in marks.items()}
-    if not starts:
+    spans = {TopicPartition(*each): (mark.start, mark.end) for each, mark in marks.items() if mark.start < mark.end}
+    if not spans:
         return
+    with reader(brokers, timeout) as consumer:
+        yield from read(consumer, spans, timeout)
+
+
+def pick(
+    brokers: Sequence[str], topic: str, wanted: Mapping[int, Iterable[int]], timeout: float = DEFAULT_TIMEOUT
+) -> Iterator[RawRecord]:
+    """Yield the records at some offsets of `topic`, by partition and offset; those that are not there are left out.
+
+    What lies between two of them is read along when it is little, so that many cost little more than one.
+
+    Args:
+        brokers: Addresses, `host:port`.
+        topic: Its name.
+        wanted: Offsets by partition.
+        timeout: After so many seconds without progress it gives up.
+
+    Raises:
+        ServiceError: No broker answers, the topic is not there, or the reading stalls.
+
+    """
+    marks = watermarks(brokers, [topic], timeout)
+    chosen = {partition: sorted(set(wanted.get(partition.partition, ()))) for partition in sorted(marks)}
+    few = sum(map(len, chosen.values())) <= _WORTH_A_JUMP
+    with reader(brokers, timeout, _SMALL_PAGE if few else None) as consumer:
+        for partition, offsets in chosen.items():
+            mark = marks[partition]
+            for run in _runs([each for each in offsets if mark.start <= each < mark.end]):
+                span = {TopicPartition(*partition): (run[0], run[-1] + 1)}
+                yield from _only(run, read(consumer, span, timeout))
+
+
+def _only(offsets: Iterable[int], records: Iterable[RawRecord]) -> Iterator[RawRecord]:
+    wanted = frozenset(offsets)
+    return (record for record in records if record.offset in wanted)
+
+
+def _runs(offsets: Sequence[int]) -> Iterator[Sequence[int]]:
+    begin = 0
+    for at in range(1, len(offsets) + 1):
+        if at == len(offsets) or offsets[at] - offsets[at - 1] > _WORTH_A_JUMP:
+            yield offsets[begin:at]
+            begin = at
+
+
+@contextmanager
+def reader(
+    brokers: Sequence[str], timeout: float = DEFAULT_TIMEOUT, page: int | None = None
+) -> Iterator[KafkaConsumer]:
+    """Yield a consumer without a group for `read`; raises ServiceError when no broker answers.
+
+    `page` is how many bytes of a partition it fetches at once, more only for a larger record; None for its usual.
+    """
+    options = {} if page is None else {"max_partition_fetch_bytes": page}
     with opened(
         KafkaConsumer,
         brokers,
@@ -63,11 +121,24 @@ def dump(brokers: Sequence[str], topics: Sequence[str], timeout: float = DEFAULT
         max_poll_records=_RECORDS_A_POLL,
         check_crcs=False,  # in Python it takes longer than all the rest, and the broker has checked them
         metrics_enabled=False,
+        **options,
     ) as consumer:
-        consumer.assign(list(starts))
-        for partition, start in starts.items():
-            consumer.seek(partition, start)
-        yield from _read(consumer, ends, timeout)
+        yield consumer
+
+
+def read(
+    consumer: KafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]], timeout: float
+) -> Iterator[RawRecord]:
+    """Yield the records of each partition from one offset to before another, in order within each partition.
+
+    Raises ServiceError when the reading does not get on for `timeout` seconds.
+    """
+    consumer.assign(list(spans))
+    # A partition that was read to its end before is still paused.
+    consumer.resume(*spans)
+    for partition, (start, _) in spans.items():
+        consumer.seek(partition, start)
+    yield from _read(consumer, {partition: end for partition, (_, end) in spans.items()}, timeout)
 
 
 def _read(consumer: KafkaConsumer, ends: dict[TopicPartition, int], timeout: float) -> Iterator[RawRecord]:

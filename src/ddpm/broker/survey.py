@@ -34,7 +34,7 @@ class PartitionLag:
         topic: The topic.
         partition: The partition's number.
         committed: The offset that the group will read next; None when it never committed one.
-        start: The offset of the first record that is kept, as of the last half minute.
+        start: The offset of the first record that is kept.
         end: The offset that the next record will get.
         lag: Offsets between them, among which there may be fewer records, or none.
         seconds: How long the oldest unread record has been waiting; 0 when there is none.
@@ -57,11 +57,10 @@ class PartitionLag:
 
 @dataclass(frozen=True, slots=True)
 class ClusterMap:
-    """What changes rarely in a cluster: who leads which partition, and where the partitions begin."""
+    """What changes rarely in a cluster: who leads which partition."""
 
     made: float
     topics: Mapping[str, Topic]
-    starts: Mapping[Partition, int | Trouble]
 
     def partitions(self, topics: Iterable[str]) -> list[Partition]:
         """All partitions of `topics`, sorted."""
@@ -92,6 +91,7 @@ class Picture:
     """What was seen of all groups at one time."""
 
     where: ClusterMap
+    starts: Mapping[Partition, int | Trouble]
     reached: Mapping[str, Offsets | Trouble]
     ends: Mapping[Partition, int | Trouble]
     topics: Mapping[str, Topic]
@@ -112,7 +112,7 @@ class Picture:
     def _lag(self, partition: Partition, reached: int | Trouble) -> PartitionLag:
         self.where.leader(partition)
         end = _number(self.ends[partition], named(partition))
-        start = _number(self.where.starts[partition], named(partition))
+        start = _number(self.starts[partition], named(partition))
         committed = _number(reached, f"the committed offset in {named(partition)}")
         lag = behind(committed if committed >= 0 else None, Watermarks(start, end))
         return PartitionLag(*partition, lag.committed, start, end, lag.offsets)
@@ -143,9 +143,11 @@ class Survey:
     def take(self, wire: Wire) -> Picture:
         """Ask the cluster; raises ServiceError when it does not answer."""
         where = self._fresh(wire)
-        # In this order a group that reads on meanwhile seems to be behind by a little more, never by less than nothing.
+        # In this order a group that reads on meanwhile seems to be behind by a little more, never by less than nothing,
+        # and one that retention is close behind does not seem to have been overtaken.
+        starts = _everywhere(where, wire.starts)
         reached = self._reached(wire, where)
-        return Picture(where, reached, _everywhere(where, wire.ends), self._known)
+        return Picture(where, starts, reached, _everywhere(where, wire.ends), self._known)
 
     def _fresh(self, wire: Wire) -> ClusterMap:
         """The map, made anew as soon as a topic is gone or another one, or has other leaders."""
@@ -159,8 +161,7 @@ class Survey:
         now = time.monotonic()
         if self._map is None or now - self._map.made > _MAP_SECONDS:
             topics = wire.topics(sorted(set().union(*self._topics.values())))
-            bare = ClusterMap(now, topics, {})
-            self._map = ClusterMap(now, topics, _everywhere(bare, wire.starts))
+            self._map = ClusterMap(now, topics)
         return self._map
 
     def _reached(self, wire: Wire, where: ClusterMap) -> dict[str, Offsets | Trouble]:

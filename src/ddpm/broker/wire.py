@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from kafka.errors import (
     BrokerResponseError,
+    CorruptRecordError,
     KafkaError,
     KafkaTimeoutError,
     OffsetOutOfRangeError,
@@ -271,6 +272,10 @@ def _records(batch: _Untyped, position: int) -> Iterable[Record]:
         return [Record(record.offset, record.timestamp) for record in batch]
     except UnsupportedCodecError:
         return []  # nobody can tell, and a record that is not there would be the worse error
+    except KafkaError:
+        raise
+    except Exception as error:  # each library of a codec has errors of its own
+        raise CorruptRecordError(f"a batch cannot be decompressed: {error}") from error
 
 
 def _error(code: int) -> type[BrokerResponseError] | None:

@@ -6,6 +6,7 @@ A parser's processors mark a record that they cannot read as failed, with a stru
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ddpm.catalogue import environment, formats
@@ -30,6 +31,7 @@ class Parser(Generic[Options]):
         processor: The engine's processor for options.
         many: Whether a record can become many documents, for options.
         secrets: What the engine is told through its environment and no file, for options.
+        sample: A record, for formats that a person can read.
 
     """
 
@@ -39,6 +41,7 @@ class Parser(Generic[Options]):
     processor: Callable[[Options], Component]
     many: Callable[[Options], bool] = lambda _: False
     secrets: Callable[[Options], dict[str, str]] = lambda _: {}
+    sample: str | None = None
 
 
 def _always(_: Model) -> bool:
@@ -73,18 +76,59 @@ def _protobuf(options: formats.Protobuf) -> Component:
     return {"ddpm_protobuf": {"descriptor_set": str(options.descriptor_set), "message": options.message}}
 
 
+# One event, {"event": "click", "properties": {"x": 1}}.
+_SPADE = (
+    "10.1.2.3 [1700000000.123] data=eyJldmVudCI6ImNsaWNrIiwicHJvcGVydGllcyI6eyJ4IjoxfX0= "
+    "0191f3c0-1c9a-7c3e-8f1d-2b3c4d5e6f70"
+)
+
 _ALL: tuple[Parser[Any], ...] = (
-    Parser("json", "one JSON document a record (RFC 8259, UTF-8)", NoOptions, _plain("ddpm_json")),
-    Parser("ndjson", "one JSON document a line, many a record", NoOptions, _plain("ddpm_ndjson"), _always),
-    Parser("lines", "one document a line of text, many a record", NoOptions, _plain("ddpm_lines"), _always),
-    Parser("csv", "comma-separated values (RFC 4180), many rows a record", formats.Csv, _csv, _always),
-    Parser("tsv", "tab-separated values, quoted like csv, many rows a record", formats.Tsv, _tsv, _always),
+    Parser(
+        "json",
+        "one JSON document a record (RFC 8259, UTF-8)",
+        NoOptions,
+        _plain("ddpm_json"),
+        sample='{"id": 1, "total": 2.50}',
+    ),
+    Parser(
+        "ndjson",
+        "one JSON document a line, many a record",
+        NoOptions,
+        _plain("ddpm_ndjson"),
+        _always,
+        sample='{"id": 1, "total": 2.50}\n{"id": 2, "total": 3}',
+    ),
+    Parser(
+        "lines",
+        "one document a line of text, many a record",
+        NoOptions,
+        _plain("ddpm_lines"),
+        _always,
+        sample="first line\nsecond line",
+    ),
+    Parser(
+        "csv",
+        "comma-separated values (RFC 4180), many rows a record",
+        formats.Csv,
+        _csv,
+        _always,
+        sample='id,note\n1,"a, b"\n2,',
+    ),
+    Parser(
+        "tsv",
+        "tab-separated values, quoted like csv, many rows a record",
+        formats.Tsv,
+        _tsv,
+        _always,
+        sample="id\tnote\n1\ta, b\n2\t",
+    ),
     Parser(
         "spade",
         "a line of Spade's edge servers, IP [seconds.millis] data=BASE64 UUID: one event or many",
         NoOptions,
         _plain("ddpm_spade"),
         _always,
+        sample=_SPADE,
     ),
     Parser("msgpack", "one MessagePack value a record", NoOptions, _plain("ddpm_msgpack")),
     Parser(
@@ -184,6 +228,11 @@ def gives_many(source: Source) -> bool:
     """Whether a record can become many documents; raises ConfigError as `parser_of` does."""
     parser = parser_of(source)
     return parser.many(_options(parser, source))
+
+
+def reads_files(source: Source) -> bool:
+    """Whether the engine reads a file for it, such as a schema; raises ConfigError as `parser_of` does."""
+    return any(isinstance(value, Path) for _, value in _options(parser_of(source), source))
 
 
 def expands(source: Source) -> bool:

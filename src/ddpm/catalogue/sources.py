@@ -27,14 +27,15 @@ def kafka(pipeline: Pipeline) -> Component:
             "multi_header": True,
             "batching": {
                 "count": batching.count,
-                "byte_size": _batch_bytes(pipeline),
+                "byte_size": batch_bytes(pipeline),
                 "period": duration(batching.period),
             },
         }
     }
 
 
-def _batch_bytes(pipeline: Pipeline) -> int:
+def batch_bytes(pipeline: Pipeline) -> int:
+    """How many bytes of records close a batch; fewer for formats whose documents can be much larger."""
     batching = pipeline.batching
     if "byte_size" in batching.model_fields_set or not expands(pipeline.source):
         return batching.byte_size

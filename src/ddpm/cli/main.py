@@ -8,10 +8,24 @@ import typer
 from rich.console import Console
 
 import ddpm
-from ddpm.cli import control, engine, following, parse, plugins, produce, running, status, testing
+from ddpm.cli import (
+    control,
+    dlq,
+    engine,
+    following,
+    parse,
+    plugins,
+    produce,
+    replaying,
+    running,
+    status,
+    testing,
+    trace,
+)
 from ddpm.cli.common import ConfigOption, load_config, print_error, print_problems
 from ddpm.config.problems import ConfigProblems
 from ddpm.errors import DdpmError, ExitCode
+from ddpm.orchestrator.offline import check_if_built
 from ddpm.orchestrator.prepare import rendered
 from ddpm.orchestrator.signals import Interrupted
 
@@ -27,6 +41,7 @@ app.command("reset")(running.reset_command)
 app.command("produce")(produce.produce_command)
 app.command("parse")(parse.parse_command)
 app.command("test")(testing.run_cases_command)
+app.command("trace")(trace.trace_command)
 app.command("status")(status.status_command)
 app.command("logs")(following.logs_command)
 app.command("events")(following.events_command)
@@ -35,6 +50,8 @@ app.command("resume")(control.resume_command())
 app.command("restart")(control.restart_command())
 app.command("drain")(control.drain_command())
 app.command("scale")(control.scale_command)
+dlq.app.command("replay")(replaying.replay_command)
+app.add_typer(dlq.app, name="dlq")
 app.add_typer(engine.app, name="engine")
 app.add_typer(plugins.app, name="plugins")
 
@@ -44,7 +61,11 @@ def validate(config: ConfigOption = None) -> None:
     """Check a configuration and report every problem at once."""
     loaded = load_config(config)
     names = ", ".join(pipeline.name for pipeline in loaded.pipelines)
+    checked = check_if_built(loaded)
     Console().print(f"{loaded.path}: ok ({names})", highlight=False, markup=False)
+    if not checked:
+        unseen = "the engine is not built yet: mappings and schema files were not looked at (ddpm engine install)"
+        Console(stderr=True).print(unseen, highlight=False, markup=False)
 
 
 @app.command()

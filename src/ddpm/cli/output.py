@@ -1,9 +1,13 @@
 """Where the control commands print: standard output for answers, standard error for what happens on the way."""
 
+import io
 import sys
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+
+# Wide enough for every reason: what other tools read has one line for each thing.
+_UNBROKEN = 100_000
 
 
 class Terminal(Console):
@@ -16,6 +20,18 @@ class Terminal(Console):
     def on_broken_pipe(self) -> None:
         """End as every command does whose reader has gone, not with rich's own exit code."""
         raise BrokenPipeError
+
+
+def show(console: Console, picture: RenderableType) -> None:
+    """Print a picture on a terminal as it fits there, and elsewhere line by line, unbroken."""
+    if console.is_terminal:
+        console.print(picture)
+        return
+    drawn = io.StringIO()
+    Console(file=drawn, width=_UNBROKEN, color_system=None).print(picture)
+    for line in drawn.getvalue().splitlines():
+        # Columns are padded to their width; a tool or a file has no use for blanks at the end of a line.
+        write_line(line.rstrip())
 
 
 def write_line(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated, Any
 
 import typer
@@ -47,21 +48,31 @@ def describe_command(name: str, plugin_path: PathOption = None, as_json: JsonOpt
     """Say what a parser reads, and the options under app.source.options."""
     summary, schema = _built_in(name) if name in PARSERS and plugin_path is None else _plugin(name, plugin_path)
     options = _options(schema)
+    sample = PARSERS[name].sample if name in PARSERS else None
     if as_json:
-        write_line(dumped({"name": name, "summary": summary, "options": options}))
+        write_line(dumped({"name": name, "summary": summary, "options": options, "sample": sample}))
         return
     console = Terminal()
     console.print(f"{name}: {summary}", soft_wrap=True)
-    if not options:
+    if options:
+        console.print(_table(options))
+    else:
         console.print("It has no options.")
-        return
+    if sample:
+        write_line("a record:")
+        write_line(indent(sample, "  "))
+    if name in PARSERS:
+        write_line(f"ddpm parse --parser {name} FILE shows what becomes of one.")
+
+
+def _table(options: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("option", "values", "default", "meaning"):
         table.add_column(heading, overflow="fold")
     for option, about in options.items():
         default = "required" if about["required"] else dumped(about.get("default"))
         table.add_row(option, about["values"], "" if default == "null" else default, about["description"])
-    console.print(table)
+    return table
 
 
 @app.command("new")

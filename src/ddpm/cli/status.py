@@ -1,6 +1,5 @@
 """`ddpm status`: what every pipeline does and why, once or as long as someone looks."""
 
-import io
 import os
 import time
 from collections.abc import Iterator
@@ -16,14 +15,12 @@ from ddpm.cli.address import TokenFileOption, UrlOption, resolve
 from ddpm.cli.answers import Detail, Pipeline, Pipelines
 from ddpm.cli.client import AwayError, Client
 from ddpm.cli.common import ConfigOption
-from ddpm.cli.output import Terminal, write_line
+from ddpm.cli.output import Terminal, show, write_line
 from ddpm.cli.picture import WELL, detail, overview
 from ddpm.cli.text import dumped, duration
 from ddpm.errors import ExitCode
 
 WATCH_SECONDS = 1.0
-# Wide enough for every reason: what other tools read has one line a pipeline.
-_UNBROKEN = 100_000
 
 
 def status_command(
@@ -50,7 +47,7 @@ def status_command(
         if as_json:
             write_line(dumped(answer, indent=2))
         else:
-            _show(console, _picture(pipelines, console))
+            show(console, _picture(pipelines, console))
     if any(each.state not in WELL and not each.finished for each in pipelines):
         raise typer.Exit(ExitCode.RUNTIME)
 
@@ -72,24 +69,13 @@ def _picture(pipelines: tuple[Pipeline, ...], console: Console) -> RenderableTyp
             return overview(pipelines, now, terminal=terminal, width=console.width)
 
 
-def _show(console: Console, picture: RenderableType) -> None:
-    if console.is_terminal:
-        console.print(picture)
-        return
-    drawn = io.StringIO()
-    Console(file=drawn, width=_UNBROKEN, color_system=None).print(picture)
-    for line in drawn.getvalue().splitlines():
-        # Columns are padded to their width; a tool or a file has no use for blanks at the end of a line.
-        write_line(line.rstrip())
-
-
 def _watch(client: Client, name: str | None, console: Console) -> None:
     """Show every second how it is, also that ddpm is away, until Ctrl-C."""
     pictures = _pictures(client, name, console)
     try:
         if not console.is_terminal:
             for picture in pictures:
-                _show(console, Group(picture, Text()))
+                show(console, Group(picture, Text()))
             return
         with Live(console=console, auto_refresh=False) as live:
             for picture in pictures:

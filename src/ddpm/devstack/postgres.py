@@ -57,6 +57,16 @@ class EmbeddedPostgres(EmbeddedServer):
         """The address for clients, with the password in it: not for the screen."""
         return f"postgresql://{USER}:{self._password()}@{HOST}:{self._port}/{DATABASE}?sslmode=disable"
 
+    def find(self) -> bool:
+        """Take the address of the server that runs on the data folder, whoever started it; False when none says it."""
+        data = (place_outside(self.data_dir) or self.data_dir) / "data"
+        try:
+            # Postgres' own note: its process, folder, start, port …
+            self._port = int((data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[3])
+        except (OSError, ValueError, IndexError):
+            return False
+        return True
+
     @property
     def psql_command(self) -> str:
         """A command line that opens this database in psql; it names the file of the password, not the password."""

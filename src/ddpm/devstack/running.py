@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ddpm.devstack import kafka
+from ddpm.devstack import kafka, postgres
 from ddpm.errors import MissingToolError
 
 _ADVERTISED = "advertised.listeners=PLAINTEXT://"
@@ -22,3 +22,18 @@ def running_bootstrap(data_dir: Path) -> str:
                 return line.removeprefix(_ADVERTISED).partition(",")[0]
     msg = f"no embedded Kafka runs on {folder}"
     raise MissingToolError(msg, hint="start it with `make run`, or name a broker with --brokers")
+
+
+def running_dsn(data_dir: Path) -> str:
+    """The address of the embedded Postgres that runs on this data folder, with its password: not for the screen.
+
+    Raises:
+        MissingToolError: None runs.
+
+    """
+    folder = data_dir.resolve() / "postgres"
+    server = postgres.EmbeddedPostgres(folder)
+    if postgres.running_on(folder) and server.find():
+        return server.dsn
+    msg = f"no embedded PostgreSQL runs on {folder}"
+    raise MissingToolError(msg, hint="start it with `make run`")

@@ -16,7 +16,7 @@ from ddpm.engine.toolchain import Go, find_go
 from ddpm.errors import ConfigError, EngineError, MissingToolError
 
 REQUIRED_COMPONENTS = frozenset(
-    {"postgres_copy", "ddpm_origin", "ddpm_json", "ddpm_python", "ddpm_forward", "ddpm_dead_letter"}
+    {"postgres_copy", "ddpm_origin", "ddpm_json", "ddpm_python", "ddpm_forward", "ddpm_dead_letter", "ddpm_feed"}
 )
 
 _NAME = "ddpm-engine"
@@ -26,7 +26,17 @@ _LINES_OF_COMPILER = 15
 _COMPONENT = re.compile(r"^\s*-\s+(\S+)\s*$", re.MULTILINE)
 _VERSION = re.compile(r"^Version:\s*(\S+)", re.MULTILINE)
 _ANSWER_SECONDS = 60
+_MAPPING_PLACE = re.compile(r"failed to parse mapping: line (?P<line>\d+) char (?P<column>\d+): (?P<what>.+)")
 _LINT_PLACE = re.compile(r"^\S.*?\(\d+,\d+\)\s")
+
+
+def installed() -> Path | None:
+    """ddpm's own engine, if it has been built already."""
+    try:
+        binary = _folder(engine_source(), ()) / _NAME
+    except MissingToolError:
+        return None
+    return binary if binary.is_file() else None
 
 
 def install(progress: Progress | None = None, *, tags: Sequence[str] = ()) -> Path:
@@ -44,14 +54,18 @@ def install(progress: Progress | None = None, *, tags: Sequence[str] = ()) -> Pa
 
     """
     source = engine_source()
-    name = "-".join((source_key(source), platform.system(), platform.machine(), *tags)).lower()
-    folder = cache_dir() / "engine" / name
+    folder = _folder(source, tags)
 
     def build(part: Path) -> None:
         shown = progress or Silent()
         _build(find_go(shown), source, part / _NAME, (*_BUILD_FLAGS, "-tags", ",".join(tags)), shown)
 
     return make_once(folder, build, complete=lambda made: (made / _NAME).is_file()) / _NAME
+
+
+def _folder(source: Path, tags: Sequence[str]) -> Path:
+    name = "-".join((source_key(source), platform.system(), platform.machine(), *tags)).lower()
+    return cache_dir() / "engine" / name
 
 
 def locate(
@@ -132,6 +146,15 @@ def lint(binary: Path, config_path: Path, env: Mapping[str, str] | None = None) 
         msg = f"the engine {binary} ended with exit code {ran.returncode} when it checked {config_path}"
         raise EngineError(msg)
     return _problems(said)
+
+
+def mapping_problem(binary: Path, mapping: Path) -> str | None:
+    """What is wrong with a file of Bloblang, `line:column: what`; None when the engine can read it."""
+    ran = _ask(binary, "blobl", "--file", str(mapping))
+    found = _MAPPING_PLACE.search(ran.stderr + ran.stdout)
+    if ran.returncode == 0 or found is None:
+        return None
+    return f"{found['line']}:{found['column']}: {found['what'].strip()}"
 
 
 def source_key(source: Path) -> str:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from ddpm.catalogue import environment
 from ddpm.errors import MissingToolError
@@ -123,13 +123,16 @@ class EngineProcess:
             self._leash = -1
 
 
-def launch(spec: EngineSpec, on_log: Callable[[LogLine], None], *, piped: bool = False) -> EngineProcess:
+def launch(
+    spec: EngineSpec, on_log: Callable[[LogLine], None], *, pipes: Literal["none", "input", "both"] = "none"
+) -> EngineProcess:
     """Start an engine.
 
     Args:
         spec: What to run.
         on_log: Called with every line the engine writes on its standard error, from a thread of its own.
-        piped: Whether its standard input and output are the caller's; else it reads nothing and writes to ddpm's own.
+        pipes: Whether its standard input, or input and output, are the caller's; else it reads nothing and writes to
+            ddpm's own output.
 
     Raises:
         MissingToolError: The binary cannot be executed.
@@ -143,8 +146,8 @@ def launch(spec: EngineSpec, on_log: Callable[[LogLine], None], *, piped: bool =
             env=_environment(spec, port, read_end),
             pass_fds=(read_end,),
             start_new_session=True,
-            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
-            stdout=subprocess.PIPE if piped else None,
+            stdin=subprocess.DEVNULL if pipes == "none" else subprocess.PIPE,
+            stdout=subprocess.PIPE if pipes == "both" else None,
             stderr=subprocess.PIPE,
         )
     except OSError as error:

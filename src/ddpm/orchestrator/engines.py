@@ -2,12 +2,14 @@
 
 import hashlib
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
 
 from ddpm.catalogue import environment, parsers
-from ddpm.config.model import Config, Pipeline, Source
+from ddpm.config.model import BLOBLANG, Config, Pipeline, PluginKind, Source
 from ddpm.engine import binary as engine_binary
 from ddpm.engine import launcher
 from ddpm.errors import ConfigError
@@ -27,6 +29,7 @@ def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Pr
     path, text = generated_path(pipeline), rendered(config, pipeline)
     handed = {
         environment.SOURCES: provisioned.sources_json,
+        environment.CONFIG_HASH: config_hash(text),
         environment.TOPIC_IDS: provisioned.topic_ids_json,
         **handed_to_parser(pipeline.source),
     }
@@ -34,11 +37,11 @@ def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Pr
         handed[environment.POSTGRES_DSN] = pipeline.postgres.url
     masker = Masker(config.secrets)
     # The resolved configuration may differ from the one that was tried before the servers had their addresses.
-    write_and_lint(binary, path, text)
+    write_and_lint(binary, path, text, pipeline)
 
     def launch(replica: int) -> "_Engine":
         if not path.is_file() or path.read_bytes() != text.encode():
-            write_and_lint(binary, path, text)
+            write_and_lint(binary, path, text, pipeline)
         log = EngineLog(pipeline.name, replica)
         profiles = engine_environment(PROFILES, pipeline.name, replica) if pipeline.profiling else {}
         env = {**handed, **profiles}
@@ -61,13 +64,33 @@ def config_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
-def write_and_lint(binary: Path, path: Path, text: str) -> None:
-    """Write an engine configuration and let the engine check it; raises ConfigError with what it says."""
+def write_and_lint(binary: Path, path: Path, text: str, pipeline: Pipeline) -> None:
+    """Write a pipeline's engine configuration and let the engine check it; raises ConfigError with what it says."""
     write(text, path)
     problems = engine_binary.lint(binary, path)
-    if problems:
-        msg = f"the engine does not accept {path}:\n  " + "\n  ".join(problems)
-        raise ConfigError(msg, hint="look at app.processors, app.source.plugin_path and app.pipeline_template")
+    if not problems:
+        return
+    if mistakes := list(_mistakes_in_mappings(binary, pipeline)):
+        msg = f"pipeline {pipeline.name} has a mapping that the engine does not accept:\n  " + "\n  ".join(mistakes)
+        raise ConfigError(msg, hint="mend it; `ddpm parse` tries it on a record")
+    msg = f"the engine does not accept {path}:\n  " + "\n  ".join(problems)
+    raise ConfigError(msg, hint="look at app.processors, app.source.plugin_path and app.pipeline_template")
+
+
+def _mistakes_in_mappings(binary: Path, pipeline: Pipeline) -> Iterator[str]:
+    """What is wrong with the user's own mappings, each with its place in the mapping, not in what was rendered."""
+    plugin = pipeline.source.plugin
+    if plugin is not None and plugin.kind is PluginKind.MAPPING and plugin.path:
+        problem = engine_binary.mapping_problem(binary, Path(plugin.path))
+        if problem:
+            yield f"{plugin.path}:{problem}"
+    with tempfile.TemporaryDirectory(prefix="ddpm-mapping-") as folder:
+        for index, processor in enumerate(pipeline.processors):
+            file = Path(folder) / f"{index}{BLOBLANG}"
+            file.write_text(processor.mapping or processor.filter or "", encoding="utf-8")
+            problem = engine_binary.mapping_problem(binary, file)
+            if problem:
+                yield f"app.processors[{index}].{'mapping' if processor.mapping else 'filter'}:{problem}"
 
 
 class _Engine:

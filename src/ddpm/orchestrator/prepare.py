@@ -1,8 +1,10 @@
 """From a pipeline to an engine configuration on disk: find the template, render, write, lint."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
+from ddpm.catalogue.component import Value
 from ddpm.config.model import Config, Pipeline
 from ddpm.errors import ConfigError, MissingToolError
 from ddpm.files import write_atomically
@@ -11,15 +13,15 @@ from ddpm.render import render
 DATA_DIR = Path(".ddpm")
 
 
-def rendered(config: Config, pipeline: Pipeline) -> str:
-    """The engine configuration of one pipeline; raises ConfigError as `render` does."""
+def rendered(config: Config, pipeline: Pipeline, made: Mapping[str, Value] | None = None) -> str:
+    """The engine configuration of one pipeline, of these sections if given; raises ConfigError as `render` does."""
     path = pipeline.pipeline_template or default_template()
     try:
         template = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         msg = f"the pipeline template {path} cannot be read: {error}"
         raise ConfigError(msg, hint="correct app.pipeline_template") from error
-    return render(pipeline, template, origin=config.path.name, template_name=str(path))
+    return render(pipeline, template, origin=config.path.name, template_name=str(path), made=made)
 
 
 def default_template() -> Path:

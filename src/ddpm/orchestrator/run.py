@@ -1,14 +1,19 @@
 """One run of ddpm: from a configuration to engines that are watched until someone asks them to stop."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing as closing_at_end
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from ddpm.broker.offsets import watermarks
+from ddpm.catalogue import parsers
 from ddpm.config.model import Config, Pipeline, Scale
+from ddpm.deadletters.desk import Desk
+from ddpm.deadletters.replay import Refeed
 from ddpm.engine import binary as engine_binary
 from ddpm.engine.probes import EngineClient
 from ddpm.engine.progress import Progress
@@ -21,9 +26,12 @@ from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
+from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
-from ddpm.orchestrator.provision import provision
+from ddpm.orchestrator.provision import Provisioned, provision
 from ddpm.orchestrator.renewing import Renewal
+from ddpm.orchestrator.replaying import refeeder_of
+from ddpm.orchestrator.shelves import shelves
 from ddpm.orchestrator.signals import signal_desk
 from ddpm.orchestrator.watching import BROKER_PROBE, DATABASE_PROBE, foreign_clusters, sink_cluster_probe, watching
 from ddpm.server.api import Sources
@@ -90,12 +98,15 @@ def run(config: Config, options: RunOptions) -> None:
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
         # Before anything is made: a mistake in a mapping is the most common one.
         for pipeline in config.pipelines:
-            write_and_lint(binaries[pipeline.engine.binary], generated_path(pipeline), rendered(config, pipeline))
+            binary, text = binaries[pipeline.engine.binary], rendered(config, pipeline)
+            write_and_lint(binary, generated_path(pipeline), text, pipeline)
+            if parsers.reads_files(pipeline.source):
+                check(config, pipeline, options.progress)
         supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines])
         about = descriptions(config)
-        app = create(
-            Sources(supervisor, about, options.recent, closing.is_set), lambda: _engine_pages(supervisor), entrance
-        )
+        letters = Desk(lambda: supervisor.draining)
+        sources = Sources(supervisor, about, options.recent, closing.is_set, letters)
+        app = create(sources, lambda: _engine_pages(supervisor), entrance)
         with serving(app, listener, closing) as url:
             supervisor.announce("the servers it needs are being prepared")
             with embedded_servers(config, options.progress) as endpoints:
@@ -112,13 +123,16 @@ def run(config: Config, options: RunOptions) -> None:
                 launchables = {name: make(provisioned[name]) for name, make in makers.items()}
                 options.provisioned(config)
                 bounds = {pipeline.name: _bound(pipeline) for pipeline in config.pipelines if pipeline.once}
+                shelved = shelves(config.pipelines).by_pipeline
+                letters.open(shelved, _refeeders(config, binaries, provisioned))
                 desk.hand_over(supervisor)
 
                 def renewal(pipeline: Pipeline, stop: threading.Event) -> Renewal:
                     return Renewal(pipeline, supervisor, provisioned[pipeline.name], makers[pipeline.name], stop)
 
                 with (
-                    watching(config.pipelines, supervisor, bounds, renewal),
+                    watching(config.pipelines, supervisor, bounds, shelved, renewal),
+                    closing_at_end(letters),
                     _stopping_after(options.stop_after, supervisor),
                 ):
                     options.started(Started(config, url, endpoints))
@@ -155,6 +169,15 @@ def _patience(scale: Scale) -> Patience:
         fall=scale.down_after,
         fall_longest=max(usual.fall_longest, scale.down_after),
     )
+
+
+def _refeeders(
+    config: Config, binaries: Mapping[Path | None, Path], provisioned: Mapping[str, Provisioned]
+) -> dict[str, Refeed]:
+    return {
+        each.name: refeeder_of(config, each, binaries[each.engine.binary], provisioned[each.name].sources)
+        for each in config.pipelines
+    }
 
 
 def _bound(pipeline: Pipeline) -> Bound:

@@ -15,6 +15,7 @@ import structlog
 
 from ddpm.broker.watch import ClusterWatch, Group, PartitionLag
 from ddpm.config.model import Pipeline
+from ddpm.deadletters.shelf import Shelf
 from ddpm.engine.counters import counters
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import DdpmError
@@ -27,10 +28,14 @@ from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import ENGINE_PROBE_SECONDS
 from ddpm.supervisor.runner import Supervisor
 from ddpm.supervisor.stall import StallWatch
-from ddpm.supervisor.status import PartitionStatus
+from ddpm.supervisor.status import OpenLetters, PartitionStatus
 
 CLUSTER_SECONDS = 3.0
 DATABASE_SECONDS = 3.0
+LETTERS_SECONDS = 5.0
+# A topic that is full of dead letters is read little by little: at most so long, and so many at once.
+_LETTERS_LOOK_SECONDS = 1.0
+_LETTERS_AT_ONCE = 5_000
 # The counters are worth a look less often than the state.
 COUNTERS_EVERY = 2
 MOST_ENGINES = 64
@@ -58,6 +63,7 @@ def watching(
     pipelines: Sequence[Pipeline],
     supervisor: Supervisor,
     bounds: dict[str, Bound],
+    letters: Mapping[str, Shelf],
     renewal: Callable[[Pipeline, threading.Event], Renewal],
 ) -> Iterator[None]:
     """Watch while the block runs.
@@ -66,6 +72,7 @@ def watching(
         pipelines: All pipelines, with real addresses.
         supervisor: Who is told.
         bounds: How far the pipelines read that end by themselves, by name; one that is reached is taken out.
+        letters: Where their dead letters are, by name.
         renewal: Gives what happens to a pipeline when a topic of it is made again.
 
     """
@@ -101,6 +108,10 @@ def watching(
             database = _Database(url, writing, supervisor, changed)
             closing.callback(database.close)
             watch("postgres", DATABASE_SECONDS, database.look)
+        for shelf, owners in _by(pipelines, lambda pipeline: letters[pipeline.name]).items():
+            dead = _Letters(shelf, [each.name for each in owners], supervisor)
+            closing.callback(shelf.close)
+            watch(f"dead letters in {shelf.topic}", LETTERS_SECONDS, dead.look)
         closing.callback(_end, stop, threads)
         yield
 
@@ -237,6 +248,33 @@ class _Sink:
             self._supervisor.probed(name, self._probe, problem)
 
 
+class _Letters:
+    """A topic of dead letters: how many of each pipeline are open."""
+
+    def __init__(self, shelf: Shelf, pipelines: Sequence[str], supervisor: Supervisor) -> None:
+        self._shelf = shelf
+        self._pipelines = pipelines
+        self._supervisor = supervisor
+
+    def look(self) -> None:
+        begun = time.monotonic()
+        try:
+            while not (complete := self._shelf.refresh(_LETTERS_AT_ONCE)):
+                if time.monotonic() - begun > _LETTERS_LOOK_SECONDS:
+                    break
+        except DdpmError as error:
+            # What watches the cluster says why.
+            structlog.get_logger().debug("dead letters could not be read", topic=self._shelf.topic, error=error.message)
+            complete = False
+        for name in self._pipelines:
+            self._supervisor.dead_letters_seen(name, self._open(name) if complete else None)
+
+    def _open(self, name: str) -> OpenLetters:
+        depth = self._shelf.depth(name)
+        oldest = None if depth.oldest_ms is None else depth.oldest_ms / 1000
+        return OpenLetters(depth.open, oldest, depth.replayed, depth.failed_again, depth.discarded)
+
+
 @dataclass(slots=True)
 class _Reader:
     pipeline: Pipeline
@@ -320,4 +358,5 @@ class _Cluster:
 
 
 def _status(seen: PartitionLag) -> PartitionStatus:
-    return PartitionStatus(seen.topic, seen.partition, seen.committed, seen.end, seen.lag, seen.seconds)
+    expired = 0 if seen.committed is None else max(0, seen.start - seen.committed)
+    return PartitionStatus(seen.topic, seen.partition, seen.committed, seen.end, seen.lag, seen.seconds, expired)

@@ -14,7 +14,10 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
+from ddpm.deadletters.desk import Desk
 from ddpm.observability.recent import Line, Trouble
+from ddpm.server import dead_letters
+from ddpm.server.refusal import RequestRefusedError, asked, check_known, found
 from ddpm.server.views import (
     AcceptedView,
     Description,
@@ -50,16 +53,6 @@ class Lines(Protocol):
         """The newest warnings and errors of a pipeline, newest first."""
 
 
-class RequestRefusedError(Exception):
-    """A request that cannot be carried out: an HTTP status, what is wrong, and the way out."""
-
-    def __init__(self, status: int, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.hint = hint
-
-
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where the API has its answers from; `closing` tells streams to end."""
@@ -68,6 +61,7 @@ class Sources:
     descriptions: Mapping[str, Description]
     lines: Lines
     closing: Callable[[], bool]
+    letters: Desk
 
 
 class Nothing(BaseModel):
@@ -110,8 +104,11 @@ def router(sources: Sources) -> APIRouter:
     _reading(plain, sources)
     _requests(plain, sources.supervisor)
     _streams(streams, sources)
+    letters = APIRouter(responses=_REFUSALS | {503: {"model": ErrorView, "description": "Kafka does not answer."}})
+    dead_letters.add_routes(letters, sources.supervisor, sources.letters)
     api = APIRouter(prefix="/v1")
     api.include_router(plain)
+    api.include_router(letters)
     api.include_router(streams)
     return api
 
@@ -128,7 +125,7 @@ def _reading(api: APIRouter, sources: Sources) -> None:
     @api.get("/pipelines/{name}")
     def pipeline(name: Name) -> PipelineDetailView:
         """One pipeline with its flow, partitions, errors, events and rendered configuration."""
-        status = _found(supervisor, name)
+        status = found(supervisor, name)
         errors = tuple(
             TroubleView(at=each.at, message=each.message, count=each.count) for each in sources.lines.troubles(name)
         )
@@ -141,9 +138,9 @@ def _reading(api: APIRouter, sources: Sources) -> None:
         lines: Annotated[int, Query(ge=0, le=MOST_LINES, description="at most so many")] = 100,
     ) -> LogLinesView:
         """The newest lines of ddpm's log, oldest first."""
-        _check_known(supervisor, pipeline)
-        found = sources.lines.since(0, pipeline)
-        return LogLinesView(lines=tuple(_line_view(line) for line in found[max(0, len(found) - lines) :]))
+        check_known(supervisor, pipeline)
+        kept = sources.lines.since(0, pipeline)
+        return LogLinesView(lines=tuple(_line_view(line) for line in kept[max(0, len(kept) - lines) :]))
 
 
 def _streams(api: APIRouter, sources: Sources) -> None:
@@ -151,7 +148,7 @@ def _streams(api: APIRouter, sources: Sources) -> None:
 
     def known(pipeline: OnlyPipeline = None) -> str | None:
         # Asked before the stream begins, when a refusal can still be told.
-        _check_known(supervisor, pipeline)
+        check_known(supervisor, pipeline)
         return pipeline
 
     known_pipeline = Depends(known)
@@ -192,28 +189,28 @@ def _requests(api: APIRouter, supervisor: Supervisor) -> None:
     @api.post("/pipelines/{name}/restart", status_code=202)
     def restart(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Drain the engines and start them again; a paused, stopped or failed pipeline is started."""
-        _not_finished(_asked(supervisor, name))
+        _not_finished(asked(supervisor, name))
         supervisor.restart(name, "restarted on request")
         return AcceptedView(pipeline=name, accepted="restart", message="the engines are drained and started again")
 
     @api.post("/pipelines/{name}/pause", status_code=202)
     def pause(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Drain, and stay paused until resumed, over restarts of ddpm too."""
-        _asked(supervisor, name)
+        asked(supervisor, name)
         supervisor.pause(name)
         return AcceptedView(pipeline=name, accepted="pause", message="it drains and stays paused until it is resumed")
 
     @api.post("/pipelines/{name}/resume", status_code=202)
     def resume(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Run a pipeline that is paused, stopped or failed."""
-        _not_finished(_asked(supervisor, name))
+        _not_finished(asked(supervisor, name))
         supervisor.resume(name)
         return AcceptedView(pipeline=name, accepted="resume", message="it is started")
 
     @api.post("/pipelines/{name}/drain", status_code=202)
     def drain(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Finish what is in flight and stop, until it is resumed or ddpm starts again."""
-        status = _asked(supervisor, name)
+        status = asked(supervisor, name)
         if status.state is State.FAILED and not any(each.pid for each in status.replicas):
             raise RequestRefusedError(409, f"{name} has failed, nothing of it runs", "mend it and resume it")
         supervisor.drain_one(name)
@@ -222,7 +219,7 @@ def _requests(api: APIRouter, supervisor: Supervisor) -> None:
     @api.post("/pipelines/{name}/scale", status_code=202)
     def scale(name: Name, body: Annotated[Replicas, Body()]) -> AcceptedView:
         """Run so many replicas; null gives the decision back to the configuration."""
-        status = _asked(supervisor, name)
+        status = asked(supervisor, name)
         partitions = _most_partitions(status)
         if body.replicas is not None and partitions is not None and body.replicas > partitions:
             raise RequestRefusedError(
@@ -235,27 +232,9 @@ def _requests(api: APIRouter, supervisor: Supervisor) -> None:
         return AcceptedView(pipeline=name, accepted="scale", message=said)
 
 
-def _asked(supervisor: Supervisor, name: str) -> Status:
-    status = _found(supervisor, name)
-    if supervisor.draining:
-        raise RequestRefusedError(409, "ddpm is stopping", "start it again first")
-    return status
-
-
 def _not_finished(status: Status) -> None:
     if status.finished:
         raise RequestRefusedError(409, f"{status.name} has done its bounded work", "start ddpm again for the next run")
-
-
-def _found(supervisor: Supervisor, name: str) -> Status:
-    _check_known(supervisor, name)
-    return supervisor.status(name)
-
-
-def _check_known(supervisor: Supervisor, name: str | None) -> None:
-    known = [status.name for status in supervisor.statuses()]
-    if name is not None and name not in known:
-        raise RequestRefusedError(404, "there is no pipeline of this name", f"there are: {', '.join(known)}")
 
 
 def _most_partitions(status: Status) -> int | None:

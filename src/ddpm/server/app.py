@@ -11,9 +11,10 @@ from starlette.exceptions import HTTPException
 
 import ddpm
 from ddpm.server import console
-from ddpm.server.api import RequestRefusedError, Sources, router
+from ddpm.server.api import Sources, router
 from ddpm.server.guard import Door, Guard
 from ddpm.server.metrics import EnginePage, page, process_registry
+from ddpm.server.refusal import RequestRefusedError
 from ddpm.server.views import HealthView, LiveView, health_view
 
 EnginePages = Callable[[], Iterable[EnginePage]]

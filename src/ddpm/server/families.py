@@ -60,6 +60,14 @@ def _one(value: float | None) -> Values:
     return (((), value),)
 
 
+def _handled(status: Status) -> Values:
+    letters = status.dead_letters
+    if letters is not None:
+        yield ("replayed",), letters.replayed
+        yield ("failed_again",), letters.failed_again
+        yield ("discarded",), letters.discarded
+
+
 OWN: tuple[OwnFamily, ...] = (
     OwnFamily(
         "ddpm_pipeline_up",
@@ -199,6 +207,16 @@ OWN: tuple[OwnFamily, ...] = (
         ("topic", "partition"),
     ),
     OwnFamily(
+        "ddpm_partition_expired_offsets_total",
+        "counter",
+        "Offsets that the topic's retention removed before they were read; these records are lost.",
+        lambda status, _: (
+            ((each.topic, str(each.partition)), status.expired.get((each.topic, each.partition), 0))
+            for each in status.partitions or ()
+        ),
+        ("topic", "partition"),
+    ),
+    OwnFamily(
         "ddpm_partition_committed_offset",
         "gauge",
         "The offset that the consumer group reads next; missing while none was ever committed.",
@@ -229,6 +247,25 @@ OWN: tuple[OwnFamily, ...] = (
         "counter",
         "Records that went to the dead-letter topic since ddpm started.",
         lambda status, _: _one(status.totals.dead),
+    ),
+    OwnFamily(
+        "ddpm_dead_letters_open",
+        "gauge",
+        "Dead letters in the topic that were neither replayed nor discarded; missing while unknown.",
+        lambda status, _: _one(status.dead_letters.open if status.dead_letters else None),
+    ),
+    OwnFamily(
+        "ddpm_dead_letters_oldest_open_timestamp_seconds",
+        "gauge",
+        "When the oldest open dead letter failed, in seconds since 1970; missing without one.",
+        lambda status, _: _one(status.dead_letters.oldest if status.dead_letters else None),
+    ),
+    OwnFamily(
+        "ddpm_dead_letters_handled_total",
+        "counter",
+        "Dead letters that were handled, by what was done: replayed, failed_again (in a replay) or discarded.",
+        lambda status, _: _handled(status),
+        ("deed",),
     ),
     OwnFamily(
         "ddpm_duplicates_skipped_total",

@@ -106,6 +106,16 @@ class TotalsView(View):
     duplicates: int
 
 
+class OpenLettersView(View):
+    """Dead letters that nobody has handled yet, when the oldest of them failed, and what was done with others."""
+
+    open: int
+    oldest: Time | None
+    replayed: int
+    failed_again: int
+    discarded: int
+
+
 class HistoryView(View):
     """Series for sparklines, oldest first, one value every `step` seconds."""
 
@@ -135,6 +145,7 @@ class PipelineView(View):
     totals: TotalsView
     history: HistoryView
     finished: bool
+    dead_letters: OpenLettersView | None
 
 
 class PipelinesView(View):
@@ -183,7 +194,7 @@ class Description(View):
 
 
 class PartitionView(View):
-    """How far a pipeline has come in one partition."""
+    """How far a pipeline has come in one partition; `expired` offsets were removed before they were read."""
 
     topic: str
     partition: int
@@ -191,6 +202,7 @@ class PartitionView(View):
     end: int
     lag: int
     seconds: float
+    expired: int
 
 
 class EventView(View):

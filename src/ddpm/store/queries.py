@@ -112,6 +112,15 @@ ADD_SOURCE = SQL("""
 INSERT INTO {table} (cluster_id, topic, topic_id) VALUES (%(cluster_id)s, %(topic)s, %(topic_id)s) RETURNING number
 """)
 
+SOURCES_OF_TOPIC = SQL("SELECT number, topic_id FROM {table} WHERE cluster_id = %(cluster_id)s AND topic = %(topic)s")
+
+COLUMNS_OF = SQL("SELECT * FROM {table} LIMIT 0")
+
+ROWS_OF = SQL("""
+SELECT {columns} FROM {table}
+ WHERE source = %(source)s AND partition = %(partition)s AND "offset" = %(offset)s
+""")
+
 PARTITION_COLUMNS = """
 SELECT coalesce(array_agg(coalesce(a.attname::text, '(expression)')), '{}')
   FROM pg_partitioned_table p

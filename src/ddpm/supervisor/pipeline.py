@@ -15,6 +15,7 @@ import structlog
 
 from ddpm.errors import ConfigError, DdpmError
 from ddpm.supervisor.events import EventLog, Kind
+from ddpm.supervisor.expiry import Expiry
 from ddpm.supervisor.memory import Memory, MemoryFile
 from ddpm.supervisor.meter import Meter, Reading
 from ddpm.supervisor.policy import (
@@ -33,6 +34,7 @@ from ddpm.supervisor.scaling import Observation, Patience, ScaleLimits, ScalePol
 from ddpm.supervisor.states import FINAL_STATES, State, Wish
 from ddpm.supervisor.status import (
     Exit,
+    OpenLetters,
     PartitionStatus,
     Probe,
     ReplicaStatus,
@@ -155,6 +157,7 @@ class _Seen:
     probes: dict[str, Probe]
     probed_at: dict[str, float] = field(default_factory=dict)
     partitions: tuple[PartitionStatus, ...] | None = None
+    dead_letters: OpenLetters | None = None
 
 
 class SupervisedPipeline:
@@ -185,6 +188,7 @@ class SupervisedPipeline:
         )
         self._seen = _Seen({name: Probe(name, kind, False, "", None) for name, kind in managed.probes.items()})
         self._meter = Meter()
+        self._expiry = Expiry()
         self._state = State.STARTING
         self._reason = "ddpm is starting"
         self._since = time.time()
@@ -263,7 +267,16 @@ class SupervisedPipeline:
             self._meter.lag(sum(partition.lag for partition in partitions))
             topics = Counter(partition.topic for partition in partitions)
             self._scale.partitions = max(topics.values())
+        for loss in self._expiry.seen(partitions or ()):
+            self._log.error(
+                "records lost to retention", topic=loss.topic, partition=loss.partition, offsets=loss.offsets
+            )
+            self._events.add(self.managed.name, "alarm", str(loss))
         self._scale_by_lag()
+
+    def dead_letters_seen(self, letters: OpenLetters | None) -> None:
+        """Take how many dead letters are open; None: not known."""
+        self._seen.dead_letters = letters
 
     def pause(self) -> None:
         """Drain, and stay so until it is resumed, over restarts of ddpm too."""
@@ -393,6 +406,8 @@ class SupervisedPipeline:
             totals=self._meter.totals(),
             history=self._meter.history(),
             finished=self.finished,
+            expired=self._expiry.lost,
+            dead_letters=self._seen.dead_letters,
             tripped=self._wish is Wish.PAUSE and self._paused_because is not None,
             trips=self._trips,
         )
@@ -418,7 +433,8 @@ class SupervisedPipeline:
 
     def _waiting(self) -> Waits | None:
         found = [each.waiting for each in self._in_order() if each.engine and each.waiting]
-        return next((each for each in found if each.kind == "broken"), found[0] if found else None)
+        lost = Waits(self._expiry.present) if self._expiry.present else None
+        return next((each for each in found if each.kind == "broken"), found[0] if found else lost)
 
     def _carry_out(self, step: Step) -> None:
         replica = self._replicas.get(step.index)

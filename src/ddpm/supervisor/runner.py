@@ -16,7 +16,7 @@ from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import Launch, Managed, SupervisedPipeline, Vitals
 from ddpm.supervisor.policy import Waits
-from ddpm.supervisor.status import PartitionStatus, Status
+from ddpm.supervisor.status import OpenLetters, PartitionStatus, Status
 
 TICK_SECONDS = 0.2
 PUBLISH_EVERY_SECONDS = 1.0
@@ -103,6 +103,10 @@ class Supervisor:
     def partitions_seen(self, name: str, partitions: tuple[PartitionStatus, ...] | None) -> None:
         """Note how far a pipeline has come; None when that is not known any more."""
         self._notes.put(partial(self._pipelines[name].partitions_seen, partitions))
+
+    def dead_letters_seen(self, name: str, letters: OpenLetters | None) -> None:
+        """Note how many dead letters are open; None when that is not known any more."""
+        self._notes.put(partial(self._pipelines[name].dead_letters_seen, letters))
 
     # --- what people ask for
 

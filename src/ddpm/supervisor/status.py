@@ -3,7 +3,8 @@
 All times are wall-clock seconds since 1970; all rates are per second.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ddpm.supervisor.states import State, Wish
@@ -79,6 +80,7 @@ class PartitionStatus:
         end: The offset that the next record will get.
         lag: Offsets between them.
         seconds: How long the oldest record between them has been waiting; 0 without lag.
+        expired: Offsets that the topic's retention has removed before they were committed.
 
     """
 
@@ -88,6 +90,7 @@ class PartitionStatus:
     end: int
     lag: int
     seconds: float
+    expired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +139,26 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenLetters:
+    """How many dead letters nobody has handled yet, when the oldest of them failed, and what was done with others.
+
+    The counts are of all that Kafka remembers, whichever ddpm or command did it.
+    """
+
+    open: int
+    oldest: float | None
+    replayed: int
+    failed_again: int
+    discarded: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """One pipeline, whole.
 
-    `finished` when it ended because its bounded work was done; `tripped` while it is paused because too many records
-    were dead, which happened `trips` times since ddpm started.
+    `finished` when it ended because its bounded work was done; `expired` is how many offsets retention has removed
+    before they were read, by topic and partition; `dead_letters` is None while that is not known; `tripped` while it is
+    paused because too many records were dead, which happened `trips` times since ddpm started.
     """
 
     name: str
@@ -161,6 +179,8 @@ class Status:
     totals: Totals
     history: History
     finished: bool = False
+    expired: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    dead_letters: OpenLetters | None = None
     tripped: bool = False
     trips: int = 0
 

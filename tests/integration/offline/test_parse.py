@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
 
+from ddpm.catalogue.parsers import PARSERS
 from harness.offline import configure, ddpm
 
 pytestmark = pytest.mark.usefixtures("engine_binary")
@@ -54,6 +56,19 @@ def test_records_that_are_all_good_end_with_0_and_answers_are_json(tmp_path: Pat
     ran = ddpm("parse", "record.json", "--json", "--config", str(config), cwd=tmp_path)
     assert ran.returncode == 0, ran.stdout
     assert "hunter2secret" not in ran.stdout + ran.stderr
+
+
+SAMPLES = {name: parser.sample for name, parser in PARSERS.items() if parser.sample}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_sample_that_describes_a_parser_is_one_of_its_records(name: str, tmp_path: Path) -> None:
+    described = ddpm("plugins", "describe", name, cwd=tmp_path).stdout
+    assert indent(SAMPLES[name], "  ") in described.partition("a record:\n")[2]
+    ran = ddpm("parse", "--parser", name, "--json", "-", cwd=tmp_path, stdin=SAMPLES[name].encode())
+    assert ran.returncode == 0, ran.stdout
+    (answer,) = answers(ran.stdout)
+    assert answer["documents"]
 
 
 def test_a_file_of_many_rows_has_one_bad_row(tmp_path: Path) -> None:
@@ -104,10 +119,22 @@ def test_a_mapping_may_begin_with_an_empty_line(tmp_path: Path) -> None:
 
 
 def test_a_mistake_in_a_mapping_is_told_before_any_record(tmp_path: Path) -> None:
-    config = configure(tmp_path, processors=[{"mapping": "root = this.nonsense("}])
-    ran = ddpm("parse", "-", "--config", str(config), cwd=tmp_path, stdin=b"{}")
+    config = configure(tmp_path, processors=[{"filter": "true"}, {"mapping": "root = this\nroot.a = this.b.nope()"}])
+    for command in (("parse", "-"), ("validate",)):
+        ran = ddpm(*command, "--config", str(config), cwd=tmp_path, stdin=b"{}")
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert "app.processors[1].mapping:2:23: unrecognised method 'nope'" in ran.stderr
+
+
+def test_a_schema_that_cannot_be_used_is_found_by_validate(tmp_path: Path) -> None:
+    (tmp_path / "order.avsc").write_text('{"type": "recor"}')
+    config = configure(
+        tmp_path, source={"parser": "avro", "options": {"framing": "datum", "schema_file": "order.avsc"}}
+    )
+    ran = ddpm("validate", "--config", str(config), cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert "the engine does not accept" in ran.stderr
+    assert 'order.avsc: the schema has no type "recor"' in ran.stderr
+    assert "look at app.source.options" in ran.stderr
 
 
 def test_a_record_that_no_answer_comes_to_is_told_with_what_the_engine_said(tmp_path: Path) -> None:

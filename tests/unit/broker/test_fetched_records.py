@@ -9,8 +9,8 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 from ddpm.broker.wire import Record, first_record
 
 TIMESTAMP = 1_790_000_000_000
-NONE, GZIP, ZSTD = 0, 1, 4
-_ATTRIBUTES_AT, _CONTROL, _ZSTD = 21, 0x20, 4
+NONE, GZIP, SNAPPY, LZ4, ZSTD, FUTURE = 0, 1, 2, 3, 4, 5
+_ATTRIBUTES_AT, _CONTROL = 21, 0x20
 
 
 def batch(base: int, deltas: list[int], compression: int = NONE) -> bytes:
@@ -35,9 +35,9 @@ def marker(offset: int) -> bytes:
 
 
 def unreadable(data: bytes) -> bytes:
-    """The batch with the name of a compression on it that this Python has no library for."""
+    """The batch with the number of a compression on it that nobody knows yet."""
     changed = bytearray(data)
-    struct.pack_into(">h", changed, _ATTRIBUTES_AT, _ZSTD)
+    struct.pack_into(">h", changed, _ATTRIBUTES_AT, FUTURE)
     return bytes(changed)
 
 
@@ -45,7 +45,7 @@ def test_a_fetch_may_begin_before_the_offset_that_was_asked_for() -> None:
     assert first_record(batch(100, [0, 1, 2, 3]), 102) == (Record(102, TIMESTAMP), 103)
 
 
-@pytest.mark.parametrize("compression", [NONE, GZIP])
+@pytest.mark.parametrize("compression", [NONE, GZIP, SNAPPY, LZ4, ZSTD])
 def test_the_record_after_a_compacted_gap(compression: int) -> None:
     assert first_record(batch(100, [0, 7], compression), 101) == (Record(107, TIMESTAMP), 108)
 
@@ -86,5 +86,12 @@ def test_records_of_old_formats() -> None:
 def test_corrupt_data_are_said_to_be_corrupt() -> None:
     data = bytearray(batch(100, [0, 7]))
     data[-20:] = b"\xff" * 20
+    with pytest.raises(CorruptRecordError):
+        first_record(bytes(data), 101)
+
+
+def test_what_cannot_be_decompressed_is_said_to_be_corrupt() -> None:
+    data = bytearray(batch(100, [0, 7]))
+    struct.pack_into(">h", data, _ATTRIBUTES_AT, ZSTD)
     with pytest.raises(CorruptRecordError):
         first_record(bytes(data), 101)

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from ddpm.deadletters.desk import Desk as LettersDesk
+from ddpm.deadletters.replay import Refeed
 from ddpm.observability.recent import RecentLog
 from ddpm.server.api import Sources
 from ddpm.server.views import DeadLetterView, Description, ProcessorView, SinkView, SourceView
@@ -12,6 +14,7 @@ from ddpm.supervisor.states import State, Wish
 from ddpm.supervisor.status import (
     Exit,
     History,
+    OpenLetters,
     PartitionStatus,
     Probe,
     Rates,
@@ -21,6 +24,7 @@ from ddpm.supervisor.status import (
     Totals,
     Trouble,
 )
+from unit.deadletters.letters import FakeShelf, letter
 
 ORDERS = Status(
     name="orders",
@@ -44,6 +48,7 @@ ORDERS = Status(
     rates=Rates(5.0, 4.0, 1.0),
     totals=Totals(50, 40, 10, 0),
     history=History(5.0, (0.0, 5.0), (1.0, 4.0)),
+    dead_letters=OpenLetters(2, 1_763_000_000.0, 1, 0, 3),
 )
 RETURNS = replace(ORDERS, name="returns", restarts=0, last_error=None, last_exit=None, partitions=None)
 
@@ -81,7 +86,16 @@ class Desk:
         return lambda *arguments: self.asked.append((request, *arguments))
 
 
-def sources(desk: Desk, *, closing: bool = False) -> Sources:
+def letters_desk(shelf: FakeShelf, *pipelines: str, refeed: Refeed = lambda letters, _told: None) -> LettersDesk:
+    """The dead letters of pipelines on one pretended shelf; `refeed` takes those that are replayed."""
+    desk = LettersDesk()
+    desk.open(dict.fromkeys(pipelines, shelf), dict.fromkeys(pipelines, refeed))  # type: ignore[arg-type]
+    return desk
+
+
+def sources(desk: Desk, *, closing: bool = False, letters: LettersDesk | None = None) -> Sources:
     """Where an application has its answers from, with nothing real behind it."""
     about = dict.fromkeys(desk.pictures, DESCRIPTION)
-    return Sources(desk, about, RecentLog(), lambda: closing)  # type: ignore[arg-type]
+    shelf = FakeShelf(letter(0, pipeline="orders"), letter(1, pipeline="orders"))
+    dead = letters or letters_desk(shelf, *desk.pictures)
+    return Sources(desk, about, RecentLog(), lambda: closing, dead)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from ddpm.supervisor.states import State, Wish
 from ddpm.supervisor.status import (
     Exit,
     History,
+    OpenLetters,
     PartitionStatus,
     Probe,
     Rates,
@@ -54,8 +55,10 @@ ORDERS = Status(
     rates=Rates(1, 1, 0),
     totals=Totals(1000, 990, 10, 3),
     history=History(5.0, (), ()),
+    dead_letters=OpenLetters(7, NOW - 500, 4, 1, 2),
 )
 RETURNS = replace(ORDERS, name="returns", state=State.PAUSED, partitions=None, last_error=None, last_exit=None)
+UNREAD = replace(RETURNS, name="unread", dead_letters=None)
 ENGINES = (
     EnginePage("orders", 0, (PAGES / "postgres.prom").read_text()),
     EnginePage("orders", 1, (PAGES / "three-sinks.prom").read_text()),
@@ -113,6 +116,17 @@ def test_lag_and_records() -> None:
     assert at("ddpm_lag_records", pipeline="returns") not in seen, "it is not known"
     names = ("records_read", "records_written", "dead_letters", "duplicates_skipped")
     assert [seen[at(f"ddpm_{name}_total", pipeline="orders")] for name in names] == [1000, 990, 10, 3]
+
+
+def test_dead_letters_that_wait_for_someone() -> None:
+    seen = values(page([ORDERS, replace(RETURNS, dead_letters=OpenLetters(0, None, 0, 0, 0)), UNREAD], [], now=NOW))
+    assert seen[at("ddpm_dead_letters_open", pipeline="orders")] == 7
+    assert seen[at("ddpm_dead_letters_oldest_open_timestamp_seconds", pipeline="orders")] == NOW - 500
+    deeds = ("replayed", "failed_again", "discarded")
+    assert [seen[at("ddpm_dead_letters_handled_total", pipeline="orders", deed=deed)] for deed in deeds] == [4, 1, 2]
+    assert seen[at("ddpm_dead_letters_open", pipeline="returns")] == 0
+    assert at("ddpm_dead_letters_oldest_open_timestamp_seconds", pipeline="returns") not in seen, "there is none"
+    assert at("ddpm_dead_letters_open", pipeline="unread") not in seen, "it is not known"
 
 
 def test_engines_keep_apart_by_replica_and_speak_seconds() -> None:

@@ -30,7 +30,7 @@ func TestTypesOfAnotherWriterKeepTheirValues(t *testing.T) {
 		`"paid":true,"status":"OPEN","lines":[{"sku":"x","count":1},{"sku":"y","count":0}],` +
 		`"counts":{"a":-9223372036854775807},"created_at":"2026-11-23T04:05:06.789123Z","took":"PT3.500000S",` +
 		`"extra":{"a":[1,null,{"b":"c"}]},"note":"","cash":0,"discount":0,` +
-		`"attachment":{"@type":"type.googleapis.com/google.protobuf.Timestamp","value":"2026-11-23T04:05:06.789123Z"}}`
+		`"attachment":{"@type":"type.googleapis.com/google.protobuf.Timestamp","value":"2026-11-23T04:05:06.789123Z"},"weight":"NaN"}`
 	got, failure := orders(t).Decode(sample(t, "order.protobuf"))
 	if failure != nil || string(got) != want {
 		t.Fatalf("%v\ngot  %s\nwant %s", failure, got, want)
@@ -38,7 +38,7 @@ func TestTypesOfAnotherWriterKeepTheirValues(t *testing.T) {
 }
 
 func TestAnEmptyMessageHasItsDefaults(t *testing.T) {
-	const want = `{"id":0,"huge":0,"name":"","raw":"\\x","ratio":0,"paid":false,"status":"UNKNOWN","lines":[],"counts":{}}`
+	const want = `{"id":0,"huge":0,"name":"","raw":"\\x","ratio":0,"paid":false,"status":"UNKNOWN","lines":[],"counts":{},"weight":0}`
 	if got, failure := orders(t).Decode(nil); failure != nil || string(got) != want {
 		t.Fatalf("got %s %v", got, failure)
 	}

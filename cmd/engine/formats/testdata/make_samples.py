@@ -52,6 +52,7 @@ message Order {
   optional int32 discount = 16;
   google.protobuf.Any attachment = 17;
   Line nothing = 18;
+  double weight = 19;
 }
 enum Status { UNKNOWN = 0; OPEN = 1; }
 message Line { string sku = 1; int32 count = 2; }
@@ -218,6 +219,7 @@ def write_protobuf() -> None:
     sample.note.value = ""
     sample.cash = 0
     sample.discount = 0
+    sample.weight = float("nan")
     stamp = timestamp_pb2.Timestamp()
     stamp.FromDatetime(WHEN)
     sample.attachment.Pack(stamp)

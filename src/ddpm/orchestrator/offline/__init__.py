@@ -2,6 +2,7 @@
 
 from ddpm.orchestrator.offline.answer import Answer, Cell, Outcome, Reason, Result, read_answer
 from ddpm.orchestrator.offline.cases import SUFFIX, Case, CaseFile, read_cases
+from ddpm.orchestrator.offline.checking import check, check_if_built
 from ddpm.orchestrator.offline.choice import Choice, configured, parser_alone
 from ddpm.orchestrator.offline.compare import differences
 from ddpm.orchestrator.offline.exact import pretty
@@ -21,6 +22,8 @@ __all__ = [
     "Record",
     "Result",
     "Trials",
+    "check",
+    "check_if_built",
     "configured",
     "differences",
     "parser_alone",

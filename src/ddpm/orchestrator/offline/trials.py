@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from ddpm.render import render_component
 # As much as the broker would take from ddpm.
 MOST_BYTES = 64_000_000
 PATIENCE_SECONDS = 30.0
+_UNUSABLE = re.compile(r"failed to init processor .* path \S+?\.parser\.\d+: (.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,23 @@ class Trials:
         self._hang_up()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def check(self) -> None:
+        """Let the engine prepare the pipeline: it reads schemas and descriptors, which are only named until then.
+
+        Raises:
+            ConfigError: It cannot use what it was given.
+            EngineError: It ended for another reason, or took too long.
+
+        """
+        try:
+            self.answer(Record(None))
+        except EngineError as error:
+            found = _UNUSABLE.search(error.message)
+            if found is None:
+                raise
+            msg = f"pipeline {self._pipeline.name}: the parser {self._pipeline.source.parser} cannot start: {found[1]}"
+            raise ConfigError(msg, hint="look at app.source.options") from None
+
     def answer(self, record: Record) -> str:
         """What becomes of a record: one line of JSON, in which numbers keep their digits.
 
@@ -117,7 +136,7 @@ class Trials:
         engine = self._pipeline.engine
         env = handed_to_parser(self._pipeline.source)
         spec = launcher.EngineSpec(self._binary, self._config, env, engine.drain, engine.memory_limit)
-        self._conversation = Conversation(launcher.launch(spec, lambda _: None, piped=True), self._patience)
+        self._conversation = Conversation(launcher.launch(spec, lambda _: None, pipes="both"), self._patience)
         return self._conversation
 
     def _hang_up(self) -> None:
@@ -127,7 +146,7 @@ class Trials:
 
     def _accept(self, text: str) -> None:
         try:
-            write_and_lint(self._binary, self._config, text)
+            write_and_lint(self._binary, self._config, text, self._pipeline)
         except ConfigError as error:
             # The file is gone when somebody reads this.
             message = error.message.replace(str(self._config), self._config.name)

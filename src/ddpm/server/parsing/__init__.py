@@ -16,9 +16,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 import ddpm
 from ddpm.errors import DdpmError, EngineError
 from ddpm.server import console
-from ddpm.server.api import RequestRefusedError
 from ddpm.server.app import refusals
 from ddpm.server.guard import Door, Guard
+from ddpm.server.refusal import RequestRefusedError
 
 
 class About(BaseModel):

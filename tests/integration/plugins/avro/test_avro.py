@@ -201,3 +201,12 @@ def test_a_stop_while_the_registry_is_away_loses_nothing(world: World, tmp_path:
         assert running.stop() == 0
     books = audit(world, lambda _: row(0))
     assert (books.rows, books.dead) == (20, 0)
+
+
+def test_a_schema_that_cannot_be_used_is_answered_before_anything_is_made(world: World, tmp_path: Path) -> None:
+    (tmp_path / "order.avsc").write_text('{"type": "recor"}')
+    config = world.config(**sections(framing="datum", schema_file="order.avsc"))
+    with Ddpm(config, tmp_path) as running:
+        assert running.popen.wait(60) == 2
+    assert 'order.avsc: the schema has no type "recor"' in running.log
+    assert "engine started" not in running.log

@@ -1,7 +1,10 @@
-"""Compressed records: what Python's gzip packs arrives, bombs and cut records are dead."""
+"""Compressed records: what other implementations pack arrives, bombs and cut records are dead."""
 
 import gzip
 from pathlib import Path
+
+import pyarrow as pa
+import snappy
 
 from ddpm.broker.dump import RawRecord
 from ddpm.broker.produce import Record
@@ -11,6 +14,14 @@ from harness.world import World
 
 LINES = b"".join(b'{"n": %d}\n' % number for number in range(100))
 PACKED = gzip.compress(LINES)
+# The C libraries that most producers use, by pyarrow; Snappy's frames by the Rust library behind python-snappy.
+FRAMES = {
+    "gzip": PACKED,
+    "zstd": pa.compress(LINES, codec="zstd", asbytes=True),
+    "lz4": pa.compress(LINES, codec="lz4", asbytes=True),
+    "snappy": snappy.StreamCompressor().add_chunk(LINES),
+}
+BLOCK = pa.compress(LINES, codec="snappy", asbytes=True)
 BOMB = gzip.compress(b" " * 50_000_000)
 POISON = {PACKED[:-5]: "not_compressed", b"\x1f\x8bhello": "not_compressed", BOMB: "too_large", None: "null_value"}
 
@@ -22,12 +33,22 @@ def expected(record: RawRecord) -> list[Outcome] | Poison:
 
 
 def test_compressed_and_plain_records_side_by_side(world: World, tmp_path: Path) -> None:
-    values = [PACKED, LINES, *POISON] * 10
+    values = [*FRAMES.values(), LINES, *POISON] * 10
     records = [Record(value=value, partition=index % 3) for index, value in enumerate(values)]
     source = {"parser": "ndjson", "compression": "auto", "max_decompressed": "1MiB"}
     sections = {"source": source, "postgres": {"columns": {"n": "bigint"}}}
     books = round_trip(world, Format(sections, records, expected), tmp_path)
-    assert (books.rows, books.dead) == (10 * 2 * 100, 10 * len(POISON))
+    assert (books.rows, books.dead) == (10 * (len(FRAMES) + 1) * 100, 10 * len(POISON))
+
+
+def test_blocks_of_snappy_are_read_when_named(world: World, tmp_path: Path) -> None:
+    records = [Record(value=value) for value in (BLOCK, FRAMES["snappy"])]
+    sections = {
+        "source": {"parser": "ndjson", "compression": "snappy"},
+        "postgres": {"columns": {"n": "bigint"}},
+    }
+    books = round_trip(world, Format(sections, records, expected), tmp_path)
+    assert (books.rows, books.dead) == (2 * 100, 0)
 
 
 def test_a_compressed_file_of_another_writer(world: World, tmp_path: Path) -> None:

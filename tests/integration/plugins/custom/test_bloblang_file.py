@@ -40,10 +40,10 @@ def test_pairs(world: World, tmp_path: Path) -> None:
 
 
 def test_a_mistake_in_the_file_is_answered_before_anything_is_read(world: World, tmp_path: Path) -> None:
-    (tmp_path / "broken.blobl").write_text("root = this\nroot.a = nothing(\n")
+    (tmp_path / "broken.blobl").write_text("root = this\nroot.a = this.nope()\n")
     config = world.config(source={"parser": "mine", "plugin_path": "broken.blobl"})
     with Ddpm(config, tmp_path) as running:
         assert running.popen.wait(60) != 0
-    assert "expected function argument" in running.log
-    assert "look at app.processors, app.source.plugin_path" in running.log
+    assert f"{tmp_path / 'broken.blobl'}:2:" in running.log
+    assert "unrecognised method" in running.log
     assert "engine started" not in running.log

@@ -20,21 +20,46 @@ export function confirm(action, pipeline) {
   const form = h("form", { novalidate: true },
     h("h2", { id: "dialog-title" }, `${verb} ${pipeline.name}?`), h("p", { id: "dialog-text" }, text),
     scaling ? replicaChoice(pipeline) : null, error, h("div", { class: "dialog-buttons" }, cancel, submit));
-  return ask(form, cancel, async () => {
-    render(error);
-    submit.disabled = true;
-    render(submit, "Asking…");
-    try {
-      const body = scaling ? { replicas: chosenReplicas(form) } : {};
-      return await post(`v1/pipelines/${encodeURIComponent(pipeline.name)}/${action}`, body);
-    } catch (failure) {
-      render(error, ...explain(failure));
-      return null;
-    } finally {
-      submit.disabled = false;
-      render(submit, verb);
-    }
-  });
+  return ask(form, cancel, () => attempt(error, submit, verb, () => {
+    const body = scaling ? { replicas: chosenReplicas(form) } : {};
+    return post(`v1/pipelines/${encodeURIComponent(pipeline.name)}/${action}`, body);
+  }));
+}
+
+const DEEDS = {
+  replay: ["Replay", "Their records are read again as they were, with the present configuration. What lands is a row with its original identity; what fails again is a new dead letter. Letters that failed three times are left out."],
+  discard: ["Discard", "They count as dealt with and are no longer shown as open. Their records stay in the topic; nothing is written anywhere else."],
+};
+
+/** Asks whether to replay or discard what `wanted` selects, `what` in words; gives ddpm's answer, or null. */
+export function confirmDeed(deed, pipeline, wanted, what) {
+  const [verb, text] = DEEDS[deed];
+  return question(`${verb} ${what}?`, text, verb, () =>
+    post(`v1/pipelines/${encodeURIComponent(pipeline.name)}/dead-letters/${deed}`, wanted, true));
+}
+
+function question(title, text, verb, act) {
+  const error = h("div", { class: "dialog-error", role: "alert" });
+  const submit = h("button", { type: "submit", class: "strong" }, verb);
+  const cancel = h("button", { type: "button" }, "Cancel");
+  const form = h("form", { novalidate: true }, h("h2", { id: "dialog-title" }, title), h("p", { id: "dialog-text" }, text),
+    error, h("div", { class: "dialog-buttons" }, cancel, submit));
+  return ask(form, cancel, () => attempt(error, submit, verb, act));
+}
+
+async function attempt(error, submit, verb, act) {
+  render(error);
+  submit.disabled = true;
+  render(submit, "Asking…");
+  try {
+    return await act();
+  } catch (failure) {
+    render(error, ...explain(failure));
+    return null;
+  } finally {
+    submit.disabled = false;
+    render(submit, verb);
+  }
 }
 
 function replicaChoice({ scaling }) {

@@ -2,6 +2,8 @@
 
 const TOKEN = "ddpm.token";
 const TIMEOUT_MS = 5_000;
+// Some requests are answered only when they were carried out.
+const PATIENT_MS = 60_000;
 
 /** An answer that is not the wanted one, with what the server says about it. */
 export class Refused extends Error {
@@ -28,10 +30,10 @@ export async function get(path) {
   return { body: await json(response), clock: Number.isNaN(date) ? null : date };
 }
 
-/** POSTs JSON and gives the answer's body. */
-export async function post(path, body) {
+/** POSTs JSON and gives the answer's body; a `patient` one may take a minute. */
+export async function post(path, body, patient = false) {
   const options = { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
-  return json(await ask(path, options, AbortSignal.timeout(TIMEOUT_MS)));
+  return json(await ask(path, options, AbortSignal.timeout(patient ? PATIENT_MS : TIMEOUT_MS)));
 }
 
 /** Follows a stream of server-sent events until it ends; `received` gets every data, parsed. */

@@ -1,9 +1,10 @@
 // The console: asks ddpm how things are, follows its events, and shows both.
 
-import { askToken, confirm } from "./actions.js";
+import { askToken, confirm, confirmDeed } from "./actions.js";
 import { Away, Refused, follow, get, token } from "./api.js";
 import { h, render } from "./dom.js";
-import { age, clock } from "./format.js";
+import { age, clock, plural } from "./format.js";
+import { lettersQuery, reasonKey, showLetter } from "./letters.js";
 import { overview } from "./overview.js";
 import { empty, stateIcon } from "./parts.js";
 import { pipelineMissing, pipelinePage } from "./pipeline.js";
@@ -26,6 +27,8 @@ const known = {
   detail: null, // the last answer of /v1/pipelines/NAME
   missing: null, // why there is no detail
   logs: null,
+  letters: null, // the last answer about its dead letters, or {failure}
+  opened: null, // the reason whose letters are shown: {key, lines}
   events: new Map(),
   receivedAt: null,
   failure: null, // why the last question was not answered
@@ -65,7 +68,7 @@ async function poll() {
 
 async function askAll() {
   const name = route();
-  const [list, detail, logs] = await Promise.all([get("v1/pipelines"), askDetail(name), askLogs(name)]);
+  const [list, detail, logs, letters] = await Promise.all([get("v1/pipelines"), askDetail(name), askLogs(name), askLetters(name)]);
   announce(known.list?.pipelines ?? [], list.body.pipelines);
   known.list = list.body;
   known.receivedAt = Date.now();
@@ -75,6 +78,7 @@ async function askAll() {
     known.detail = detail.body;
     known.missing = detail.missing;
     known.logs = logs;
+    known.letters = letters;
     (detail.body?.events ?? []).forEach(keep);
   }
 }
@@ -100,6 +104,24 @@ async function askLogs(name) {
   }
   const { body } = await get(`v1/logs?lines=${LOG_LINES}&pipeline=${encodeURIComponent(name)}`);
   return body.lines;
+}
+
+async function askLetters(name) {
+  if (name === null) {
+    return null;
+  }
+  try {
+    return (await get(lettersPath(name))).body;
+  } catch (failure) {
+    if (failure instanceof Refused && failure.status !== 401) {
+      return { failure: [failure.message, failure.hint].filter(Boolean).join("; ") };
+    }
+    throw failure;
+  }
+}
+
+function lettersPath(name, more = "") {
+  return `v1/pipelines/${encodeURIComponent(name)}/dead-letters${more}`;
 }
 
 async function failed(failure) {
@@ -207,7 +229,7 @@ function detailPage(name, now, stale) {
   }
   const width = widthWithin(place("main").querySelector(".card-flow") ?? place("main"));
   const elapsed = (Date.now() - known.receivedAt) / 1000;
-  return pipelinePage({ pipeline: known.detail, events: newestEvents(name), notice: known.notice, logs: known.logs, now, stale, elapsed, width });
+  return pipelinePage({ pipeline: known.detail, events: newestEvents(name), notice: known.notice, logs: known.logs, letters: known.letters, opened: known.opened, now, stale, elapsed, width });
 }
 
 function widthWithin(element) {
@@ -263,14 +285,74 @@ async function act(action, element) {
     place("heading").focus();
   } else if (action === "copy") {
     await copy(known.detail.config, element);
+  } else if (action === "open-reason") {
+    await openReason(known.letters.reasons[element.dataset.reason]);
+  } else if (action === "letter") {
+    await openLetter(element.dataset.id);
+  } else if (action === "letters-replay" || action === "letters-discard") {
+    await actOnReason(action.replace("letters-", ""), known.letters.reasons[element.dataset.reason]);
   } else {
     const answer = await confirm(action, known.detail);
     if (answer !== null) {
-      known.notice = { text: `${answer.pipeline}: ${answer.accepted} accepted, ${answer.message}.`, until: Date.now() + NOTICE_MS };
+      tell(`${answer.pipeline}: ${answer.accepted} accepted, ${answer.message}.`);
       poll();
     }
   }
   show();
+}
+
+async function openReason(reason) {
+  const key = reasonKey(reason);
+  if (known.opened?.key === key) {
+    known.opened = null;
+    return;
+  }
+  const mine = { key, lines: null };
+  known.opened = mine;
+  show();
+  const lines = await quietly(async () => (await get(lettersPath(known.detail.name, lettersQuery(reason)))).body.letters);
+  if (known.opened === mine) {
+    known.opened = lines === null ? null : { key, lines };
+  }
+}
+
+async function openLetter(id) {
+  const letter = await quietly(async () => (await get(lettersPath(known.detail.name, `/${id}`))).body);
+  const deed = letter === null ? null : await showLetter(letter, Date.now() - known.skew);
+  if (deed !== null) {
+    await carryOut(deed, { ids: [id] }, `dead letter ${id}`);
+  }
+}
+
+function actOnReason(deed, reason) {
+  return reason === undefined ? carryOut(deed, {}, `all ${plural(known.letters.open, "open dead letter")}`) :
+    carryOut(deed, { reasons: [`${reason.stage}/${reason.code}`], message: reason.message }, plural(reason.count, "dead letter"));
+}
+
+async function carryOut(deed, wanted, what) {
+  const answer = await confirmDeed(deed, known.detail, wanted, what);
+  if (answer !== null) {
+    known.opened = null;
+    tell(`${answer.pipeline}: ${answer.message}.`);
+    poll();
+  }
+}
+
+/** What `ask` gives, or null with a notice that says why not. */
+async function quietly(ask) {
+  try {
+    return await ask();
+  } catch (failure) {
+    if (failure instanceof Refused || failure instanceof Away) {
+      tell(`${failure.message}.`);
+      return null;
+    }
+    throw failure;
+  }
+}
+
+function tell(text) {
+  known.notice = { text, until: Date.now() + NOTICE_MS };
 }
 
 async function copy(text, button) {
@@ -311,6 +393,8 @@ place("forget-token").addEventListener("click", () => {
 window.addEventListener("hashchange", () => {
   known.notice = null;
   known.missing = null;
+  known.letters = null;
+  known.opened = null;
   show();
   scrollTo(0, 0);
   place("heading").focus({ preventScroll: true });

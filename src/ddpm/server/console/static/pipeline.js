@@ -4,6 +4,7 @@ import { chart } from "./chart.js";
 import { h } from "./dom.js";
 import { eventList } from "./events.js";
 import { flow } from "./flow.js";
+import { lettersCard } from "./letters.js";
 import { age, count, duration, exact, plural, rate } from "./format.js";
 import { TROUBLED, at, card, empty, known, measure, perSecond, records, since, stateBadge, table, unknown, verdict } from "./parts.js";
 import { tile } from "./overview.js";
@@ -23,6 +24,7 @@ export function pipelinePage(view) {
         history(pipeline), partitions(pipeline), exit(pipeline, now), errors(pipeline, now)),
       h("div", { class: "column", "data-key": "right" },
         probes(pipeline, elapsed), replicas(pipeline, now), eventsCard(view), facts(pipeline))),
+    lettersCard(view),
     logCard(view),
     config(pipeline),
   ];
@@ -64,11 +66,12 @@ function noticeBox({ text }) {
     h("button", { type: "button", class: "quiet", "data-action": "dismiss" }, "Dismiss"));
 }
 
-function tiles({ rates, totals, lag, restarts }) {
+function tiles({ rates, totals, lag, restarts, dead_letters: dead }) {
+  const open = dead && dead.open > 0 ? `${count(dead.open)} open` : "none now";
   return h("dl", { class: "tiles", "data-key": "tiles" },
     tile("Read", perSecond(rates.read), `${count(totals.read)} in all`),
     tile("Written", perSecond(rates.written), `${count(totals.written)} in all`),
-    tile("Dead letters", records(totals.dead), rates.dead > 0 ? `${rate(rates.dead)}/s now` : "none now"),
+    tile("Dead letters", records(totals.dead), rates.dead > 0 ? `${rate(rates.dead)}/s now` : open),
     tile("Lag", known(lag, (value) => records(value.records)), lag === null ? null : lag.records === 1 ? "record" : "records"),
     tile("Oldest waiting", known(lag, (value) => measure(duration(value.seconds)))),
     tile("Restarts", records(restarts), totals.duplicates > 0 ? `${plural(totals.duplicates, "redelivery", "redeliveries")} skipped` : null));

@@ -1,0 +1,68 @@
+"""`ddpm trace`: what became of one record."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from ddpm.cli.common import ConfigOption, progress
+from ddpm.cli.dlq import load_with_servers
+from ddpm.cli.output import Terminal, write_line
+from ddpm.cli.text import dumped, plain
+from ddpm.orchestrator.tracing import Trace, parse_place, reader_of, trace
+
+
+def trace_command(
+    place: Annotated[str, typer.Argument(metavar="TOPIC:PARTITION:OFFSET", help="The record.")],
+    pipeline: Annotated[
+        str | None, typer.Option(help="The pipeline; needed where several read the topic.", show_default=False)
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For tools.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Say what became of a record: row, dead letter, in flight, filtered, expired, or never written."""
+    wanted = parse_place(place)
+    loaded = load_with_servers(config)
+    found = trace(loaded, reader_of(loaded, wanted.topic, pipeline), wanted, progress())
+    if as_json:
+        write_line(dumped(_as_json(found), indent=2))
+        return
+    write_line(f"{plain(str(found.place))}: {found.fate.value}")
+    write_line(f"  {plain(found.said)}")
+    for row in found.rows:
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        for name, value in row.columns.items():
+            table.add_row(Text(f"  {plain(name)}"), Text("null" if value is None else plain(value)))
+        Terminal().print(table)
+    for letter in found.letters:
+        write_line(
+            f"  dead letter {letter.id}, {plain(letter.stage)}/{plain(letter.code)}: {plain(letter.message)}"
+            f"  (ddpm dlq show {letter.id})"
+        )
+
+
+def _as_json(found: Trace) -> dict[str, Any]:
+    return {
+        "pipeline": found.pipeline,
+        "topic": found.place.topic,
+        "partition": found.place.partition,
+        "offset": found.place.offset,
+        "fate": found.fate.value,
+        "said": found.said,
+        "rows": [{"source": row.source, "present": row.present, "columns": row.columns} for row in found.rows],
+        "letters": [
+            {
+                "id": str(each.id),
+                "stage": each.stage,
+                "code": each.code,
+                "message": each.message,
+                "attempt": each.attempt,
+            }
+            for each in found.letters
+        ],
+        "start": found.marks.start,
+        "end": found.marks.end,
+        "committed": found.committed,
+    }

@@ -1,0 +1,192 @@
+"""What may be asked about the dead letters of a running ddpm's pipelines, by any thread; replays run in the background.
+
+One replay at a time for each pipeline: two at once would feed the same letters twice, to no effect but work.
+"""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import structlog
+
+from ddpm.deadletters.books import Depth, Entry
+from ddpm.deadletters.letter import DeadLetter, LetterId
+from ddpm.deadletters.mark import Deed, Mark
+from ddpm.deadletters.replay import Fed, Plan, Progress, Refeed, plan, replay
+from ddpm.deadletters.selection import Selection
+from ddpm.deadletters.shelf import Shelf
+from ddpm.errors import DdpmError
+
+
+class BusyError(DdpmError):
+    """A replay of the pipeline runs already."""
+
+
+class NotReadyError(DdpmError):
+    """The servers are not there yet, or the letters have not all been read."""
+
+    retryable = True
+
+
+class _StoppedError(DdpmError):
+    """ddpm ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A replay: times in seconds since 1970; `message` says how it ended, or why it failed."""
+
+    id: str
+    pipeline: str
+    state: Literal["running", "done", "failed"]
+    started: float
+    ended: float | None
+    progress: Progress
+    message: str
+
+
+class Desk:
+    """The dead letters of all pipelines; an unknown pipeline's name raises KeyError."""
+
+    def __init__(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Wait for `open`; `stopping` says that replays shall end."""
+        self._is_stopping = stopping
+        self._shelves: Mapping[str, Shelf] = {}
+        self._refeeds: Mapping[str, Refeed] = {}
+        self._jobs: dict[str, Job] = {}
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    def open(self, shelves: Mapping[str, Shelf], refeeds: Mapping[str, Refeed]) -> None:
+        """Begin to answer, with the shelf of every pipeline and what feeds an engine of it."""
+        self._refeeds = refeeds
+        self._shelves = shelves
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Wait for replays that were asked to end; what they have not marked is as open as before."""
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def topic(self, pipeline: str) -> str:
+        """The topic of the pipeline's dead letters."""
+        return self._shelf(pipeline).topic
+
+    def depth(self, pipeline: str) -> Depth:
+        """How many letters are open, as far as they were read."""
+        return self._shelf(pipeline).depth(pipeline)
+
+    def entries(self, pipeline: str, selection: Selection, *, handled: bool = False) -> list[Entry]:
+        """The open letters that are meant, or the handled ones too, as far as they were read."""
+        return self._shelf(pipeline).entries(pipeline, self._resolved(pipeline, selection), handled=handled)
+
+    def letters(self, pipeline: str, entries: list[Entry]) -> list[tuple[DeadLetter, Entry | None]]:
+        """Read letters with everything in them, in the order of `entries`; raises ServiceError."""
+        shelf = self._shelf(pipeline)
+        found = {letter.id: letter for letter in shelf.letters(entry.id for entry in entries)}
+        return [(found[entry.id], entry) for entry in entries if entry.id in found]
+
+    def letter(self, pipeline: str, letter_id: LetterId) -> tuple[DeadLetter, Entry | None] | None:
+        """One letter; None when the pipeline has no such letter. Raises ServiceError."""
+        shelf = self._shelf(pipeline)
+        for letter in shelf.letters([letter_id]):
+            if letter.pipeline == pipeline:
+                return letter, shelf.entry(letter)
+        return None
+
+    def discard(self, pipeline: str, selection: Selection) -> tuple[str, int]:
+        """Mark open letters as discarded; return the name of this request and how many they were."""
+        shelf = self._shelf(pipeline)
+        entries = self._all(pipeline, selection)
+        run, now = _new_run(), int(time.time() * 1000)
+        if entries:
+            shelf.mark(Mark(e.id, e.pipeline, e.origin, e.attempt, Deed.DISCARDED, now, run) for e in entries)
+            shelf.read_all()
+        return run, len(entries)
+
+    def replay(self, pipeline: str, selection: Selection, *, force: bool, rate: float | None) -> tuple[Job, Plan]:
+        """Begin to replay open letters; return the replay, and which letters it takes and leaves out.
+
+        Raises:
+            BusyError: A replay of the pipeline runs.
+            NotReadyError: It is too early.
+            ServiceError: The letters cannot be read.
+
+        """
+        shelf, refeed = self._shelf(pipeline), self._refeeds[pipeline]
+        chosen = plan(self._all(pipeline, selection), force=force)
+        with self._lock:
+            running = self._jobs.get(pipeline)
+            if running is not None and running.state == "running":
+                done, total = running.progress.done, running.progress.total
+                msg = f"a replay of {pipeline} runs already: {done} of {total} letters are done"
+                raise BusyError(msg, hint="wait until it has ended")
+            job = Job(_new_run(), pipeline, "running", time.time(), None, Progress(len(chosen.taken)), "")
+            self._jobs[pipeline] = job
+        work = threading.Thread(
+            target=self._run, args=(job, shelf, refeed, chosen.taken, rate), name=f"replay of {pipeline}", daemon=True
+        )
+        self._threads = [thread for thread in self._threads if thread.is_alive()] + [work]
+        work.start()
+        return job, chosen
+
+    def job(self, pipeline: str) -> Job | None:
+        """The replay of the pipeline that runs, or ran last; None when there was none since ddpm started."""
+        return self._jobs.get(pipeline)
+
+    def _run(self, job: Job, shelf: Shelf, refeed: Refeed, entries: tuple[Entry, ...], rate: float | None) -> None:
+        log = structlog.get_logger().bind(pipeline=job.pipeline, replay=job.id)
+        log.info("replay of dead letters begins", letters=len(entries))
+
+        def progressed(progress: Progress) -> None:
+            self._jobs[job.pipeline] = replace(self._jobs[job.pipeline], progress=progress)
+
+        def stoppable(letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
+            refeed(self._until_stopped(letters), told)
+
+        try:
+            ended = replay(shelf, entries, stoppable, job.id, progressed, rate=rate)
+        except DdpmError as error:
+            log.warning("replay of dead letters failed", error=error.message)
+            self._end(job, "failed", str(error))
+        except Exception:
+            log.exception("replay of dead letters failed")
+            self._end(job, "failed", "an error within ddpm; its log says more")
+            raise
+        else:
+            log.info("replay of dead letters ended", landed=ended.landed, failed_again=ended.failed_again)
+            self._end(job, "done", f"{ended.landed} landed, {ended.failed_again} failed again")
+
+    def _end(self, job: Job, state: Literal["done", "failed"], message: str) -> None:
+        self._jobs[job.pipeline] = replace(self._jobs[job.pipeline], state=state, ended=time.time(), message=message)
+
+    def _until_stopped(self, letters: Iterator[DeadLetter]) -> Iterator[DeadLetter]:
+        for letter in letters:
+            if self._is_stopping():
+                raise _StoppedError("ddpm was asked to stop before the replay ended", hint="repeat it")
+            yield letter
+
+    def _all(self, pipeline: str, selection: Selection) -> list[Entry]:
+        """The open letters that are meant, of all that are in Kafka now."""
+        self._shelf(pipeline).read_all()
+        return self.entries(pipeline, selection)
+
+    def _resolved(self, pipeline: str, selection: Selection) -> Selection:
+        """A selection that names entries, where it named copies or earlier attempts of them."""
+        if selection.ids is None:
+            return selection
+        shelf = self._shelf(pipeline)
+        found = [shelf.entry(letter) for letter in shelf.letters(selection.ids) if letter.pipeline == pipeline]
+        return replace(selection, ids=frozenset(entry.id for entry in found if entry is not None))
+
+    def _shelf(self, pipeline: str) -> Shelf:
+        if not self._shelves:
+            raise NotReadyError("the servers are still being prepared", hint="ask again in a moment")
+        return self._shelves[pipeline]
+
+
+def _new_run() -> str:
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"

@@ -1,0 +1,76 @@
+"""What was done with a dead letter, as it stands in the topic of handled ones. Pure.
+
+Such a topic belongs to one topic of dead letters. A record's key is the letter's id and its value JSON that names the
+letter's origin too: letters of the same origin and attempt are one, whichever of them was marked.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from ddpm.deadletters.letter import LAST_MS, LetterId, Origin
+from ddpm.errors import ConfigError
+
+SUFFIX = "-handled"
+
+
+class Deed(StrEnum):
+    """What was done."""
+
+    REPLAYED = "replayed"
+    FAILED_AGAIN = "failed_again"
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One letter's end.
+
+    Attributes:
+        id: The letter.
+        pipeline: Whose it is.
+        origin: Where its record came from, None if that is unknown.
+        attempt: The letter's attempt; this and all before it are handled.
+        deed: What was done.
+        at_ms: When, in milliseconds since 1970.
+        run: Names the command or request that did it.
+
+    """
+
+    id: LetterId
+    pipeline: str
+    origin: Origin | None
+    attempt: int
+    deed: Deed
+    at_ms: int
+    run: str
+
+
+def topic_of(dead_letters: str) -> str:
+    """The topic that says what was done with the letters of another."""
+    return dead_letters + SUFFIX
+
+
+def encode(mark: Mark) -> tuple[bytes, bytes]:
+    """The key and value of its record."""
+    fields = asdict(mark)
+    del fields["id"]
+    return str(mark.id).encode(), json.dumps(fields, separators=(",", ":")).encode()
+
+
+def decode(key: bytes | None, value: bytes | None) -> Mark | None:
+    """Read a mark; None for anything else that may stand in the topic."""
+    try:
+        fields = json.loads(value or b"")
+        origin = fields["origin"]
+        return Mark(
+            id=LetterId.parse((key or b"").decode()),
+            pipeline=str(fields["pipeline"]),
+            origin=None if origin is None else Origin(**origin),
+            attempt=int(fields["attempt"]),
+            deed=Deed(fields["deed"]),
+            at_ms=min(max(0, int(fields["at_ms"])), LAST_MS),
+            run=str(fields["run"]),
+        )
+    except (ValueError, TypeError, KeyError, RecursionError, ConfigError):
+        return None

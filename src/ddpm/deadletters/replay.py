@@ -1,0 +1,169 @@
+"""Feeds dead letters to an engine again, as the records that they were, and remembers what became of each.
+
+How an engine is fed is the caller's affair. What makes a repeated replay harmless is that records keep their origin: a
+row that landed before is met again and changes nothing. So a letter is marked only after the engine has acknowledged
+everything it was fed, and a replay that is killed is simply repeated.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from typing import Protocol
+
+from ddpm.deadletters.books import Entry
+from ddpm.deadletters.letter import DeadLetter, Origin
+from ddpm.deadletters.mark import Deed, Mark
+from ddpm.deadletters.shelf import Shelf
+
+MOST_ATTEMPTS = 3
+# What a killed replay has to repeat at most; an engine takes a second to start for each of them.
+CHUNK = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """How far a feeding is: records acknowledged, and why the engine waits, if it does."""
+
+    acknowledged: int
+    waiting: str | None = None
+
+
+class Refeed(Protocol):
+    """Feeds records to an engine that ends when it has acknowledged them all."""
+
+    def __call__(self, letters: Iterator[DeadLetter], told: Callable[[Fed], None], /) -> None:
+        """Feed the records of letters with their origin and attempt, and return when all are written or dead again.
+
+        Args:
+            letters: Taken one by one, as fast as they can be fed.
+            told: Called from time to time, from any thread.
+
+        Raises:
+            DdpmError: It did not come to that; nothing may be assumed of any of them.
+
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be replayed and what is left out.
+
+    Attributes:
+        taken: Letters to replay, as they lie in the topic.
+        exhausted: Letters that failed in too many attempts; taken only by force.
+        unplaced: Letters whose origin is unknown: their rows would have no identity.
+
+    """
+
+    taken: tuple[Entry, ...]
+    exhausted: tuple[Entry, ...]
+    unplaced: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a replay is: letters acknowledged (`done`), what became of them, and why the engine waits, if it does."""
+
+    total: int
+    done: int = 0
+    landed: int = 0
+    failed_again: int = 0
+    waiting: str | None = None
+
+
+def plan(entries: Sequence[Entry], *, force: bool) -> Plan:
+    """Choose among letters those that may be replayed; `force` takes letters that failed in too many attempts too."""
+    unplaced = tuple(each for each in entries if each.origin is None)
+    placed = [each for each in entries if each.origin is not None]
+    exhausted = () if force else tuple(each for each in placed if each.attempt >= MOST_ATTEMPTS)
+    left_out = {each.id for each in exhausted}
+    return Plan(tuple(each for each in placed if each.id not in left_out), exhausted, unplaced)
+
+
+def replay(
+    shelf: Shelf,
+    entries: Sequence[Entry],
+    refeed: Refeed,
+    run: str,
+    told: Callable[[Progress], None],
+    *,
+    rate: float | None = None,
+) -> Progress:
+    """Replay letters of one pipeline and mark each with what became of it.
+
+    Args:
+        shelf: Where they are.
+        entries: What `plan` takes.
+        refeed: Feeds an engine of their pipeline.
+        run: Names this replay in the marks.
+        told: Told of every step.
+        rate: Letters a second at most; None does not limit it.
+
+    Raises:
+        DdpmError: It could not be done; letters that are marked are done, the others as open as before.
+
+    """
+    pace = _Pace(rate)
+    progress = Progress(len(entries))
+    told(progress)
+    left = iter(entries)
+    while chunk := list(islice(left, CHUNK)):
+        before = progress.done
+        letters = shelf.letters(each.id for each in chunk)
+        refeed(pace.slowed(_once_each(letters, chunk)), partial(_tell, told, progress, len(chunk)))
+        shelf.read_all()
+        marks = [_mark(shelf, entry, run) for entry in chunk]
+        shelf.mark(marks)
+        failed_again = sum(mark.deed is Deed.FAILED_AGAIN for mark in marks)
+        progress = replace(
+            progress,
+            done=before + len(chunk),
+            landed=progress.landed + len(chunk) - failed_again,
+            failed_again=progress.failed_again + failed_again,
+        )
+        told(progress)
+    return progress
+
+
+def _tell(told: Callable[[Progress], None], before: Progress, most: int, fed: Fed) -> None:
+    told(replace(before, done=before.done + min(fed.acknowledged, most), waiting=fed.waiting))
+
+
+def _once_each(letters: Iterator[DeadLetter], entries: Sequence[Entry]) -> Iterator[DeadLetter]:
+    """One letter for each record: several documents of one may have failed, and the engine takes it apart again."""
+    attempts: dict[Origin, int] = {}
+    for entry in entries:
+        record = _record(entry.origin)
+        attempts[record] = max(entry.attempt, attempts.get(record, 0))
+    for letter in letters:
+        attempt = attempts.pop(_record(letter.origin), None)
+        if attempt is not None:
+            yield replace(letter, attempt=attempt)
+
+
+def _record(origin: Origin | None) -> Origin:
+    assert origin is not None  # noqa: S101 -- `plan` takes no others
+    return replace(origin, index=None)
+
+
+def _mark(shelf: Shelf, entry: Entry, run: str) -> Mark:
+    now = shelf.latest(entry)
+    deed = Deed.FAILED_AGAIN if now is not None and now.attempt > entry.attempt else Deed.REPLAYED
+    return Mark(entry.id, entry.pipeline, entry.origin, entry.attempt, deed, int(time.time() * 1000), run)
+
+
+@dataclass(slots=True)
+class _Pace:
+    """Lets letters pass no faster than a rate."""
+
+    rate: float | None
+    next_at: float = field(default_factory=time.monotonic)
+
+    def slowed(self, letters: Iterator[DeadLetter]) -> Iterator[DeadLetter]:
+        for letter in letters:
+            if self.rate is not None:
+                time.sleep(max(0.0, self.next_at - time.monotonic()))
+                self.next_at = max(self.next_at, time.monotonic() - 1) + 1 / self.rate
+            yield letter

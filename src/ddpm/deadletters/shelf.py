@@ -1,0 +1,158 @@
+"""One topic of dead letters and the topic of what was done with them, as Kafka has them. Decides nothing.
+
+What was done stands in a compacted Kafka topic beside the letters: it must outlive ddpm and its machine, be seen by
+every ddpm of the cluster, and also be there for pipelines without a database.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+
+from ddpm.broker.connection import DEFAULT_TIMEOUT
+from ddpm.broker.dump import pick
+from ddpm.broker.produce import Record, producing
+from ddpm.broker.tail import Tail
+from ddpm.broker.topics import TopicSpec, ensure_topics, existing
+from ddpm.deadletters.books import Books, Depth, Entry
+from ddpm.deadletters.letter import DeadLetter, LetterId, parse
+from ddpm.deadletters.mark import Mark, decode, encode, topic_of
+from ddpm.deadletters.selection import Selection
+
+_ALL = 2**62
+
+
+class Shelf:
+    """The letters of one topic. Any thread may use it; a question waits while another one reads Kafka."""
+
+    def __init__(
+        self,
+        brokers: Sequence[str],
+        topic: str,
+        replication_factor: int = 1,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        """Describe the topic; nothing is read before the first `refresh`.
+
+        Args:
+            brokers: Addresses, `host:port`.
+            topic: The topic of the dead letters.
+            replication_factor: Of the topic of handled ones, should it have to be made.
+            timeout: Seconds without an answer of a broker after which a question gives up.
+
+        """
+        self.topic = topic
+        self._brokers = tuple(brokers)
+        self._replication_factor = replication_factor
+        self._timeout = timeout
+        self._letters = Tail(brokers, topic, timeout)
+        self._marks = Tail(brokers, topic_of(topic), timeout)
+        self._books = Books()
+        self._starts: dict[int, int] = {}
+        # One who reads Kafka keeps others from reading it too, but nobody from the books.
+        self._reading = threading.Lock()
+        self._lock = threading.Lock()
+
+    def refresh(self, most: int | None = None) -> bool:
+        """Read on what came since the last time, at most `most` records; return whether that was all.
+
+        Raises:
+            ServiceError: No broker answers.
+
+        """
+        with self._reading:
+            marks, letters = self._marks.read(most), self._letters.read(most)
+            if marks is None or letters is None:
+                # One of the topics was made anew: begin again with both.
+                self._begin_anew()
+                return False
+            left = _ALL if most is None else most
+            for record in marks:
+                left -= 1
+                mark = decode(record.key, record.value)
+                if mark is not None:
+                    with self._lock:
+                        self._books.note(mark)
+            for record in letters:
+                left -= 1
+                letter = parse(record)
+                if letter is not None:
+                    with self._lock:
+                        self._books.add(letter)
+            if self._letters.starts != self._starts:
+                self._starts = dict(self._letters.starts)
+                with self._lock:
+                    self._books.forget_before(self._starts)
+            return left > 0
+
+    def read_all(self) -> None:
+        """Read everything that is there now; raises ServiceError as `refresh` does."""
+        while not self.refresh():
+            pass
+
+    def entries(self, pipeline: str, selection: Selection | None = None, *, handled: bool = False) -> list[Entry]:
+        """The open letters of a pipeline that are meant, or the handled ones too, as far as they were read."""
+        wanted = selection or Selection()
+        with self._lock:
+            return [each for each in self._books.entries(pipeline, handled=handled) if wanted.takes(each)]
+
+    def depth(self, pipeline: str) -> Depth:
+        """How many letters of a pipeline are open, as far as they were read."""
+        with self._lock:
+            return self._books.depth(pipeline)
+
+    def letters(self, ids: Iterable[LetterId]) -> Iterator[DeadLetter]:
+        """Read letters with everything in them, as they lie in the topic; those that are gone are left out.
+
+        Raises:
+            ServiceError: No broker answers, or there is no such topic.
+
+        """
+        wanted: dict[int, list[int]] = {}
+        for each in ids:
+            wanted.setdefault(each.partition, []).append(each.offset)
+        if wanted:
+            yield from filter(None, map(parse, pick(self._brokers, self.topic, wanted, self._timeout)))
+
+    def entry(self, letter: DeadLetter) -> Entry | None:
+        """The entry that stands for a letter, its copies and its attempts; None when it was not read yet."""
+        with self._lock:
+            return self._books.entry(letter)
+
+    def latest(self, entry: Entry) -> Entry | None:
+        """What the books say of an entry's origin by now, which may be a later attempt."""
+        with self._lock:
+            return self._books.latest(entry)
+
+    def mark(self, marks: Iterable[Mark]) -> int:
+        """Remember what was done with letters, durably when this returns; return how many it were.
+
+        Raises:
+            ServiceError: No broker answers, or it refuses.
+
+        """
+        topic = topic_of(self.topic)
+        if topic not in existing(self._brokers, self._timeout):
+            wanted = TopicSpec(topic, 1, self._replication_factor, {"cleanup.policy": "compact"})
+            ensure_topics(self._brokers, [wanted])
+        with producing(self._brokers, topic) as producer:
+            for mark in marks:
+                key, value = encode(mark)
+                producer.send(Record(value=value, key=key))
+            producer.flush()
+            delivered = producer.delivered
+        self._marks.look_again()
+        return delivered
+
+    def close(self) -> None:
+        """Close the connections; a later question opens new ones."""
+        with self._reading:
+            self._letters.close()
+            self._marks.close()
+
+    def _begin_anew(self) -> None:
+        self._letters.close()
+        self._marks.close()
+        self._letters = Tail(self._brokers, self.topic, self._timeout)
+        self._marks = Tail(self._brokers, topic_of(self.topic), self._timeout)
+        self._starts = {}
+        with self._lock:
+            self._books = Books()

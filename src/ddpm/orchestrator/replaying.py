@@ -1,0 +1,50 @@
+"""Feeds dead letters to an engine of their pipeline again, as the records that they were."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from ddpm.broker.dump import RawRecord
+from ddpm.config.model import Config, Pipeline
+from ddpm.deadletters.letter import DeadLetter
+from ddpm.deadletters.replay import Fed, Refeed
+from ddpm.engine import binary as engine_binary
+from ddpm.engine.progress import Progress
+from ddpm.errors import EngineError
+from ddpm.orchestrator.provision import provision
+from ddpm.orchestrator.refeed import Fed as FedSoFar
+from ddpm.orchestrator.refeed import FedRecord, Feeding, refeed
+
+
+def refeeder(config: Config, pipeline: Pipeline, progress: Progress) -> Refeed:
+    """What replays letters of a pipeline that no ddpm need run; its topics and table are looked after first.
+
+    Raises:
+        DdpmError: Its servers do not answer, its table does not fit, or there is no engine.
+
+    """
+    binary = engine_binary.locate(pipeline.engine.binary, progress)
+    return refeeder_of(config, pipeline, binary, provision(pipeline).sources)
+
+
+def refeeder_of(config: Config, pipeline: Pipeline, binary: Path, sources: Mapping[str, int]) -> Refeed:
+    """What replays letters of a pipeline that is provisioned; `sources` numbers the present topics."""
+    feeding = Feeding(config, pipeline, binary, sources)
+
+    def feed(letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
+        refeed(feeding, map(record_of, letters), lambda fed: told(_told(fed)))
+
+    return feed
+
+
+def record_of(letter: DeadLetter) -> FedRecord:
+    """A letter as the record that it was; raises EngineError when nobody knows where that came from."""
+    origin = letter.origin
+    if origin is None:
+        raise EngineError(f"dead letter {letter.id} does not say where its record came from")
+    time = -1 if letter.recorded_at_ms is None else letter.recorded_at_ms
+    record = RawRecord(origin.topic, origin.partition, origin.offset, time, letter.key, letter.value, letter.headers)
+    return FedRecord(record, origin.source, letter.attempt + 1)
+
+
+def _told(fed: FedSoFar) -> Fed:
+    return Fed(fed.acknowledged, fed.waiting)

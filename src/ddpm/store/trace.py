@@ -1,0 +1,70 @@
+"""Which rows a record of a topic has become. Reads only."""
+
+from dataclasses import dataclass
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from ddpm.store import queries
+from ddpm.store.connection import Connection, connect
+from ddpm.store.sources import TABLE, Incarnation
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row, with the identity by which it was found.
+
+    Attributes:
+        source: The number of the topic's incarnation that it came from.
+        present: Whether that is the incarnation that the topic has now.
+        columns: Everything in it as Postgres prints it, the identity too; None for null.
+
+    """
+
+    source: int
+    present: bool
+    columns: dict[str, str | None]
+
+
+def rows_of(url: str, table: str, incarnation: Incarnation, partition: int, offset: int) -> list[Row]:
+    """Return the rows that came from a place of a topic, of all of its incarnations, the present one first.
+
+    Args:
+        url: The database.
+        table: The table, `name` or `schema.name`.
+        incarnation: The topic as it is now.
+        partition: The partition's number.
+        offset: The record's offset.
+
+    Raises:
+        ServiceError: The database cannot be reached, or does not let ddpm read.
+
+    """
+    schema, _, name = table.rpartition(".")
+    with connect(url) as connection:
+        target = _found(connection, schema or None, name)
+        sources = _found(connection, schema or None, TABLE)
+        if target is None or sources is None:
+            return []
+        parameters = {"cluster_id": incarnation.cluster_id, "topic": incarnation.topic}
+        numbers = connection.execute(queries.SOURCES_OF_TOPIC.format(table=sources), parameters).fetchall()
+        return [
+            Row(number, (topic_id or None) == incarnation.topic_id, row)
+            for number, topic_id in sorted(numbers, reverse=True)
+            for row in _rows(connection, target, {"source": number, "partition": partition, "offset": offset})
+        ]
+
+
+def _rows(connection: Connection, target: sql.Identifier, identity: dict[str, int]) -> list[dict[str, str | None]]:
+    columns = connection.execute(queries.COLUMNS_OF.format(table=target)).description or ()
+    query = queries.ROWS_OF.format(
+        table=target,
+        columns=sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column.name)) for column in columns),
+    )
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, identity).fetchall()
+
+
+def _found(connection: Connection, schema: str | None, name: str) -> sql.Identifier | None:
+    row = connection.execute(queries.TABLE, {"schema": schema, "name": name}).fetchone()
+    return sql.Identifier(row[1], name) if row else None

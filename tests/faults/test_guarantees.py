@@ -1,0 +1,142 @@
+"""Every fault under traffic, then an audit: nothing lost or twice, only poison dead, nobody helped, no secret told.
+
+`make test-faults` runs all faults, three rounds each, and writes the table of docs/guarantees.md. `make test` runs the
+short form: one round of some of them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+from psycopg import sql
+
+from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
+from ddpm.engine import binary
+from ddpm.engine.progress import Progress
+from ddpm.engine.shipped import engine_source
+from harness.faults import FAULTS, Fault, kill_engine, may_mount, small_disk
+from harness.rig import Result, Rig, Servers
+
+DOCS = Path(__file__).parents[2] / "docs" / "guarantees.md"
+MARK = "<!-- faults: written by tests/faults/test_guarantees.py -->"
+TIMES, TIMES_SHORT = 20, 3
+DISK_MEGABYTES = 64
+
+Results = dict[str, list[Result]]
+
+
+@pytest.fixture(scope="module")
+def servers(data_dir: Path, progress: Progress, engine_binary: Path) -> Iterator[Servers]:
+    """Servers that no other test uses: they are killed and frozen."""
+    with (
+        EmbeddedKafka(data_dir / "faults-kafka", progress=progress) as kafka,
+        EmbeddedPostgres(data_dir / "faults-postgres", progress=progress) as postgres,
+    ):
+        yield Servers(kafka, postgres, engine_binary).admit()
+
+
+@pytest.fixture(scope="module")
+def results(request: pytest.FixtureRequest) -> Iterator[Results]:
+    """What each round has shown; written down at the end of a run of all faults."""
+    found: Results = {}
+    yield found
+    if request.config.getoption("--update-docs") and found.keys() == {fault.name for fault in FAULTS}:
+        before, _, rest = DOCS.read_text(encoding="utf-8").partition(f"{MARK}\n")
+        _, _, after = rest.partition(f"\n{MARK}")
+        DOCS.write_text(f"{before}{MARK}\n{table(found)}\n{MARK}{after}", encoding="utf-8")
+
+
+def table(found: Results) -> str:
+    """The table of docs/guarantees.md."""
+    lines = [
+        "| fault | rounds | records | of them during the fault | rows | dead letters |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, rounds in found.items():
+        sums = (sum(getattr(each, of) for each in rounds) for of in ("produced", "during", "rows", "dead"))
+        lines.append(f"| {name} | {len(rounds)} | {' | '.join(f'{each:,}' for each in sums)} |")
+    return "\n".join(lines)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "fault" not in metafunc.fixturenames:
+        return
+    rounds = metafunc.config.getoption("--fault-rounds")
+    chosen = [(fault, number) for fault in FAULTS for number in range(rounds or 1) if rounds or fault.short]
+    metafunc.parametrize(("fault", "number"), chosen, ids=[f"{fault.name}-{number + 1}" for fault, number in chosen])
+
+
+@pytest.fixture
+def rig(fault: Fault, servers: Servers, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
+    times = TIMES if request.config.getoption("--fault-rounds") else TIMES_SHORT
+    with ExitStack() as stack:
+        if fault.disk and not may_mount():
+            pytest.skip("needs the right to mount a small disk")
+        disk = stack.enter_context(small_disk(DISK_MEGABYTES)) if fault.disk else None
+        folder = disk if disk and fault.disk == "ddpm" else tmp_path
+        small = disk if fault.disk == "table" else None
+        yield stack.enter_context(Rig(servers, folder, times, small, fault.sections))
+
+
+# A broker that is killed costs the producer's client a socket that it does not close.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.timeout(900)
+def test_invariants_hold(fault: Fault, number: int, rig: Rig, results: Results) -> None:
+    del number
+    results.setdefault(fault.name, []).append(rig.suffer(fault.happen))
+
+
+Mutate = Callable[[str, str, str], Servers]
+
+
+@pytest.fixture
+def mutate(servers: Servers, progress: Progress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mutate:
+    """Builds an engine with one line changed, for what must not pass."""
+
+    def build(file: str, line: str, by: str) -> Servers:
+        mutant = Path(copytree(engine_source(), tmp_path / "mutant"))
+        text = (mutant / file).read_text()
+        assert line in text
+        (mutant / file).write_text(text.replace(line, by))
+        monkeypatch.setattr(binary, "engine_source", lambda: mutant)
+        return replace(servers, engine=binary.install(progress))
+
+    return build
+
+
+def killed_a_few_times(rig: Rig) -> None:
+    """A fault after which records are delivered again."""
+    for _ in range(3):
+        kill_engine(rig)
+        rig.traffic.wait_for(1_000)
+
+
+def test_the_suite_fails_without_identity(mutate: Mutate, tmp_path: Path) -> None:
+    careless = mutate("postgrescopy/table.go", 'string(row[2]) == "t"', "true")
+
+    def without_key(rig: Rig) -> None:
+        key = sql.Identifier(f"{rig.world.table}_pkey")
+        rig.admin(sql.SQL("alter table {} drop constraint {}").format(rig.table, key))
+        killed_a_few_times(rig)
+
+    with Rig(careless, tmp_path, 1) as rig, pytest.raises(AssertionError, match="a row is there twice"):
+        rig.suffer(without_key)
+
+
+def test_the_suite_fails_without_isolation(mutate: Mutate, tmp_path: Path) -> None:
+    all_are_to_blame = """\
+			p := &piecewise{s: s, b: b}
+			for i := range b.rows {
+				p.refused = append(p.refused, refusedRow{i, err})
+			}
+			return outcome{failures: p.failures()}, nil
+"""
+    careless = mutate("postgrescopy/write.go", "\t\t\trefusal = err\n", all_are_to_blame.replace("    ", "\t"))
+    told = "good records in the dead letters|both in the table and in the dead letters"
+    # The breaker would be in the way of what is to be seen.
+    sections = {"dead_letter": {"breaker": "off"}}
+    with Rig(careless, tmp_path, 1, sections=sections) as rig, pytest.raises(AssertionError, match=told):
+        rig.suffer(killed_a_few_times)

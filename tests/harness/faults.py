@@ -1,0 +1,347 @@
+"""What can go wrong, one function each: it happens, it is told where it must be, and it is over at the end."""
+
+import contextlib
+import ctypes
+import os
+import resource
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg
+from psycopg import sql
+
+from ddpm.devstack.identity import account_for_server
+from harness.process import alive
+from harness.proxy import Mode
+from harness.rig import Rig, scratch
+from harness.waiting import eventually
+
+# How long a fault without an end of its own lasts.
+A_WHILE = 8.0
+
+
+def engine_killed(rig: Rig) -> None:
+    """kill -9 of the engine, over and over."""
+    for _ in range(rig.times):
+        kill_engine(rig)
+        rig.traffic.wait_for(500)
+
+
+def kill_engine(rig: Rig) -> None:
+    """kill -9 of the engine, once; another one runs at the end."""
+    before = rig.ddpm.engine_pid
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: not alive(before), "the engine is gone")
+    # The wait before a restart grows with each crash in a row; asking for one is what a person would do.
+    rig.restart()
+    eventually(lambda: rig.ddpm.engine_pid not in (None, before), "another engine runs")
+
+
+def ddpm_killed(rig: Rig) -> None:
+    """kill -9 of ddpm, which takes its engine along, and another start."""
+    engine = rig.ddpm.engine_pid
+    rig.ddpm.popen.kill()
+    rig.ddpm.popen.wait()
+    eventually(lambda: not alive(engine), "the engine ends with its ddpm")
+    rig.traffic.wait_for(1_000)
+    rig.ddpm.start()
+
+
+def sigterm_while_postgres_is_stalled(rig: Rig) -> None:
+    """SIGTERM while Postgres is frozen: the drain cannot end well, and nothing is lost."""
+    engine = rig.ddpm.engine_pid
+    rig.servers.postgres.suspend()
+    try:
+        rig.told("postgres")
+        rig.ddpm.stop(timeout=60)
+        assert not alive(engine)
+    finally:
+        rig.servers.postgres.resume()
+    rig.ddpm.start()
+
+
+def engine_frozen(rig: Rig) -> None:
+    """SIGSTOP of the engine for longer than its group waits for it."""
+    pid = rig.ddpm.engine_pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        rig.told("engine: does not answer")
+        rig.traffic.wait_for(rig.traffic.per_second * 50)
+    finally:
+        if alive(pid):
+            os.kill(pid, signal.SIGCONT)
+
+
+def engine_out_of_memory(rig: Rig) -> None:
+    """The engine gets no more memory from the system, and records grow."""
+    pid = rig.ddpm.engine_pid
+    resource.prlimit(pid, resource.RLIMIT_DATA, (1, 1))
+    rig.traffic.padding = 50_000
+    try:
+        eventually(lambda: not alive(pid), "the engine ends for want of memory", 120)
+    finally:
+        rig.traffic.padding = 0
+    rig.wait(A_WHILE)
+
+
+def kafka_killed(rig: Rig) -> None:
+    """kill -9 of the broker, and another start."""
+    rig.servers.kafka.kill()
+    try:
+        rig.told("kafka")
+    finally:
+        rig.servers.kafka.start()
+
+
+def postgres_restarted(rig: Rig) -> None:
+    """An immediate restart of Postgres, as after a crash, over and over."""
+    for _ in range(rig.times):
+        rig.servers.postgres.restart(immediate=True)
+        rig.traffic.wait_for(500)
+
+
+def postgres_frozen(rig: Rig) -> None:
+    """SIGSTOP of all of Postgres."""
+    rig.servers.postgres.suspend()
+    try:
+        rig.told("postgres")
+        rig.wait(A_WHILE)
+    finally:
+        rig.servers.postgres.resume()
+
+
+def connections_full(rig: Rig) -> None:
+    """Somebody takes all connections, and the engine loses its own."""
+    with rig.superuser() as admin:
+        taken: list[psycopg.Connection[tuple[object, ...]]] = []
+        try:
+            _terminate(rig, admin)
+            _take_all(rig, taken)
+            _terminate(rig, admin)
+            _take_all(rig, taken)
+            rig.told("postgres")
+            rig.wait(A_WHILE)
+        finally:
+            for each in taken:
+                each.close()
+
+
+def _take_all(rig: Rig, taken: "list[psycopg.Connection[tuple[object, ...]]]") -> None:
+    with contextlib.suppress(psycopg.OperationalError):
+        while True:
+            taken.append(rig.superuser())
+
+
+def backends_terminated(rig: Rig) -> None:
+    """An administrator ends the engine's backends, over and over."""
+    with rig.superuser() as admin:
+        for _ in range(rig.times * 2):
+            _terminate(rig, admin)
+            rig.traffic.wait_for(300)
+
+
+def _terminate(rig: Rig, admin: "psycopg.Connection[tuple[object, ...]]") -> None:
+    admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [rig.servers.role])
+
+
+def disk_full(rig: Rig) -> None:
+    """The disk that the table is on is full."""
+    assert rig.disk is not None
+    with _ballast(rig.disk):
+        rig.told("disk left")
+        rig.wait(A_WHILE)
+
+
+def disk_of_ddpm_full(rig: Rig) -> None:
+    """The disk that ddpm runs on is full: nothing can be logged or remembered."""
+    with _ballast(rig.folder):
+        rig.traffic.wait_for(2_000)
+        os.kill(rig.ddpm.engine_pid, signal.SIGKILL)
+        rig.traffic.wait_for(5_000)
+
+
+@contextmanager
+def _ballast(folder: Path) -> Iterator[None]:
+    file = folder / "ballast"
+    with file.open("wb", buffering=0) as stream:
+        for size in (1_000_000, 4_096, 1):
+            try:
+                while True:
+                    stream.write(b"\0" * size)
+            except OSError:
+                continue
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+def lock_held(rig: Rig) -> None:
+    """Somebody locks the table."""
+    with rig.superuser() as admin, admin.transaction():
+        admin.execute(sql.SQL("lock table {} in access exclusive mode").format(rig.table))
+        rig.told("postgres", "table")
+        rig.wait(A_WHILE)
+
+
+def table_dropped(rig: Rig) -> None:
+    """The table is dropped, and restored with all its rows."""
+    kept = sql.Identifier(f"kept_{rig.world.tag}")
+    with rig.superuser() as admin:
+        with admin.transaction():
+            # Nothing may come in between the copy and the drop.
+            admin.execute(sql.SQL("lock table {} in access exclusive mode").format(rig.table))
+            admin.execute(sql.SQL("create table {} (like {} including all)").format(kept, rig.table))
+            admin.execute(sql.SQL("insert into {} select * from {}").format(kept, rig.table))
+            admin.execute(sql.SQL("drop table {}").format(rig.table))
+        rig.told(rig.world.table, "missing")
+        rig.wait(A_WHILE)
+        with admin.transaction():
+            admin.execute(sql.SQL("alter table {} rename to {}").format(kept, rig.table))
+            admin.execute(sql.SQL("alter table {} owner to {}").format(rig.table, rig.loader))
+
+
+def right_revoked(rig: Rig) -> None:
+    """The right to insert is taken away, and given back."""
+    rig.admin(sql.SQL("revoke insert on {} from {}").format(rig.table, rig.loader))
+    try:
+        rig.told(rig.world.table, "rights")
+        rig.wait(A_WHILE)
+    finally:
+        rig.admin(sql.SQL("grant insert on {} to {}").format(rig.table, rig.loader))
+
+
+def cut_in_the_middle_of_commits(rig: Rig) -> None:
+    """The connection breaks after Postgres got a commit and before its answer arrives, over and over."""
+    for number in range(1, rig.times + 1):
+        rig.proxy.mode = Mode.CUT_COMMITS
+        _await_cuts(rig, number)
+        rig.proxy.mode = Mode.PASS
+        rig.traffic.wait_for(500)
+
+
+def _await_cuts(rig: Rig, count: int) -> None:
+    eventually(lambda: rig.proxy.cuts >= count, f"{count} commits are cut", 120)
+
+
+def connection_delayed(rig: Rig) -> None:
+    """Everything between the engine and Postgres takes its time."""
+    rig.proxy.mode = Mode.DELAY
+    rig.wait(A_WHILE * 2)
+    rig.proxy.mode = Mode.PASS
+
+
+def connection_reset(rig: Rig) -> None:
+    """A firewall resets all connections to Postgres, over and over."""
+    for _ in range(rig.times * 2):
+        rig.proxy.reset()
+        rig.traffic.wait_for(300)
+
+
+def connection_black_holed(rig: Rig) -> None:
+    """What is sent to Postgres arrives nowhere, and nobody says so."""
+    rig.proxy.mode = Mode.BLACK_HOLE
+    try:
+        rig.told("postgres")
+        rig.wait(A_WHILE)
+    finally:
+        rig.proxy.mode = Mode.PASS
+
+
+def rebalance_storm(rig: Rig) -> None:
+    """Replicas come and go every few seconds."""
+    for number in range(rig.times + 2):
+        rig.scale(1 if number % 2 else 3)
+        rig.wait(3)
+    rig.scale(1)
+
+
+def rebalance_storm_with_postgres_stalled(rig: Rig) -> None:
+    """Replicas come and go while Postgres is frozen."""
+    rig.servers.postgres.suspend()
+    try:
+        rebalance_storm(rig)
+    finally:
+        rig.servers.postgres.resume()
+
+
+@contextmanager
+def small_disk(megabytes: int) -> Iterator[Path]:
+    """A folder on a disk of its own, so small; needs the right to mount."""
+    folder = scratch()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "ddpm-test", str(folder)], check=True)
+    try:
+        account = account_for_server()
+        if account is not None:
+            os.chown(folder, account.uid, account.gid)
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def may_mount() -> bool:
+    """Whether this machine lets tests have a disk of their own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    folder = scratch()
+    try:
+        if libc.mount(b"none", str(folder).encode(), b"tmpfs", 0, b"size=4k"):
+            return False
+        libc.umount(str(folder).encode())
+        return True
+    finally:
+        folder.rmdir()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault, with what it needs.
+
+    Attributes:
+        happen: What happens.
+        short: Whether it is in the short form, which `make test` runs.
+        disk: Whether the table, or ddpm, is on a small disk of its own.
+        sections: What the configuration says besides the usual.
+
+    """
+
+    happen: Callable[[Rig], None]
+    short: bool = False
+    disk: Literal["table", "ddpm"] | None = None
+    sections: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Its name in the table of results."""
+        return self.happen.__name__.replace("_", " ")
+
+
+FAULTS = (
+    Fault(engine_killed, short=True),
+    Fault(ddpm_killed, short=True),
+    Fault(sigterm_while_postgres_is_stalled, short=True, sections={"engine": {"drain": "6s"}}),
+    Fault(engine_frozen),
+    Fault(engine_out_of_memory),
+    Fault(kafka_killed, short=True),
+    Fault(postgres_restarted, short=True),
+    Fault(postgres_frozen),
+    Fault(connections_full),
+    Fault(backends_terminated),
+    Fault(disk_full, disk="table"),
+    Fault(disk_of_ddpm_full, disk="ddpm"),
+    Fault(lock_held),
+    Fault(table_dropped, short=True),
+    Fault(right_revoked),
+    Fault(cut_in_the_middle_of_commits, short=True),
+    Fault(connection_delayed),
+    Fault(connection_reset),
+    Fault(connection_black_holed),
+    Fault(rebalance_storm, short=True),
+    Fault(rebalance_storm_with_postgres_stalled),
+)

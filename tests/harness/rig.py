@@ -1,0 +1,201 @@
+"""A pipeline under traffic on servers that may be broken, and what is checked of it when a fault is over."""
+
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2 as httpx
+import psycopg
+from psycopg import sql
+
+from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
+from harness.audit import Books, audit
+from harness.process import Ddpm
+from harness.proxy import Proxy
+from harness.traffic import COLUMNS, POISON_EVERY, Traffic, expected
+from harness.waiting import eventually
+from harness.world import World
+
+# Fewer records while the fault lasts, and nothing would have been shown.
+DURING_FAULT = 1_000
+DRAIN_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Servers that may be broken; each fault leaves them mended."""
+
+    kafka: EmbeddedKafka
+    postgres: EmbeddedPostgres
+    engine: Path
+    # No superuser: rights can be taken from it.
+    role: str = field(default_factory=lambda: f"loader_{secrets.token_hex(4)}")
+    password: str = field(default_factory=lambda: secrets.token_hex(12), repr=False)
+
+    def admit(self) -> Self:
+        """Make the user that ddpm is."""
+        with psycopg.connect(self.postgres.dsn, autocommit=True) as admin:
+            admin.execute(sql.SQL("create role {} login password {}").format(sql.Identifier(self.role), self.password))
+            admin.execute(sql.SQL("grant create on schema public to {}").format(sql.Identifier(self.role)))
+        return self
+
+
+@dataclass
+class Result:
+    """One round of a fault: how many records, rows, dead letters, and how many records came while it lasted."""
+
+    produced: int
+    rows: int
+    dead: int
+    during: int
+
+
+@dataclass
+class Rig:
+    """One pipeline of its own user, through a proxy, with traffic.
+
+    Attributes:
+        servers: The servers.
+        folder: Where ddpm runs.
+        times: How often a fault that repeats itself does so.
+        disk: A small disk for the table.
+        sections: What the configuration says besides the usual.
+
+    """
+
+    servers: Servers
+    folder: Path
+    times: int
+    disk: Path | None = None
+    sections: Mapping[str, Any] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        admin = urlsplit(self.servers.postgres.dsn)
+        self.proxy = Proxy("127.0.0.1", self.servers.postgres.port).__enter__()
+        self.world = World(self.servers.kafka.bootstrap, self.servers.postgres.dsn, self.servers.engine)
+        if self.disk is not None:
+            space = sql.Identifier(f"small_{self.world.tag}")
+            self.admin(
+                sql.SQL("create tablespace {} location {}").format(space, str(self.disk)),
+                sql.SQL("grant create on tablespace {} to {}").format(space, self.loader),
+                sql.SQL("alter role {} set default_tablespace to {}").format(self.loader, space),
+            )
+        address = f"{self.servers.role}:{self.servers.password}@127.0.0.1:{self.proxy.port}"
+        self.dsn = urlunsplit(admin._replace(netloc=address))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.proxy.__exit__()
+        if self.disk is not None:
+            self.admin(
+                sql.SQL("alter role {} reset default_tablespace").format(self.loader),
+                sql.SQL("drop table {}").format(self.table),
+                # The first pipeline made it, wherever that stood.
+                sql.SQL("alter table {} set tablespace pg_default").format(sql.Identifier("ddpm_sources")),
+                sql.SQL("drop tablespace {}").format(sql.Identifier(f"small_{self.world.tag}")),
+            )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run ddpm in the block; at its end it is stopped and must say that all went well."""
+        self.world.create_topic()
+        postgres = {"url": self.dsn, "columns": COLUMNS, "write_timeout": "5s"} | self.sections.get("postgres", {})
+        rest = {name: section for name, section in self.sections.items() if name != "postgres"}
+        config = self.world.config(postgres=postgres, batching={"count": 500}, **rest)
+        with Ddpm(config, self.folder) as self.ddpm:
+            self.ddpm.wait_healthy()
+            yield
+            # Nobody helps: what the fault has left is caught up with alone.
+            self.world.wait_consumed(DRAIN_SECONDS)
+            eventually(lambda: self.ddpm.health()[0] == httpx.codes.OK, "ddpm is healthy at the end", DRAIN_SECONDS)
+            assert self.ddpm.stop() == 0
+
+    def suffer(self, fault: Callable[["Rig"], None]) -> Result:
+        """Have a fault happen and be over under traffic, let everything arrive, and audit all invariants."""
+        with self.running(), Traffic(self.world) as self.traffic:
+            self.traffic.wait_for(DURING_FAULT)
+            before = self.traffic.produced
+            fault(self)
+            eventually(lambda: self.ddpm.health()[0] == httpx.codes.OK, "ddpm is healthy again", DRAIN_SECONDS)
+            during = self.traffic.produced - before
+            assert during >= DURING_FAULT, f"only {during} records while the fault lasted"
+            self.traffic.wait_for(DURING_FAULT)
+            produced = self.traffic.finish()
+        books = self.audit()
+        assert books.produced == produced, "the topic holds what the producer was told"
+        return Result(produced, books.rows, books.dead, during)
+
+    def audit(self) -> Books:
+        """Every record in exactly one place, once, exact; only poison dead; no secret told."""
+        books = audit(self.world, expected, crashed=True)
+        assert books.dead == -(-books.produced // POISON_EVERY)
+        self.look_for_secrets()
+        return books
+
+    def look_for_secrets(self) -> None:
+        """The password stands in the configuration, and in no other file that ddpm wrote."""
+        for file in self.folder.rglob("*"):
+            if file.is_file() and file != self.ddpm.config_path:
+                assert self.servers.password.encode() not in file.read_bytes(), f"{file} holds the password"
+
+    def admin(self, *statements: sql.Composed) -> None:
+        """Run statements as the superuser, past the proxy."""
+        with self.superuser() as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def superuser(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection of the superuser, past the proxy."""
+        return psycopg.connect(self.servers.postgres.dsn, autocommit=True)
+
+    @property
+    def table(self) -> sql.Identifier:
+        """The table that rows go to."""
+        return sql.Identifier(self.world.table)
+
+    @property
+    def loader(self) -> sql.Identifier:
+        """The user that ddpm is."""
+        return sql.Identifier(self.servers.role)
+
+    def status(self) -> dict[str, Any]:
+        """The pipeline, as the API tells it."""
+        body: dict[str, Any] = httpx.get(f"{self.ddpm.url}/v1/pipelines/pipeline", timeout=10, trust_env=False).json()
+        return body
+
+    def told(self, *words: str, timeout: float = 60.0) -> None:
+        """Wait until the health names a culprit with one of these words."""
+
+        def named() -> bool:
+            culprits = " ".join(self.ddpm.health()[1].get("culprits", [])).lower()
+            return any(word in culprits for word in words)
+
+        eventually(named, f"the health says {' or '.join(words)}", timeout)
+
+    def scale(self, replicas: int) -> None:
+        """Ask for so many replicas."""
+        self._ask("scale", {"replicas": replicas})
+
+    def restart(self) -> None:
+        """Ask for a restart, as an operator does who does not want to wait."""
+        self._ask("restart", {})
+
+    def _ask(self, what: str, body: dict[str, Any]) -> None:
+        url = f"{self.ddpm.url}/v1/pipelines/pipeline/{what}"
+        httpx.post(url, json=body, timeout=10, trust_env=False).raise_for_status()
+
+    def wait(self, seconds: float) -> None:
+        """Let a fault last for so many seconds' worth of traffic."""
+        self.traffic.wait_for(int(seconds * self.traffic.per_second))
+
+
+def scratch() -> Path:
+    """A folder that the server's own user can enter."""
+    folder = Path(tempfile.mkdtemp(prefix="ddpm-test-"))
+    folder.chmod(0o755)
+    return folder

@@ -1,0 +1,115 @@
+"""What a replay feeds, what it leaves out, and what it remembers."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from ddpm.deadletters import replay as replaying
+from ddpm.deadletters.letter import DeadLetter, LetterId
+from ddpm.deadletters.mark import Deed
+from ddpm.deadletters.replay import Fed, Progress, plan, replay
+from ddpm.errors import EngineError
+from unit.deadletters.letters import FakeShelf, letter
+
+
+class Engine:
+    """Takes letters again; writes the next attempt of those that `fails` says."""
+
+    def __init__(self, shelf: FakeShelf, fails: Callable[[DeadLetter], bool] = lambda _: False) -> None:
+        self.shelf = shelf
+        self.fails = fails
+        self.fed: list[DeadLetter] = []
+
+    def __call__(self, letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
+        for each in letters:
+            self.fed.append(each)
+            told(Fed(len(self.fed)))
+            if self.fails(each):
+                self.shelf.kept.append(
+                    replace(each, id=LetterId(0, 1_000 + len(self.shelf.kept)), attempt=each.attempt + 1)
+                )
+
+
+def run(shelf: FakeShelf, engine: Engine, rate: float | None = None) -> tuple[Progress, list[Progress]]:
+    steps: list[Progress] = []
+    entries = plan(shelf.entries("shop"), force=False).taken
+    return replay(shelf, entries, engine, "run-1", steps.append, rate=rate), steps  # type: ignore[arg-type]
+
+
+def test_what_lands_is_marked_and_what_fails_again_is_the_next_attempt() -> None:
+    shelf = FakeShelf(letter(0), letter(1), letter(2))
+    engine = Engine(shelf, lambda each: each.id.offset == 1)
+    ended, steps = run(shelf, engine)
+    assert ended == Progress(3, 3, 2, 1)
+    assert steps[0] == Progress(3)
+    assert [step.done for step in steps] == sorted(step.done for step in steps)
+    assert [(str(mark.id), mark.deed, mark.run) for mark in shelf.marks] == [
+        ("0:0", Deed.REPLAYED, "run-1"),
+        ("0:1", Deed.FAILED_AGAIN, "run-1"),
+        ("0:2", Deed.REPLAYED, "run-1"),
+    ]
+    (left,) = shelf.entries("shop")
+    assert left.attempt == 2
+
+
+def test_an_engine_that_dies_leaves_every_letter_open() -> None:
+    shelf = FakeShelf(letter(0), letter(1))
+
+    class Dying(Engine):
+        def __call__(self, letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
+            next(letters)
+            raise EngineError("the engine died")
+
+    with pytest.raises(EngineError):
+        run(shelf, Dying(shelf))
+    assert not shelf.marks
+    assert len(shelf.entries("shop")) == 2
+
+
+def test_what_was_done_before_an_engine_dies_stays_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replaying, "CHUNK", 2)
+    shelf = FakeShelf(*(letter(number) for number in range(5)))
+
+    class Dying(Engine):
+        def __call__(self, letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
+            super().__call__(letters, told)
+            if len(self.fed) > 2:
+                raise EngineError("the engine died")
+
+    with pytest.raises(EngineError):
+        run(shelf, Dying(shelf))
+    assert len(shelf.entries("shop")) == 3
+    engine = Engine(shelf)
+    assert run(shelf, engine)[0] == Progress(3, 3, 3, 0)
+    assert [each.id.offset for each in engine.fed] == [2, 3, 4]
+
+
+def test_documents_of_one_record_are_fed_as_the_record_that_they_were() -> None:
+    shelf = FakeShelf(
+        letter(0, index="1"), letter(1, of_offset="100", index="3", attempt="2"), letter(2, of_offset="100", source="9")
+    )
+    engine = Engine(shelf, lambda each: each.id.offset == 0)
+    run(shelf, engine)
+    assert [(each.id.offset, each.attempt) for each in engine.fed] == [(0, 2), (2, 1)], (
+        "another source is another record"
+    )
+
+
+def test_a_letter_that_failed_too_often_or_came_from_nowhere_is_left_out() -> None:
+    shelf = FakeShelf(letter(0), letter(1, attempt="3"), letter(2, of_topic=None), letter(3, attempt="2"))
+    chosen = plan(shelf.entries("shop"), force=False)
+    assert [str(each.id) for each in chosen.taken] == ["0:0", "0:3"]
+    assert [str(each.id) for each in chosen.exhausted] == ["0:1"]
+    assert [str(each.id) for each in chosen.unplaced] == ["0:2"]
+    forced = plan(shelf.entries("shop"), force=True)
+    assert [str(each.id) for each in forced.taken] == ["0:0", "0:1", "0:3"]
+    assert [str(each.id) for each in forced.unplaced] == ["0:2"]
+
+
+def test_a_rate_is_kept() -> None:
+    shelf = FakeShelf(*(letter(number) for number in range(21)))
+    begun = time.monotonic()
+    run(shelf, Engine(shelf), rate=100)
+    assert 0.19 <= time.monotonic() - begun < 5
