@@ -152,11 +152,24 @@ def begin_anew(brokers: Sequence[str], group: str, topics: Sequence[str], timeou
         ServiceError: No broker answers, a topic is not there, or the group still has members after `timeout` seconds.
 
     """
+    with admin(brokers, timeout) as client:
+        starts = _offsets(client, _partitions(client, topics), OffsetSpec.EARLIEST)
+    move(brokers, group, starts, timeout)
+
+
+def move(
+    brokers: Sequence[str], group: str, targets: Mapping[Partition, int], timeout: float = DEFAULT_TIMEOUT
+) -> None:
+    """Let a group without members read on at these offsets; waits for members that are leaving.
+
+    Raises:
+        ServiceError: No broker answers, or the group still has members after `timeout` seconds.
+
+    """
     deadline = time.monotonic() + timeout
+    wanted = {TopicPartition(*each): OffsetAndMetadata(offset, "", -1) for each, offset in targets.items()}
     with admin(brokers, timeout) as client:
         while True:
-            starts = _offsets(client, _partitions(client, topics), OffsetSpec.EARLIEST)
-            wanted = {TopicPartition(*each): OffsetAndMetadata(start, "", -1) for each, start in starts.items()}
             refused = [answer for answer in client.alter_group_offsets(group, wanted).values() if answer is not NoError]
             if not refused:
                 return

@@ -74,10 +74,13 @@ class Manner:
     as_json: bool
 
 
+PAUSED = Goal("pause", "paused", lambda _, now: now.state == "paused", runs=False)
+RESUMED = Goal("resume", "running", lambda _, now: _all_run(now), runs=True)
+
+
 def pause_command() -> Callable[..., None]:
     """The command `pause`."""
-    goal = Goal("pause", "paused", lambda _, now: now.state == "paused", runs=False)
-    return _command(goal, "Drain a pipeline and keep it paused until it is resumed, over restarts of ddpm too.")
+    return _command(PAUSED, "Drain a pipeline and keep it paused until it is resumed, over restarts of ddpm too.")
 
 
 def drain_command() -> Callable[..., None]:
@@ -88,8 +91,7 @@ def drain_command() -> Callable[..., None]:
 
 def resume_command() -> Callable[..., None]:
     """The command `resume`."""
-    goal = Goal("resume", "running", lambda _, now: _all_run(now), runs=True)
-    return _command(goal, "Run a pipeline that is paused, stopped or failed.")
+    return _command(RESUMED, "Run a pipeline that is paused, stopped or failed.")
 
 
 def restart_command() -> Callable[..., None]:
@@ -164,6 +166,19 @@ def _all_run(now: Detail) -> bool:
 def _restarted(before: Detail, now: Detail) -> bool:
     old = {replica.pid for replica in before.replicas if replica.pid is not None}
     return _all_run(now) and not any(replica.pid in old for replica in now.replicas)
+
+
+def bring_about(client: Client, name: str, goal: Goal, timeout: float) -> None:
+    """Ask for something and wait until it is so, printing nothing but what happens meanwhile.
+
+    Raises:
+        NotReachedError: It did not come true in time, or cannot any more.
+        DdpmError: What the client raises.
+
+    """
+    before = client.read(Detail, client.pipeline(name))
+    client.ask(name, goal.request, goal.body)
+    _wait(client, before, goal, timeout)
 
 
 def _carry_out(client: Client, name: str, goal: Goal, manner: Manner) -> None:

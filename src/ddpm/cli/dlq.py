@@ -64,7 +64,7 @@ IdOption = Annotated[
     typer.Option("--id", metavar="ID", help="Only this letter, PARTITION:OFFSET; may be repeated.", show_default=False),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say which letters are meant.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what is meant.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For tools.")]
 
 

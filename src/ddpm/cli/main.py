@@ -13,6 +13,7 @@ from ddpm.cli import (
     dlq,
     engine,
     following,
+    offsets,
     parse,
     plugins,
     produce,
@@ -42,6 +43,7 @@ app.command("reset")(running.reset_command)
 app.command("produce")(produce.produce_command)
 app.command("parse")(parse.parse_command)
 app.command("test")(testing.run_cases_command)
+app.add_typer(offsets.app, name="offsets")
 app.command("replay")(rereading.replay_command)
 app.command("trace")(trace.trace_command)
 app.command("status")(status.status_command)
@@ -52,7 +54,8 @@ app.command("resume")(control.resume_command())
 app.command("restart")(control.restart_command())
 app.command("drain")(control.drain_command())
 app.command("scale")(control.scale_command)
-dlq.app.command("replay")(replaying.replay_command)
+dlq.app.add_typer(offsets.app, name="offsets")
+app.command("replay")(replaying.replay_command)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(engine.app, name="engine")
 app.add_typer(plugins.app, name="plugins")
