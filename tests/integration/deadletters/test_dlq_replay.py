@@ -19,6 +19,8 @@ from harness.process import Ddpm, ddpm
 from harness.waiting import eventually
 from harness.world import World, json_records
 
+# Nearly everything is poison here, and has to become a dead letter.
+NO_BREAKER = {"breaker": "off"}
 NUMBERED = {"columns": {"n": "integer"}}
 MENDED = [{"mapping": 'root = this\nroot.n = this.n.string().trim_suffix("x").number()'}]
 
@@ -34,13 +36,15 @@ class Place:
         """Run a pipeline over records, and end it."""
         self.world.create_topic()
         self.world.produce(records)
-        with Ddpm(self.world.config(**({"postgres": NUMBERED} | sections)), self.folder) as running:
+        with Ddpm(
+            self.world.config(**({"postgres": NUMBERED, "dead_letter": NO_BREAKER} | sections)), self.folder
+        ) as running:
             self.world.wait_consumed()
             assert running.stop() == 0
 
     def configure(self, **sections: Any) -> None:
         """Change the configuration."""
-        config = self.world.config(**({"postgres": NUMBERED} | sections))
+        config = self.world.config(**({"postgres": NUMBERED, "dead_letter": NO_BREAKER} | sections))
         (self.folder / "app-config.yaml").write_text(yaml.safe_dump(config))
 
     def dlq(self, *arguments: str, code: int = 0) -> str:
