@@ -9,11 +9,10 @@ from ddpm.broker.connection import reachable
 from ddpm.broker.offsets import settle_at_end
 from ddpm.broker.topics import TopicSpec, ensure_topics, incarnations
 from ddpm.catalogue.parsers import gives_many
+from ddpm.catalogue.sinks import columns
 from ddpm.config.model import Pipeline, Postgres, StartFrom
 from ddpm.store.sources import ensure_sources
 from ddpm.store.tables import TableSpec, TableState, ensure_table
-
-DOCUMENT_COLUMNS = (("timestamp", "timestamptz"), ("data", "jsonb"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +98,6 @@ def topic_specs(pipeline: Pipeline) -> list[TopicSpec]:
 def table_spec(pipeline: Pipeline, postgres: Postgres) -> TableSpec:
     """The table a pipeline writes, identity columns left out."""
     schema, _, name = postgres.table.rpartition(".")
-    columns = postgres.columns
-    types = tuple((key, column.type) for key, column in columns.items()) if columns else DOCUMENT_COLUMNS
-    return TableSpec(schema or None, name, types, indexed=gives_many(pipeline.source))
+    types = tuple((str(column["name"]), type_) for column, type_ in columns(postgres))
+    by = postgres.partition.column if postgres.partition else None
+    return TableSpec(schema or None, name, types, indexed=gives_many(pipeline.source), partitioned_by=by)
