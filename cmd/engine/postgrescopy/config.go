@@ -99,7 +99,7 @@ func columnsField(more ...*service.ConfigField) *service.ConfigField {
 			Description("For `field`: the keys that lead to the value; digits count in an array.").
 			Optional(),
 		service.NewBoolField(fieldColumnKey).
-			Description("For `timestamp`: whether the table's key has this column behind the identity columns, because "+
+			Description("For `timestamp`: whether the table's key has this column behind the identity columns, because " +
 				"the table is partitioned by it; then a record without a timestamp gets -infinity.").
 			Default(false),
 	}, more...)...).Description("The columns behind the identity columns.").Default([]any{})

@@ -397,12 +397,12 @@ class Postgres(Model):
             return self
         column = self.partition.column
         if self.columns is None and column != RECORD_TIME_COLUMN:
-            msg = f'a document table has the record\'s timestamp in the column "{RECORD_TIME_COLUMN}"; leave `column` away'
+            msg = f'a document table has the timestamp in the column "{RECORD_TIME_COLUMN}"; leave `column` away'
             raise broken_rule(msg, "partition", "column")
         if column in (self.columns or {}):
             msg = (
-                f'"{column}" is one of `columns`; the table is partitioned by the record\'s own timestamp, which needs a '
-                "column of another name: partition: {column: recorded_at}"
+                f'"{column}" is one of `columns`; the table is partitioned by the record\'s own timestamp, '
+                "which needs a column of another name: partition: {column: recorded_at}"
             )
             raise broken_rule(msg, "partition")
         if len(self.table.rpartition(".")[2].encode()) > _PARTITIONED_NAME_BYTES:

@@ -1,6 +1,7 @@
 """Makes what a pipeline needs exist: its topics, its table and the numbers of its sources."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -11,6 +12,7 @@ from ddpm.broker.topics import TopicSpec, ensure_topics, incarnations
 from ddpm.catalogue.parsers import gives_many
 from ddpm.catalogue.sinks import columns
 from ddpm.config.model import Pipeline, Postgres, StartFrom
+from ddpm.orchestrator.months import MonthKeeper
 from ddpm.store.sources import ensure_sources
 from ddpm.store.tables import TableSpec, TableState, ensure_table
 
@@ -74,7 +76,18 @@ def _table(pipeline: Pipeline, log: structlog.stdlib.BoundLogger) -> TableState 
         log.warning(warning)
     if table.created:
         log.info("table created", table=f"{table.schema}.{pipeline.postgres.table.rpartition('.')[2]}")
+    keeper = month_keeper(pipeline)
+    if keeper is not None:
+        keeper.look()
     return table
+
+
+def month_keeper(pipeline: Pipeline, tell: Callable[[str], object] = lambda _: None) -> MonthKeeper | None:
+    """Who keeps the months of a pipeline's table; None when it is not partitioned. `tell` is given what happens."""
+    postgres = pipeline.postgres
+    if not pipeline.writes_postgres or postgres is None or postgres.partition is None:
+        return None
+    return MonthKeeper(pipeline.name, postgres.url, table_spec(pipeline, postgres), postgres.partition, tell)
 
 
 def topic_specs(pipeline: Pipeline) -> list[TopicSpec]:

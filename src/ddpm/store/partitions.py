@@ -28,17 +28,16 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Tended:
-    """What was done: the partitions made, and the names of those dropped."""
+class Dropped:
+    """A partition that was dropped with its rows, because its month was over."""
 
-    made: tuple[Made, ...] = ()
-    dropped: tuple[str, ...] = ()
+    name: str
 
 
-def tend(url: str, spec: TableSpec, span: Span, now: float | None = None) -> Tended:
+def tend(url: str, spec: TableSpec, span: Span, now: float | None = None) -> Iterator[Made | Dropped]:
     """Make the default partition and the months that are missing, then drop those that are over.
 
-    Each partition is a transaction of its own, and what holds the table for more than three seconds puts it off.
+    Yields each change when it is done; each is a transaction of its own. Waits three seconds for what holds the table.
 
     Args:
         url: The database.
@@ -56,15 +55,13 @@ def tend(url: str, spec: TableSpec, span: Span, now: float | None = None) -> Ten
         present = Month.at(now if now is not None else _earlier_clock(table.connection))
     if not any(each.default for each in found):
         _make_default(url, spec)
-    made = [_make(url, spec, month) for month in span.missing(found, present)]
-    dropped = [_drop(url, spec, each) for each in span.over(found, spec.name, present)]
-    return Tended(tuple(each for each in made if each), tuple(name for name in dropped if name))
-
-
-def partitions(url: str, spec: TableSpec) -> list[Partition]:
-    """The partitions of a table by name; raises ServiceError and ConfigError."""
-    with _table(url, spec) as table:
-        return table.partitions()
+    for month in span.missing(found, present):
+        made = _make(url, spec, month)
+        if made is not None:
+            yield made
+    for partition in span.over(found, spec.name, present):
+        if _drop(url, spec, partition):
+            yield Dropped(partition.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ class _Table:
         return self.connection.execute(statement.format(table=self.identifier, **names)).rowcount
 
     def partitions(self) -> list[Partition]:
-        return [_partition(*row) for row in self.connection.execute(queries.PARTITIONS, {"table": self.oid})]
+        return [_partition(row) for row in self.connection.execute(queries.PARTITIONS, {"table": self.oid})]
 
     def columns(self) -> sql.Composed:
         """Those that can be given a value."""
@@ -116,9 +113,10 @@ def _earlier_clock(connection: Connection) -> float:
     return min(time.time(), row[0]) if row else time.time()
 
 
-def _partition(schema: str, name: str, default: Any, lower: float | None, upper: float | None) -> Partition:
+def _partition(row: tuple[Any, ...]) -> Partition:
+    schema, name, default, lower, upper = row
     bounds = {key: value for key, value in (("lower", lower), ("upper", upper)) if value is not None}
-    return Partition(schema, name, bool(default), **bounds)
+    return Partition(schema, name, default, **bounds)
 
 
 def _make_default(url: str, spec: TableSpec) -> None:
@@ -148,10 +146,10 @@ def _make(url: str, spec: TableSpec, month: Month) -> Made | None:
         return Made(name, moved)
 
 
-def _drop(url: str, spec: TableSpec, partition: Partition) -> str | None:
+def _drop(url: str, spec: TableSpec, partition: Partition) -> bool:
     with _table(url, spec) as table:
         table.execute(queries.LOCK_PARENT)
         if partition not in table.partitions():
-            return None
+            return False
         table.execute(queries.DROP, partition=sql.Identifier(partition.schema, partition.name))
-        return partition.name
+        return True
