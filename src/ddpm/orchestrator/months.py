@@ -10,7 +10,7 @@ from ddpm.store.months import Span
 from ddpm.store.partitions import Dropped, Made, tend
 from ddpm.store.tables import TableSpec
 
-MONTHS_SECONDS = 60.0
+MONTHS_SECONDS = 30.0
 
 
 class MonthKeeper:
