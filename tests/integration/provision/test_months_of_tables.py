@@ -156,6 +156,9 @@ def test_months_are_made_while_rows_come_in_and_none_is_lost_or_doubled(url: str
                         "FROM generate_series(%s::bigint, %s::bigint) AS n",
                         [first, first + 499],
                     )
+                except psycopg.errors.CheckViolation:
+                    # On its way into the default partition when the month was attached; the engine tries again, too.
+                    continue
                 except psycopg.Error as error:
                     failures.append(str(error))
                     return

@@ -14,7 +14,7 @@ HEAD = """app:
     ("given", "past"), [({}, 12), ({"retention": 3}, 3), ({"retention": 3, "past": 0}, 0), ({"past": 60}, 60)]
 )
 def test_by_itself_every_month_that_is_kept_has_a_partition(given: dict[str, int], past: int) -> None:
-    assert MonthlyPartitions(**given).months_past == past
+    assert MonthlyPartitions.model_validate(given).months_past == past
 
 
 @pytest.mark.parametrize(
