@@ -18,6 +18,7 @@ import (
 	_ "github.com/warpstreamlabs/bento/public/components/pure"
 	_ "github.com/warpstreamlabs/bento/public/components/pure/extended"
 
+	_ "ddpm/engine/deadletters"
 	_ "ddpm/engine/feed"
 	_ "ddpm/engine/formats"
 	_ "ddpm/engine/origin"

@@ -154,7 +154,7 @@ def disk_full(rig: Rig) -> None:
     """The disk that the table is on is full."""
     assert rig.disk is not None
     with _ballast(rig.disk):
-        rig.told("disk full", "no space left", "53100")
+        rig.told("disk left")
         rig.wait(A_WHILE)
 
 

@@ -3,6 +3,7 @@ package origin
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/warpstreamlabs/bento/public/service"
 )
@@ -12,13 +13,32 @@ func init() {
 		Categories("ddpm").
 		Summary("Captures where a Kafka record came from, with its key, headers and bytes.").
 		Description(`
-Must be the first processor behind a ` + "`kafka`" + ` input with ` + "`multi_header: true`" + `. What it
-captures is out of reach of all later processors; ` + "`postgres_copy`" + ` takes a row's identity from it and
-` + "`ddpm_dead_letter`" + ` the original record. The message itself stays as it is.`).
-		Field(service.NewObjectField("").Default(map[string]any{}))
+Must be the first processor behind a `+"`kafka`"+` input with `+"`multi_header: true`"+`. What it
+captures is out of reach of all later processors; `+"`postgres_copy`"+` takes a row's identity from it and
+`+"`ddpm_dead_letter`"+` the original record. The message itself stays as it is.`).
+		Fields(
+			service.NewStringListField("addresses").
+				Description("The brokers, to ask whether topics are still the same ones; none asks nobody.").
+				Default([]any{}),
+			service.NewStringField("topic_ids_env").
+				Description("The environment variable that holds a JSON object from topic to the id it had.").
+				Default("DDPM_TOPIC_IDS"),
+		)
 	err := service.RegisterBatchProcessor("ddpm_origin", spec,
-		func(_ *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
-			return &capture{log: mgr.Logger()}, nil
+		func(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
+			addresses, err := conf.FieldStringList("addresses")
+			if err != nil {
+				return nil, err
+			}
+			variable, err := conf.FieldString("topic_ids_env")
+			if err != nil {
+				return nil, err
+			}
+			incarnations, err := newIncarnations(addresses, variable)
+			if err != nil {
+				return nil, err
+			}
+			return &capture{log: mgr.Logger(), incarnations: incarnations.shared(mgr)}, nil
 		})
 	if err != nil {
 		panic(err)
@@ -28,16 +48,24 @@ captures is out of reach of all later processors; ` + "`postgres_copy`" + ` take
 // zeroTimeMS is what the input reports for a record without a timestamp: the year 1.
 const zeroTimeMS = -62135596800000
 
+// taken counts the records of all threads.
+var taken atomic.Uint64
+
 type capture struct {
-	log  *service.Logger
-	once sync.Once
+	log          *service.Logger
+	incarnations *Incarnations
+	once         sync.Once
 }
 
 func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
 	holders := make([]holder, len(batch))
 	out := make(service.MessageBatch, len(batch))
+	first := taken.Add(uint64(len(batch))) - uint64(len(batch))
+	ticket := c.incarnations.Ask()
 	for i, msg := range batch {
 		h := &holders[i]
+		h.origin.Ticket = ticket
+		h.origin.Place = first + uint64(i)
 		if !read(msg, &h.origin) {
 			c.once.Do(func() {
 				c.log.Error("ddpm_origin found no Kafka metadata: it must directly follow a kafka input")

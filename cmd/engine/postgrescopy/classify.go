@@ -29,6 +29,8 @@ const (
 	classIdentity      class = "identity_key"
 	classRefused       class = "refused"
 	classUnknownSource class = "unknown_source"
+	classIncarnation   class = "incarnation"
+	classSource        class = "source"
 	classNoOrigin      class = "no_origin"
 	classOther         class = "other"
 )
@@ -36,7 +38,7 @@ const (
 var classes = []class{
 	classConnection, classTimeout, classShutdown, classLogin, classResources, classLock, classContention,
 	classReadOnly, classRights, classMissing, classColumns, classPartition, classIdentity, classRefused,
-	classUnknownSource, classNoOrigin, classOther,
+	classUnknownSource, classIncarnation, classSource, classNoOrigin, classOther,
 }
 
 // obstacle is a reason to wait: nothing that a record is to blame for.

@@ -4,11 +4,13 @@ package postgrescopy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/warpstreamlabs/bento/public/service"
 
+	"ddpm/engine/origin"
 	"ddpm/engine/reason"
 )
 
@@ -75,6 +77,9 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 		if len(b.rows) == 0 {
 			return nil
 		}
+		if err = confirm(ctx, batch); err != nil {
+			return err
+		}
 		outcome, err = o.write(ctx, b)
 		return err
 	})
@@ -84,6 +89,24 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 	failures := append(b.failures, outcome.failures...)
 	o.metrics.count(outcome, failures)
 	return batchError(batch, failures)
+}
+
+// confirm makes sure that no row gets the number of a topic that was deleted before its record was read.
+func confirm(ctx context.Context, batch service.MessageBatch) error {
+	var last *origin.Ticket
+	for _, msg := range batch {
+		o, ok := origin.From(msg)
+		if !ok || o.Ticket == last {
+			continue
+		}
+		last = o.Ticket
+		if err := last.Confirm(ctx); errors.Is(err, origin.ErrAnotherIncarnation) {
+			return &obstacle{classIncarnation, err.Error()}
+		} else if err != nil {
+			return &obstacle{classSource, "the brokers do not tell whether the topic is still the same: " + reason.Cut(err.Error())}
+		}
+	}
+	return nil
 }
 
 // write makes one attempt on a connection of its own. A connection that was idle may have died

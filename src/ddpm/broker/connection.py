@@ -3,10 +3,12 @@
 Knows nothing of topics or records. Whatever leaves this package is an error of ddpm, never one of the library.
 """
 
+import base64
 import logging
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -213,3 +215,13 @@ def _probe_one(address: str, timeout: float, problems: dict[str, str | None]) ->
 
 def _list(brokers: Sequence[str]) -> str:
     return ", ".join(brokers)
+
+
+_NO_TOPIC_ID = uuid.UUID(int=0)
+
+
+def spelled_id(topic_id: object) -> str | None:
+    """A topic's id as Kafka's own tools spell it; None for none."""
+    if not topic_id or topic_id == _NO_TOPIC_ID:
+        return None
+    return base64.urlsafe_b64encode(uuid.UUID(str(topic_id)).bytes).decode().rstrip("=")

@@ -12,6 +12,7 @@ from kafka.structs import OffsetAndMetadata
 
 from ddpm.broker.connection import DEFAULT_TIMEOUT, admin
 from ddpm.broker.topics import describe
+from ddpm.errors import ServiceError
 
 _COORDINATOR_IS_COMING = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
 _PAUSE = 0.1
@@ -113,6 +114,27 @@ def settle_at_end(
         wanted = {TopicPartition(*each): OffsetAndMetadata(ends[each], "", -1) for each in new}
         answers = client.alter_group_offsets(group, wanted)
         return tuple(each for each in new if answers[TopicPartition(*each)] is NoError)
+
+
+def begin_anew(brokers: Sequence[str], group: str, topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> None:
+    """Have `group` read `topics` from their beginning, whatever it has committed.
+
+    Raises:
+        ServiceError: No broker answers, a topic is not there, or the group still has members after `timeout` seconds.
+
+    """
+    deadline = time.monotonic() + timeout
+    with admin(brokers, timeout) as client:
+        while True:
+            starts = _offsets(client, _partitions(client, topics), OffsetSpec.EARLIEST)
+            wanted = {TopicPartition(*each): OffsetAndMetadata(start, "", -1) for each, start in starts.items()}
+            refused = [answer for answer in client.alter_group_offsets(group, wanted).values() if answer is not NoError]
+            if not refused:
+                return
+            if time.monotonic() > deadline:
+                msg = f"the offsets of consumer group {group} cannot be set: the broker answers {refused[0].message}"
+                raise ServiceError(msg, hint="end whoever else reads with this group; who was killed stays for 10 s")
+            time.sleep(_PAUSE * 5)
 
 
 def behind(reached: int | None, marks: Watermarks) -> Lag:

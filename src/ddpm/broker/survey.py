@@ -94,6 +94,7 @@ class Picture:
     starts: Mapping[Partition, int | Trouble]
     reached: Mapping[str, Offsets | Trouble]
     ends: Mapping[Partition, int | Trouble]
+    topics: Mapping[str, Topic]
 
     def lags(self, group: Group) -> list[PartitionLag]:
         """How far `group` has come in all of its partitions; raises RefusedError when the cluster does not tell all."""
@@ -120,11 +121,14 @@ class Picture:
 class Survey:
     """Takes pictures of the same groups again and again."""
 
-    def __init__(self, groups: Iterable[Group]) -> None:
+    def __init__(self, groups: Iterable[Group], others: Iterable[str] = ()) -> None:
+        """Describe what to look at: groups, and other topics of which only their existence matters."""
         self._topics: defaultdict[str, set[str]] = defaultdict(set)
         for group in groups:
             self._topics[group.group].update(group.topics)
+        self._others = frozenset(others)
         self._map: ClusterMap | None = None
+        self._known: Mapping[str, Topic] = {}
         self._coordinators: dict[str, int] = {}
 
     def refresh(self) -> None:
@@ -138,12 +142,19 @@ class Survey:
 
     def take(self, wire: Wire) -> Picture:
         """Ask the cluster; raises ServiceError when it does not answer."""
-        where = self.where(wire)
+        where = self._fresh(wire)
         # In this order a group that reads on meanwhile seems to be behind by a little more, never by less than nothing,
         # and one that retention is close behind does not seem to have been overtaken.
         starts = _everywhere(where, wire.starts)
         reached = self._reached(wire, where)
-        return Picture(where, starts, reached, _everywhere(where, wire.ends))
+        return Picture(where, starts, reached, _everywhere(where, wire.ends), self._known)
+
+    def _fresh(self, wire: Wire) -> ClusterMap:
+        """The map, made anew as soon as a topic is gone or another one, or has other leaders."""
+        self._known = wire.topics(sorted(self._others.union(*self._topics.values())))
+        if self._map is not None and any(self._known.get(name) != topic for name, topic in self._map.topics.items()):
+            self.refresh()
+        return self.where(wire)
 
     def where(self, wire: Wire) -> ClusterMap:
         """What changes rarely, at most half a minute old; raises ServiceError when the cluster does not answer."""

@@ -4,9 +4,7 @@ Which changes are needed is decided in `plan`; here they are made, and whatever 
 the meantime is accepted once a second look shows that it is what was wanted.
 """
 
-import base64
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +13,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 from kafka.errors import for_code
 
-from ddpm.broker.connection import DEFAULT_TIMEOUT, admin
+from ddpm.broker.connection import DEFAULT_TIMEOUT, admin, spelled_id
 from ddpm.broker.plan import MESSAGE_LIMIT, ExistingTopic, TopicPlan, TopicSpec, plan
 from ddpm.errors import ConfigError, DdpmError, ServiceError
 
@@ -23,7 +21,6 @@ __all__ = ["Incarnation", "TopicSpec", "TopicState", "ensure_topics", "existing"
 
 _PAUSE = 0.1
 _UNCHANGED = "unchanged"
-_NO_TOPIC_ID = uuid.UUID(int=0)
 
 # Codes of the Kafka protocol.
 _UNKNOWN_TOPIC = 3
@@ -137,7 +134,7 @@ def incarnations(
     with admin(brokers, timeout) as client:
         cluster_id = client.describe_cluster().get("cluster_id") or ""
         found = describe(client, topics)
-    return {topic: Incarnation(cluster_id, topic, _topic_id(found[topic])) for topic in topics}
+    return {topic: Incarnation(cluster_id, topic, spelled_id(found[topic].get("topic_id"))) for topic in topics}
 
 
 def describe(client: KafkaAdminClient, topics: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -344,13 +341,6 @@ def _raise_any(refusals: Sequence[_Refusal]) -> None:
 
 def _has_leaders(topic: Mapping[str, Any]) -> bool:
     return not topic["error_code"] and all(partition["leader_id"] >= 0 for partition in topic["partitions"])
-
-
-def _topic_id(topic: Mapping[str, Any]) -> str | None:
-    topic_id = topic.get("topic_id")
-    if not topic_id or topic_id == _NO_TOPIC_ID:
-        return None
-    return base64.urlsafe_b64encode(uuid.UUID(str(topic_id)).bytes).decode().rstrip("=")
 
 
 def _code_in(said: str) -> int:

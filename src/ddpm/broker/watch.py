@@ -6,7 +6,7 @@ what a lag means is the supervisor's affair.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TypeVar
@@ -15,10 +15,10 @@ from ddpm.broker.connection import opened
 from ddpm.broker.offsets import Partition
 from ddpm.broker.survey import Group, PartitionLag, Picture, Survey
 from ddpm.broker.waiting import EndHistory, Waiting
-from ddpm.broker.wire import Record, RefusedError, Wire
+from ddpm.broker.wire import Record, RefusedError, Topic, Wire
 from ddpm.errors import ServiceError
 
-__all__ = ["ClusterWatch", "Group", "PartitionLag"]
+__all__ = ["ClusterWatch", "Group", "PartitionLag", "Topic"]
 
 _PAUSE = 0.1
 _RECORDS_A_LOOK = 4
@@ -29,19 +29,23 @@ T = TypeVar("T")
 class ClusterWatch:
     """Looks at the groups of one cluster; every call comes back within `timeout` seconds or little more."""
 
-    def __init__(self, brokers: Sequence[str], groups: Mapping[str, Group], timeout: float = 3.0) -> None:
+    def __init__(
+        self, brokers: Sequence[str], groups: Mapping[str, Group], timeout: float = 3.0, others: Iterable[str] = ()
+    ) -> None:
         """Describe what to watch; nothing is connected before the first look.
 
         Args:
             brokers: Addresses, `host:port`.
             groups: The groups to look at, each by a name of the caller's.
             timeout: Seconds that a look may take.
+            others: Topics that nobody reads here, to know whether they are there.
 
         """
         self._brokers = tuple(brokers)
         self._groups = dict(groups)
         self._timeout = timeout
-        self._survey = Survey(self._groups.values())
+        self._survey = Survey(self._groups.values(), others)
+        self._topics: Mapping[str, Topic] = {}
         self._open = ExitStack()
         self._wire: Wire | None = None
         self._problems: dict[str, ServiceError] = {}
@@ -52,6 +56,11 @@ class ClusterWatch:
     def problems(self) -> Mapping[str, ServiceError]:
         """Why the last look has no answer for some groups though the cluster answers; a topic that is gone, say."""
         return self._problems
+
+    @property
+    def topics(self) -> Mapping[str, Topic]:
+        """What the last look that got an answer saw of each topic: its id, and why the broker does not tell of it."""
+        return self._topics
 
     def look(self) -> dict[str, tuple[PartitionLag, ...]]:
         """Return how far each group is behind, sorted by topic and partition; `problems` tells which are missing.
@@ -134,6 +143,7 @@ class ClusterWatch:
 
     def _told(self, wire: Wire, seen: Picture) -> tuple[dict[str, tuple[PartitionLag, ...]], dict[str, ServiceError]]:
         now = time.monotonic()
+        self._topics = seen.topics
         for partition, end in seen.ends.items():
             if isinstance(end, int):
                 self._histories[partition].add(now, end)

@@ -18,6 +18,7 @@ from kafka.errors import (
     KafkaTimeoutError,
     OffsetOutOfRangeError,
     RequestTimedOutError,
+    UnknownTopicOrPartitionError,
     UnsupportedCodecError,
     for_code,
 )
@@ -28,7 +29,7 @@ from kafka.protocol.metadata import CoordinatorType, FindCoordinatorRequest, Met
 from kafka.record import MemoryRecords
 from kafka.record.default_records import DefaultRecordBatch
 
-from ddpm.broker.connection import answer, translate_errors
+from ddpm.broker.connection import answer, spelled_id, translate_errors
 from ddpm.broker.offsets import Partition
 from ddpm.errors import ServiceError
 
@@ -69,10 +70,19 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """The leader of each partition of a topic, -1 where there is none; or why the broker does not tell."""
+    """The leader of each partition of a topic, -1 where there is none; or why the broker does not tell.
+
+    `topic_id` is spelled as Kafka's own tools spell it, and None where the brokers have no topic ids.
+    """
 
     leaders: Mapping[int, int]
     error: type[BrokerResponseError] | None = None
+    topic_id: str | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the broker says that there is no such topic."""
+        return self.error is UnknownTopicOrPartitionError
 
 
 Offsets = Mapping[Partition, int | type[BrokerResponseError]]
@@ -120,7 +130,9 @@ class Wire:
         self._manager.cluster.update_metadata(said)
         return {
             topic.name: Topic(
-                {each.partition_index: each.leader_id for each in topic.partitions}, _error(topic.error_code)
+                {each.partition_index: each.leader_id for each in topic.partitions},
+                _error(topic.error_code),
+                spelled_id(getattr(topic, "topic_id", None)),
             )
             for topic in said.topics
         }

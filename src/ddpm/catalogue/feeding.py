@@ -14,7 +14,16 @@ ACKNOWLEDGED = "ddpm_feed_acknowledged"
 
 def fed_sections(pipeline: Pipeline, totals: Path) -> dict[str, Value]:
     """What a template may use, as `sections`; the engine writes its metrics into the file `totals` when it ends."""
-    made = sections(pipeline)
+    # What is fed again may well be mostly dead, and nobody would be there to resume it.
+    letters = pipeline.dead_letter.model_copy(update={"breaker": None})
+    made = sections(pipeline.model_copy(update={"dead_letter": letters}))
+    origin: list[Value] = [{"ddpm_origin": {}}]
+    parser, steps = made["parser"], made["processors"]
+    assert isinstance(parser, list)  # noqa: S101 -- as `sections` makes them
+    assert isinstance(steps, list)  # noqa: S101
+    # What is fed may be of a topic that is gone: its rows carry the number that they had.
+    made["origin"] = origin
+    made["pipeline"] = {"threads": -1, "processors": [*origin, *parser, *steps]}
     batching = pipeline.batching
     made["input"] = {
         INPUT: {

@@ -19,7 +19,8 @@ def configuration(pipeline: Pipeline) -> Component:
     """The engine's configuration for trying records; raises ConfigError where a run would."""
     made = sections(pipeline)
     trial: Component = {
-        "origin": made["origin"],
+        # Nobody is asked about topics: there is no broker.
+        "origin": [{"ddpm_origin": {}}],
         "parser": made["parser"],
         "processors": made["processors"],
         "limit": MOST_DOCUMENTS,

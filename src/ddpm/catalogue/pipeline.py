@@ -16,7 +16,7 @@ def sections(pipeline: Pipeline) -> dict[str, Value]:
 
     """
     # The identity is captured before any code of a user runs, so a mapping can break a record, never its identity.
-    origin: list[Value] = [{"ddpm_origin": {}}]
+    origin: list[Value] = [{"ddpm_origin": _asks(pipeline)}]
     parser: list[Value] = [*parsers.processors(pipeline.source)]
     steps: list[Value] = [*user_code(pipeline.processors)]
     processing: Component = {"threads": -1, "processors": [*origin, *parser, *steps]}
@@ -33,6 +33,13 @@ def sections(pipeline: Pipeline) -> dict[str, Value]:
         "metrics": {"prometheus": {"use_histogram_timing": True, "add_process_metrics": True}},
         "shutdown_timeout": duration(pipeline.engine.drain),
     }
+
+
+def _asks(pipeline: Pipeline) -> Component:
+    """Only rows have an identity that a topic which is made again would take away from others."""
+    if not pipeline.writes_postgres:
+        return {}
+    return {"addresses": list(pipeline.kafka.brokers), "topic_ids_env": environment.TOPIC_IDS}
 
 
 def _http() -> Component:

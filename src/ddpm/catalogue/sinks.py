@@ -99,14 +99,21 @@ def kafka(pipeline: Pipeline, sink: KafkaSink) -> Component:
 
 def dead_letter(pipeline: Pipeline) -> Component:
     """The dead-letter topic: original key and bytes, the reason in headers. It never gives up."""
-    return {
-        "kafka": {
-            **_producer(pipeline.kafka.brokers, pipeline.dead_letter.topic),
-            "client_id": f"ddpm-{pipeline.name}-dead-letters",
-            **_KEY_OF_ORIGIN,
-        },
-        "processors": [{"ddpm_dead_letter": {"pipeline": pipeline.name}}],
+    breaker, postgres = pipeline.dead_letter.breaker, pipeline.postgres
+    letters: Component = {
+        "addresses": list(pipeline.kafka.brokers),
+        "topic": pipeline.dead_letter.topic,
+        "client_id": f"ddpm-{pipeline.name}-dead-letters",
+        "pipeline": pipeline.name,
+        "max_msg_bytes": MAX_MESSAGE_BYTES,
     }
+    if breaker:
+        letters |= {"breaker_share": breaker.share, "breaker_records": breaker.records}
+    if postgres is not None:
+        letters["dsn_env"] = environment.POSTGRES_DSN
+        if schema := postgres.table.rpartition(".")[0]:
+            letters["schema"] = schema
+    return {"ddpm_dead_letters": letters, "processors": [{"ddpm_dead_letter": {"pipeline": pipeline.name}}]}
 
 
 def _producer(brokers: tuple[str, ...], topic: str) -> Component:

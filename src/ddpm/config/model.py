@@ -4,6 +4,7 @@ Pure data: no file, no network, no clock. Reading YAML, interpolation and places
 Every model forbids unknown keys, is frozen, and masks its secrets when shown.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -511,10 +512,31 @@ def _needs_topic() -> object:
 Sinks = tuple[Annotated[Sink, BeforeValidator(_sink_forms)], ...]
 
 
+class Breaker(Model):
+    """`app.dead_letter.breaker`: pause the pipeline once `share` of so many `records` in a row are dead."""
+
+    share: float = Field(default=0.5, gt=0, le=1)
+    records: int = Field(default=1_000, ge=10, le=1_000_000)
+
+    @property
+    def limit(self) -> int:
+        """So many dead records among `records` in a row are too many."""
+        return math.ceil(self.share * self.records)
+
+
 class DeadLetter(Model):
     """`app.dead_letter`: where poison records go, with their original bytes and the reason."""
 
     topic: TopicName = "failed-messages"
+    breaker: Breaker | None = Breaker()
+
+    @field_validator("breaker", mode="before")
+    @classmethod
+    def _on_and_off(cls, breaker: object) -> object:
+        """Let `on` and `off`, which YAML takes for true and false, stand for the usual breaker and none."""
+        if breaker is True or breaker == "on":
+            return {}
+        return None if breaker is False or breaker == "off" else breaker
 
 
 class Engine(Model):

@@ -63,6 +63,7 @@ def _allow_short_forms(definitions: Json) -> None:
             },
         ]
     }
+    definitions["Breaker"] = {"anyOf": [{"enum": [True, False, "on", "off"]}, definitions["Breaker"]]}
     # With `pipelines:` a section of app, and of an entry, holds only a part of what a pipeline needs.
     for section in ("Kafka", "Postgres"):
         definitions[section].pop("required", None)

@@ -16,7 +16,9 @@ COMMITTED = "postgres_copy_rows_committed"
 DUPLICATES = "postgres_copy_duplicates_skipped"
 WAITING = "postgres_copy_waiting"
 PARSER_WAITING = "parser_waiting"
-_NAMES = frozenset({RECEIVED, SENT, COMMITTED, DUPLICATES, WAITING, PARSER_WAITING})
+LETTERS_WAITING = "dead_letter_waiting"
+LETTERS_HELD = "dead_letter_held"
+_NAMES = frozenset({RECEIVED, SENT, COMMITTED, DUPLICATES, WAITING, PARSER_WAITING, LETTERS_WAITING, LETTERS_HELD})
 
 _DEAD_LETTER_PATH = re.compile(r"\.fallback\.[1-9][0-9]*$")
 
@@ -34,6 +36,8 @@ class Counters:
         duplicates: Redeliveries that Postgres had already and skipped.
         waiting: Why the Postgres sink waits, as one word; None while it does not.
         parser_waiting: Why the parser waits, as one word; None while it does not.
+        letters_waiting: Why dead letters wait, as one word; None while they do not.
+        letters_held: The commonest code among the dead letters that the breaker holds back.
 
     """
 
@@ -43,6 +47,8 @@ class Counters:
     duplicates: float
     waiting: str | None
     parser_waiting: str | None = None
+    letters_waiting: str | None = None
+    letters_held: str | None = None
 
 
 def counters(text: str) -> Counters:
@@ -50,7 +56,7 @@ def counters(text: str) -> Counters:
     read = dead = duplicates = 0.0
     sinks: dict[str, float] = {}
     committed: dict[str, float] = {}
-    waiting: dict[str, dict[str, float]] = {WAITING: {}, PARSER_WAITING: {}}
+    waiting: dict[str, dict[str, float]] = {WAITING: {}, PARSER_WAITING: {}, LETTERS_WAITING: {}, LETTERS_HELD: {}}
     for name, labels, value in samples(text, _NAMES):
         path = labels.get("path", "")
         if name == RECEIVED:
@@ -60,7 +66,7 @@ def counters(text: str) -> Counters:
         elif name == DUPLICATES:
             duplicates += value
         elif name in waiting:
-            reason = labels.get("reason", "")
+            reason = labels.get("reason") or labels.get("code", "")
             waiting[name][reason] = waiting[name].get(reason, 0) + value
         elif _DEAD_LETTER_PATH.search(path):
             dead += value
@@ -68,7 +74,7 @@ def counters(text: str) -> Counters:
             sinks[path] = value
     # The engine leaves out every batch with one refused record; the plugin's own counter does not.
     written = min((sinks | committed).values(), default=0.0)
-    return Counters(read, written, dead, duplicates, _most(waiting[WAITING]), _most(waiting[PARSER_WAITING]))
+    return Counters(read, written, dead, duplicates, *(_most(reasons) for reasons in waiting.values()))
 
 
 def _most(waiting: dict[str, float]) -> str | None:

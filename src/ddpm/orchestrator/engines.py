@@ -30,6 +30,7 @@ def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Pr
     handed = {
         environment.SOURCES: provisioned.sources_json,
         environment.CONFIG_HASH: config_hash(text),
+        environment.TOPIC_IDS: provisioned.topic_ids_json,
         **handed_to_parser(pipeline.source),
     }
     if pipeline.postgres is not None:

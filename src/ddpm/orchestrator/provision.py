@@ -1,20 +1,25 @@
 """Makes what a pipeline needs exist: its topics, its table and the numbers of its sources."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
 import structlog
 
 from ddpm.broker.connection import reachable
-from ddpm.broker.offsets import settle_at_end
+from ddpm.broker.offsets import begin_anew, settle_at_end
 from ddpm.broker.topics import TopicSpec, ensure_topics, incarnations
 from ddpm.catalogue.parsers import gives_many
 from ddpm.catalogue.sinks import columns
-from ddpm.config.model import Pipeline, Postgres, StartFrom
+from ddpm.config.model import IDENTITY_COLUMNS, INDEX_COLUMN, Pipeline, Postgres, StartFrom
 from ddpm.orchestrator.months import MonthKeeper
+from ddpm.store.shape import WatchedTable
 from ddpm.store.sources import ensure_sources
+from ddpm.store.sources import remade as unnumbered
 from ddpm.store.tables import TableSpec, TableState, ensure_table
+
+# An engine that was killed stays a member of its group for its session timeout, 10 s.
+GROUP_EMPTY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +29,30 @@ class Provisioned:
     Attributes:
         sources: The number of each topic's present incarnation, by topic.
         partitions: How many partitions the source topic with the most of them has.
+        topic_ids: The id of each topic's present incarnation, by topic; without those that have none.
 
     """
 
     sources: dict[str, int]
     partitions: int
+    topic_ids: dict[str, str] = field(default_factory=dict)
 
     @property
     def sources_json(self) -> str:
         """The numbers as the engine reads them from its environment."""
         return json.dumps(self.sources, sort_keys=True)
 
+    @property
+    def topic_ids_json(self) -> str:
+        """The ids as the engine reads them from its environment."""
+        return json.dumps(self.topic_ids, sort_keys=True)
 
-def provision(pipeline: Pipeline) -> Provisioned:
+
+def provision(pipeline: Pipeline, remade: Collection[str] = ()) -> Provisioned:
     """Create what is missing and check what is there; idempotent, and safe when two start at once.
+
+    Topics that were deleted and made again are read from their beginning: those that the numbers of sources tell of,
+    and those in `remade`.
 
     Raises:
         ServiceError: The broker or the database cannot be reached or refuses.
@@ -57,15 +72,33 @@ def provision(pipeline: Pipeline) -> Provisioned:
             log.warning(warning, topic=topic.name)
         if topic.changed:
             log.info(f"topic {topic.change}", topic=topic.name, partitions=topic.partitions)
+    found = incarnations(pipeline.kafka.brokers, pipeline.kafka.topics)
+    ids = {name: each.topic_id for name, each in found.items() if each.topic_id is not None}
+    postgres = pipeline.postgres if table is not None else None
+    schema = table.schema if table is not None else None
+    # Before it has a number: who dies in between finds it without one, and begins anew as well.
+    _begin_anew(pipeline, {*remade, *(unnumbered(postgres.url, found, schema) if postgres else ())}, log)
     if pipeline.kafka.start_from is StartFrom.LATEST:
         settle_at_end(pipeline.kafka.brokers, pipeline.kafka.consumer_group, pipeline.kafka.topics)
-    if table is None or pipeline.postgres is None:
-        return Provisioned({}, partitions)
-    found = incarnations(pipeline.kafka.brokers, pipeline.kafka.topics)
-    sources = ensure_sources(pipeline.postgres.url, found, table.schema)
+    if postgres is None:
+        return Provisioned({}, partitions, ids)
+    sources = ensure_sources(postgres.url, found, schema)
     for warning in sources.warnings:
         log.warning(warning)
-    return Provisioned(dict(sources.numbers), partitions)
+    return Provisioned(dict(sources.numbers), partitions, ids)
+
+
+def _begin_anew(pipeline: Pipeline, topics: Collection[str], log: structlog.stdlib.BoundLogger) -> None:
+    if not topics:
+        return
+    begin_anew(pipeline.kafka.brokers, pipeline.kafka.consumer_group, sorted(topics), GROUP_EMPTY_SECONDS)
+    log.warning("topics were deleted and made again: they are read from their beginning", topics=sorted(topics))
+
+
+def make_dead_letter_topic(pipeline: Pipeline, timeout: float) -> None:
+    """Make the dead-letter topic if it is not there; raises as `ensure_topics` does."""
+    dead = [spec for spec in topic_specs(pipeline) if spec.name == pipeline.dead_letter.topic]
+    ensure_topics(pipeline.kafka.brokers, dead, timeout)
 
 
 def _table(pipeline: Pipeline, log: structlog.stdlib.BoundLogger) -> TableState | None:
@@ -106,6 +139,15 @@ def topic_specs(pipeline: Pipeline) -> list[TopicSpec]:
         if sink.kafka and sink.kafka.brokers in (None, kafka.brokers)
     ]
     return [*sources, dead_letters, *copies]
+
+
+def watched_table(pipeline: Pipeline) -> WatchedTable:
+    """The table a pipeline writes, with all columns that it gives."""
+    postgres = pipeline.postgres
+    assert postgres is not None  # noqa: S101 -- the model requires the section for this sink
+    spec = table_spec(pipeline, postgres)
+    index = (INDEX_COLUMN,) if spec.indexed else ()
+    return WatchedTable(spec.schema, spec.name, (*IDENTITY_COLUMNS, *index, *(name for name, _ in spec.columns)))
 
 
 def table_spec(pipeline: Pipeline, postgres: Postgres) -> TableSpec:

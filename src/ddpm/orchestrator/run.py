@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing as closing_at_end
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,7 @@ from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
 from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.provision import Provisioned, provision
+from ddpm.orchestrator.renewing import Renewal
 from ddpm.orchestrator.replaying import refeeder_of
 from ddpm.orchestrator.shelves import shelves
 from ddpm.orchestrator.signals import signal_desk
@@ -113,20 +115,23 @@ def run(config: Config, options: RunOptions) -> None:
                 logging.configure(
                     config.logger.level, style=config.logger.format, secrets=config.secrets, recent=options.recent
                 )
-                provisioned = {pipeline.name: provision(pipeline) for pipeline in config.pipelines}
-                launchables = {
-                    pipeline.name: launchable(
-                        config, pipeline, binaries[pipeline.engine.binary], provisioned[pipeline.name]
-                    )
+                makers = {
+                    pipeline.name: partial(launchable, config, pipeline, binaries[pipeline.engine.binary])
                     for pipeline in config.pipelines
                 }
+                provisioned = {pipeline.name: provision(pipeline) for pipeline in config.pipelines}
+                launchables = {name: make(provisioned[name]) for name, make in makers.items()}
                 options.provisioned(config)
                 bounds = {pipeline.name: _bound(pipeline) for pipeline in config.pipelines if pipeline.once}
                 shelved = shelves(config.pipelines).by_pipeline
                 letters.open(shelved, _refeeders(config, binaries, provisioned))
                 desk.hand_over(supervisor)
+
+                def renewal(pipeline: Pipeline, stop: threading.Event) -> Renewal:
+                    return Renewal(pipeline, supervisor, provisioned[pipeline.name], makers[pipeline.name], stop)
+
                 with (
-                    watching(config.pipelines, supervisor, bounds, shelved),
+                    watching(config.pipelines, supervisor, bounds, shelved, renewal),
                     closing_at_end(letters),
                     _stopping_after(options.stop_after, supervisor),
                 ):
@@ -152,6 +157,7 @@ def _managed(pipeline: Pipeline) -> Managed:
         limits=ScaleLimits(scale.min, scale.max, scale.target_lag) if scale else None,
         memory=MemoryFile(DATA_DIR / "state" / f"{pipeline.name}.json"),
         patience=_patience(scale) if scale else Patience(),
+        bounded=pipeline.once,
     )
 
 

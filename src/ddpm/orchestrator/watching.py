@@ -22,7 +22,9 @@ from ddpm.engine.probes import EngineClient
 from ddpm.errors import DdpmError
 from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.months import MONTHS_SECONDS
-from ddpm.orchestrator.provision import month_keeper
+from ddpm.orchestrator.provision import make_dead_letter_topic, month_keeper, watched_table
+from ddpm.orchestrator.renewing import Renewal
+from ddpm.orchestrator.waits import waits
 from ddpm.store.watch import DatabaseWatch
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import ENGINE_PROBE_SECONDS
@@ -39,17 +41,12 @@ _LETTERS_AT_ONCE = 5_000
 # The counters are worth a look less often than the state.
 COUNTERS_EVERY = 2
 MOST_ENGINES = 64
+MAKE_TOPIC_SECONDS = 5.0
 
 Key = TypeVar("Key")
 
 BROKER_PROBE = "kafka"
 DATABASE_PROBE = "postgres"
-
-_PARSER_WAITS = {
-    "schema_registry": "the schema registry does not answer",
-    "plugin": "the plugin cannot be loaded any more",
-    "record": "a record ends or holds up the plugin, and is tried again",
-}
 
 
 def sink_cluster_probe(brokers: Sequence[str]) -> str:
@@ -69,6 +66,7 @@ def watching(
     supervisor: Supervisor,
     bounds: dict[str, Bound],
     letters: Mapping[str, Shelf],
+    renewal: Callable[[Pipeline, threading.Event], Renewal],
 ) -> Iterator[None]:
     """Watch while the block runs.
 
@@ -77,6 +75,7 @@ def watching(
         supervisor: Who is told.
         bounds: How far the pipelines read that end by themselves, by name; one that is reached is taken out.
         letters: Where their dead letters are, by name.
+        renewal: Gives what happens to a pipeline when a topic of it is made again.
 
     """
     stop = threading.Event()
@@ -88,12 +87,17 @@ def watching(
         thread.start()
 
     with ExitStack() as closing:
+        # What changed in the tables' columns, by pipeline, for the words about an engine that waits because of it.
+        changed: dict[str, str | None] = {}
         for pipeline in pipelines:
-            engines = _Engines(pipeline.name, supervisor)
+            engines = _Engines(pipeline, supervisor, changed)
             closing.callback(engines.close)
             watch(f"engines of {pipeline.name}", ENGINE_PROBE_SECONDS, engines.look)
         for brokers, readers in _by(pipelines, lambda pipeline: pipeline.kafka.brokers).items():
-            cluster = _Cluster(brokers, readers, supervisor, bounds)
+            renewals = [renewal(pipeline, stop) for pipeline in readers]
+            for each in renewals:
+                closing.callback(each.join, 5)
+            cluster = _Cluster(brokers, list(zip(readers, renewals, strict=True)), supervisor, bounds)
             closing.callback(cluster.close)
             watch(f"kafka {brokers[0]}", CLUSTER_SECONDS, cluster.look)
         for brokers in dict.fromkeys(each for pipeline in pipelines for each in foreign_clusters(pipeline)):
@@ -103,7 +107,7 @@ def watching(
             watch(f"kafka {brokers[0]}", CLUSTER_SECONDS, sink.look)
         tables = [pipeline for pipeline in pipelines if pipeline.writes_postgres]
         for url, writing in _by(tables, lambda pipeline: pipeline.postgres.url if pipeline.postgres else "").items():
-            database = _Sink(DatabaseWatch(url), DATABASE_PROBE, [each.name for each in writing], supervisor)
+            database = _Database(url, writing, supervisor, changed)
             closing.callback(database.close)
             watch("postgres", DATABASE_SECONDS, database.look)
         for pipeline in tables:
@@ -144,16 +148,17 @@ def _every(seconds: float, look: Callable[[], None], stop: threading.Event) -> N
 class _Engines:
     """The engines of one pipeline, each asked by itself: one that is frozen delays no other."""
 
-    def __init__(self, name: str, supervisor: Supervisor) -> None:
-        self._name = name
+    def __init__(self, pipeline: Pipeline, supervisor: Supervisor, changed: Mapping[str, str | None]) -> None:
+        self._pipeline = pipeline
+        self._changed = changed
         self._supervisor = supervisor
         self._clients: dict[int, EngineClient] = {}
         self._asked: dict[int, Future[None]] = {}
-        self._threads = ThreadPoolExecutor(max_workers=MOST_ENGINES, thread_name_prefix=f"engine of {name}")
+        self._threads = ThreadPoolExecutor(max_workers=MOST_ENGINES, thread_name_prefix=f"engine of {pipeline.name}")
         self._looks = 0
 
     def look(self) -> None:
-        engines = self._supervisor.vitals(self._name).engines
+        engines = self._supervisor.vitals(self._pipeline.name).engines
         counting = self._looks % COUNTERS_EVERY == 0
         self._looks += 1
         ports = {port for _, port in engines}
@@ -163,7 +168,10 @@ class _Engines:
         for index, port in engines:
             if port not in self._asked or self._asked[port].done():
                 client = self._clients.setdefault(port, EngineClient(port))
-                self._asked[port] = self._threads.submit(_ask, self._supervisor, self._name, index, client, counting)
+                changed = self._changed.get(self._pipeline.name)
+                self._asked[port] = self._threads.submit(
+                    _ask, self._supervisor, self._pipeline, index, client, counting=counting, changed=changed
+                )
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
@@ -171,40 +179,65 @@ class _Engines:
             client.close()
 
 
-def count(name: str, supervisor: Supervisor) -> None:
+def count(pipeline: Pipeline, supervisor: Supervisor) -> None:
     """Read the counters of a pipeline's engines now, whenever they were read last."""
-    for index, port in supervisor.vitals(name).answering:
+    for index, port in supervisor.vitals(pipeline.name).answering:
         client = EngineClient(port)
-        _ask(supervisor, name, index, client, counting=True)
+        _ask(supervisor, pipeline, index, client, counting=True)
         client.close()
 
 
-def _ask(supervisor: Supervisor, name: str, index: int, client: EngineClient, counting: bool) -> None:
+def _ask(
+    supervisor: Supervisor,
+    pipeline: Pipeline,
+    index: int,
+    client: EngineClient,
+    *,
+    counting: bool,
+    changed: str | None = None,
+) -> None:
     ready = client.ready()
     if ready is None:
         return
     text = client.metrics() if counting else None
     if text is None:
-        supervisor.engine_answered(name, index, client.port, ready=ready)
+        supervisor.engine_answered(pipeline.name, index, client.port, ready=ready)
         return
     seen = counters(text)
     reading = Reading(seen.read, seen.written, seen.dead, seen.duplicates)
-    waiting = _parser_waits(seen.parser_waiting)
-    if seen.waiting:
-        waiting = f"{DATABASE_PROBE}: does not take rows ({seen.waiting})"
-    supervisor.engine_answered(name, index, client.port, ready=ready, reading=reading, waiting=waiting)
+    supervisor.engine_answered(
+        pipeline.name, index, client.port, ready=ready, reading=reading, waiting=waits(pipeline, seen, changed)
+    )
 
 
-def _parser_waits(reason: str | None) -> str | None:
-    return f"parser: {_PARSER_WAITS.get(reason, reason)}" if reason else None
+class _Database:
+    """A database that pipelines write to, and their tables in it."""
+
+    def __init__(
+        self, url: str, pipelines: Sequence[Pipeline], supervisor: Supervisor, changed: dict[str, str | None]
+    ) -> None:
+        self._tables = {each.name: watched_table(each) for each in pipelines if each.postgres}
+        self._watch = DatabaseWatch(url, tables=self._tables.values())
+        self._supervisor = supervisor
+        self._changed = changed
+        self.close = self._watch.close
+
+    def look(self) -> None:
+        problem = None
+        try:
+            self._watch.look()
+        except DdpmError as error:
+            problem = error.message
+        for name, table in self._tables.items():
+            trouble = self._watch.trouble(table) if problem is None else None
+            self._changed[name] = self._watch.changes(table)
+            self._supervisor.probed(name, DATABASE_PROBE, problem or trouble, broken=trouble is not None)
 
 
 class _Sink:
-    """A database or a cluster that pipelines write to."""
+    """A cluster that pipelines write to."""
 
-    def __init__(
-        self, watch: DatabaseWatch | ClusterWatch, probe: str, pipelines: Sequence[str], supervisor: Supervisor
-    ) -> None:
+    def __init__(self, watch: ClusterWatch, probe: str, pipelines: Sequence[str], supervisor: Supervisor) -> None:
         self._watch = watch
         self._probe = probe
         self._pipelines = pipelines
@@ -252,6 +285,7 @@ class _Letters:
 class _Reader:
     pipeline: Pipeline
     stall: StallWatch
+    renewal: Renewal
 
 
 class _Cluster:
@@ -260,13 +294,13 @@ class _Cluster:
     def __init__(
         self,
         brokers: Sequence[str],
-        pipelines: Sequence[Pipeline],
+        pipelines: Sequence[tuple[Pipeline, Renewal]],
         supervisor: Supervisor,
         bounds: dict[str, Bound],
     ) -> None:
-        groups = {each.name: Group(each.kafka.consumer_group, each.kafka.topics) for each in pipelines}
-        self._watch = ClusterWatch(brokers, groups)
-        self._readers = [_Reader(each, StallWatch(each.engine.stall_timeout)) for each in pipelines]
+        groups = {each.name: Group(each.kafka.consumer_group, each.kafka.topics) for each, _ in pipelines}
+        self._watch = ClusterWatch(brokers, groups, others={each.dead_letter.topic for each, _ in pipelines})
+        self._readers = [_Reader(each, StallWatch(each.engine.stall_timeout), renewal) for each, renewal in pipelines]
         self._supervisor = supervisor
         self._bounds = bounds
         self.close = self._watch.close
@@ -282,11 +316,27 @@ class _Cluster:
         for reader in self._readers:
             name = reader.pipeline.name
             problem = self._watch.problems.get(name)
-            self._supervisor.probed(name, BROKER_PROBE, problem.message if problem else None)
+            self._supervisor.probed(name, BROKER_PROBE, problem.message if problem else self._dead_letters(reader))
+            reader.renewal.seen(self._watch.topics)
             if name in seen:
                 self._told(reader, tuple(_status(each) for each in seen[name]))
             else:
                 self._supervisor.partitions_seen(name, None)
+
+    def _dead_letters(self, reader: _Reader) -> str | None:
+        """Make a dead-letter topic that is gone again; returns what is wrong if that does not go."""
+        topic = self._watch.topics.get(reader.pipeline.dead_letter.topic)
+        if topic is None or not topic.gone:
+            return None
+        name = reader.pipeline.dead_letter.topic
+        try:
+            make_dead_letter_topic(reader.pipeline, MAKE_TOPIC_SECONDS)
+        except DdpmError as error:
+            return f"the dead-letter topic {name} is gone and cannot be made again: {error.message}"
+        said = f"the dead-letter topic {name} was gone and was made again"
+        self._supervisor.events.add(reader.pipeline.name, "alarm", said)
+        structlog.get_logger().warning(said, pipeline=reader.pipeline.name)
+        return None
 
     def _told(self, reader: _Reader, partitions: tuple[PartitionStatus, ...]) -> None:
         name, bound = reader.pipeline.name, self._bounds.get(reader.pipeline.name)
@@ -296,7 +346,7 @@ class _Cluster:
             if bound is not None and bound.reached(partitions, self._watch.readable):
                 del self._bounds[name]
                 # The engines' counters are gone with them.
-                count(name, self._supervisor)
+                count(reader.pipeline, self._supervisor)
                 self._supervisor.finish(name, "read to the end that the topics had at the start")
         except DdpmError as error:
             # The next look tells whether the cluster is away.

@@ -210,7 +210,8 @@ def _requests(api: APIRouter, supervisor: Supervisor) -> None:
     @api.post("/pipelines/{name}/drain", status_code=202)
     def drain(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Finish what is in flight and stop, until it is resumed or ddpm starts again."""
-        if asked(supervisor, name).state is State.FAILED:
+        status = asked(supervisor, name)
+        if status.state is State.FAILED and not any(each.pid for each in status.replicas):
             raise RequestRefusedError(409, f"{name} has failed, nothing of it runs", "mend it and resume it")
         supervisor.drain_one(name)
         return AcceptedView(pipeline=name, accepted="drain", message="it finishes what is in flight and stops")

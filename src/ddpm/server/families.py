@@ -95,6 +95,12 @@ OWN: tuple[OwnFamily, ...] = (
         lambda status, _: _one(status.restarts),
     ),
     OwnFamily(
+        "ddpm_breaker_trips_total",
+        "counter",
+        "Times that the pipeline was paused because too many records were dead, since ddpm started.",
+        lambda status, _: _one(status.trips),
+    ),
+    OwnFamily(
         "ddpm_pipeline_next_retry_timestamp_seconds",
         "gauge",
         "When the pipeline is tried again, in seconds since 1970; only while it waits for that.",
@@ -423,6 +429,13 @@ ENGINE: tuple[EngineFamily, ...] = (
         "gauge",
         "Parsers that wait, by the reason: schema_registry (is away), plugin (does not load), record (holds it up).",
         "parser_waiting",
+        (("reason", "reason"),),
+    ),
+    EngineFamily(
+        "ddpm_engine_dead_letters_waiting_batches",
+        "gauge",
+        "Batches of dead letters that wait, by the reason: topic, rights, connection, too_large, breaker.",
+        "dead_letter_waiting",
         (("reason", "reason"),),
     ),
     EngineFamily(

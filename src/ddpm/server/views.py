@@ -324,7 +324,7 @@ def event_view(event: Event) -> EventView:
 
 
 def health_view(statuses: tuple[Status, ...], *, alive: bool, now: float) -> HealthView:
-    """Whether all is well at `now`: all pipelines run, are paused on purpose or have done their work."""
+    """Whether all is well at `now`: all pipelines run, are paused by a person or have done their work."""
     pipelines = tuple(_health_of(status, now) for status in statuses)
     culprits = [f"{each.name} is {each.state.value}: {each.reason}" for each in pipelines if not each.ok]
     if not alive:
@@ -338,7 +338,7 @@ _WELL = frozenset({State.RUNNING, State.PAUSED})
 def _health_of(status: Status, now: float) -> HealthPipelineView:
     return HealthPipelineView(
         name=status.name,
-        ok=status.state in _WELL or status.finished,
+        ok=(status.state in _WELL and not status.tripped) or status.finished,
         state=status.state,
         reason=status.reason,
         since=status.since,

@@ -54,6 +54,18 @@ SELECT coalesce(k.conname, x.relname)::text,
  ORDER BY i.indisprimary DESC, x.relname
 """
 
+# For a look at what is written now. Parameters: name; schema, or null for the first one of the search path.
+SHAPE = b"""
+SELECT a.attname, format_type(a.atttypid, a.atttypmod),
+       a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '',
+       has_schema_privilege(n.oid, 'USAGE')
+       AND has_column_privilege(c.oid, a.attnum, 'INSERT') AND has_column_privilege(c.oid, a.attnum, 'SELECT')
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+ WHERE c.relname = $1 AND n.nspname = coalesce($2, current_schema())
+"""
+
 TYPE = "SELECT oid, typtype::text FROM pg_type WHERE oid = to_regtype(%(type)s)"
 
 FORMAT_TYPE = "SELECT format_type(%(type)s, %(modifier)s)"
@@ -95,6 +107,7 @@ FIND_SOURCE = SQL("""
 SELECT number FROM {table}
  WHERE cluster_id = %(cluster_id)s AND topic = %(topic)s AND coalesce(topic_id, '') = coalesce(%(topic_id)s, '')
 """)
+KNOWN_TOPIC = SQL("SELECT FROM {table} WHERE cluster_id = %(cluster_id)s AND topic = %(topic)s LIMIT 1")
 ADD_SOURCE = SQL("""
 INSERT INTO {table} (cluster_id, topic, topic_id) VALUES (%(cluster_id)s, %(topic)s, %(topic_id)s) RETURNING number
 """)

@@ -62,8 +62,7 @@ def ensure_sources(url: str, incarnations: Mapping[str, Incarnation], schema: st
             table = _table(connection, url, schema)
             numbers = {name: _number(connection, table, each) for name, each in sorted(incarnations.items())}
     except _NotOurs as error:
-        msg = f"the table {error.args[0]} is not the one that ddpm keeps its sources in: {error.__cause__}"
-        raise SchemaMismatchError(msg, hint=f"rename it; ddpm needs the name {TABLE} for itself") from error
+        raise _not_ours(error.args[0], error.__cause__) from error
     nameless = sorted(name for name, each in incarnations.items() if each.topic_id is None)
     warnings = tuple(
         f"the broker tells no id of topic {name}: if it is deleted and made again, ddpm takes its new records for old "
@@ -71,6 +70,34 @@ def ensure_sources(url: str, incarnations: Mapping[str, Incarnation], schema: st
         for name in nameless
     )
     return Sources(numbers, warnings)
+
+
+def remade(url: str, incarnations: Mapping[str, Incarnation], schema: str | None = None) -> frozenset[str]:
+    """Return which topics have a number for an earlier incarnation and none for the present one; changes nothing.
+
+    Raises as `ensure_sources` does.
+    """
+    with connect(url) as connection:
+        found = connection.execute(queries.TABLE, {"schema": schema, "name": TABLE}).fetchone()
+        if not found:
+            return frozenset()
+        table = sql.Identifier(found[1], TABLE)
+        try:
+            return frozenset(name for name, each in incarnations.items() if _is_another(connection, table, each))
+        except (errors.UndefinedColumn, errors.WrongObjectType) as error:
+            raise _not_ours(table.as_string(None), error) from error
+
+
+def _is_another(connection: Connection, table: sql.Identifier, incarnation: Incarnation) -> bool:
+    def there(statement: sql.SQL) -> bool:
+        return connection.execute(statement.format(table=table), _parameters(incarnation)).fetchone() is not None
+
+    return there(queries.KNOWN_TOPIC) and not there(queries.FIND_SOURCE)
+
+
+def _not_ours(table: str, cause: object) -> SchemaMismatchError:
+    msg = f"the table {table} is not the one that ddpm keeps its sources in: {cause}"
+    return SchemaMismatchError(msg, hint=f"rename it; ddpm needs the name {TABLE} for itself")
 
 
 class _NotOurs(Exception):  # noqa: N818 -- never leaves this module
@@ -88,12 +115,16 @@ def _table(connection: Connection, url: str, schema: str | None) -> sql.Identifi
     return table
 
 
-def _number(connection: Connection, table: sql.Identifier, incarnation: Incarnation) -> int:
-    parameters: dict[str, Any] = {
+def _parameters(incarnation: Incarnation) -> dict[str, Any]:
+    return {
         "cluster_id": incarnation.cluster_id,
         "topic": incarnation.topic,
         "topic_id": incarnation.topic_id,
     }
+
+
+def _number(connection: Connection, table: sql.Identifier, incarnation: Incarnation) -> int:
+    parameters = _parameters(incarnation)
     try:
         for statement in (queries.FIND_SOURCE, queries.ADD_SOURCE):
             row = connection.execute(statement.format(table=table), parameters).fetchone()

@@ -7,7 +7,7 @@ keepalives nor libpq's own timeouts notice it.
 import selectors
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import psycopg
@@ -16,6 +16,8 @@ from psycopg.pq import ExecStatus
 
 from ddpm.errors import DdpmError, ServiceError
 from ddpm.store.connection import translate_errors, where
+from ddpm.store.queries import SHAPE
+from ddpm.store.shape import ColumnNow, Shape, WatchedTable, changes, trouble
 
 _APPLICATION = "ddpm-probe"
 _SHORTEST_CONNECT = 2  # libpq rounds anything less up to it
@@ -27,18 +29,30 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 class DatabaseWatch:
     """Looks at the database behind a URL; every look comes back within `timeout` seconds or little more."""
 
-    def __init__(self, url: str, timeout: float = 3.0) -> None:
+    def __init__(self, url: str, timeout: float = 3.0, tables: Iterable[WatchedTable] = ()) -> None:
         """Describe what to watch; nothing is connected before the first look.
 
         Args:
             url: A Postgres URL.
             timeout: Seconds that a look may take.
+            tables: What is written there.
 
         """
         self._url = url
+        self._tables = tuple(dict.fromkeys(tables))
+        self._at_first: dict[WatchedTable, Shape] = {}
+        self._now: Mapping[WatchedTable, Shape] = {}
         self._timeout = timeout
         self._connection: Connection | None = None
         self._attempt: _Attempt | None = None
+
+    def trouble(self, table: WatchedTable) -> str | None:
+        """Why a table took no rows at the last look; None when it did, or was not seen."""
+        return trouble(table, self._now[table]) if table in self._now else None
+
+    def changes(self, table: WatchedTable) -> str | None:
+        """Which types changed in a table since the first look, which may be harmless; None when none did."""
+        return changes(table, self._at_first.get(table, {}), self._now.get(table, {}))
 
     def look(self) -> None:
         """Return when the database answered just now and takes rows.
@@ -71,7 +85,8 @@ class DatabaseWatch:
             with translate_errors(self._url):
                 if self._connection is None:
                     self._connection = self._connect(deadline)
-                in_recovery, read_only = self._query(self._connection, deadline)
+                ((in_recovery, read_only),) = self._query(self._connection, deadline, _QUERY)
+                self._look_at_tables(self._connection, deadline)
         except DdpmError as error:
             self._drop()
             # A password that is refused now may have worked a minute ago: not the configuration, but its time is over.
@@ -84,6 +99,17 @@ class DatabaseWatch:
             why = "in recovery" if b"t" in in_recovery else "read-only"
             msg = f"Postgres at {where(self._url)} answers, but takes no rows: it is {why}"
             raise ServiceError(msg, hint="connect to the primary server, or wait until it is one")
+
+    def _look_at_tables(self, connection: Connection, deadline: float) -> None:
+        seen: dict[WatchedTable, Shape] = {}
+        for table in self._tables:
+            names = [table.name.encode(), None if table.schema is None else table.schema.encode()]
+            seen[table] = {
+                name.decode(): ColumnNow(type_.decode(), required == b"t", writable == b"t")
+                for name, type_, required, writable in self._query(connection, deadline, SHAPE, names)
+            }
+            self._at_first.setdefault(table, seen[table])
+        self._now = seen
 
     def _drop(self) -> None:
         if self._connection is not None:
@@ -104,9 +130,11 @@ class DatabaseWatch:
             raise came
         return came
 
-    def _query(self, connection: Connection, deadline: float) -> Sequence[bytes]:
+    def _query(
+        self, connection: Connection, deadline: float, query: bytes, parameters: Sequence[bytes | None] = ()
+    ) -> Sequence[Sequence[bytes]]:
         server = connection.pgconn
-        server.send_query(_QUERY)
+        server.send_query_params(query, parameters)
         rows: list[Sequence[bytes]] = []
         with selectors.DefaultSelector() as selector:
             while server.flush():
@@ -117,10 +145,13 @@ class DatabaseWatch:
                     server.consume_input()
                 result = server.get_result()
                 if result is None:
-                    return rows[0]
+                    return rows
                 if result.status != ExecStatus.TUPLES_OK:
                     raise psycopg.errors.error_from_result(result)
-                rows.append([result.get_value(0, column) or b"" for column in range(result.nfields)])
+                rows += [
+                    [result.get_value(row, column) or b"" for column in range(result.nfields)]
+                    for row in range(result.ntuples)
+                ]
 
     def _await(self, selector: selectors.BaseSelector, socket: int, event: Literal[1, 2], deadline: float) -> None:
         if not selector.get_map():

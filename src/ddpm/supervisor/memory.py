@@ -20,11 +20,15 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is remembered: the wish (a stop is not), the number of replicas that a person set, and the last exit."""
+    """What is remembered: the wish (a stop is not), the number of replicas that a person set, and the last exit.
+
+    `paused_because` is why it is paused; None when somebody asked for it.
+    """
 
     wish: Wish = Wish.RUN
     replicas: int | None = None
     last_exit: Exit | None = None
+    paused_because: str | None = None
 
 
 class MemoryFile:
@@ -54,6 +58,7 @@ class MemoryFile:
             "version": VERSION,
             "wish": memory.wish.value,
             "replicas": memory.replicas,
+            "paused_because": memory.paused_because,
             "last_exit": asdict(memory.last_exit) if memory.last_exit else None,
         }
         try:
@@ -77,4 +82,5 @@ def _read(body: dict[str, Any]) -> Memory:
         msg = f"{replicas!r} is not a number of replicas"
         raise ValueError(msg)
     last_exit = Exit(**{**last, "log": tuple(last["log"])}) if isinstance(last, dict) else None
-    return Memory(Wish(body["wish"]), replicas, last_exit)
+    because = body.get("paused_because")
+    return Memory(Wish(body["wish"]), replicas, last_exit, because if isinstance(because, str) else None)

@@ -24,6 +24,7 @@ from ddpm.supervisor.policy import (
     ReplicaView,
     Snapshot,
     Step,
+    Waits,
     decide,
     describe_exit,
     judge,
@@ -82,6 +83,7 @@ class Vitals:
         answering: Those of them that have answered just now.
         healthy: Whether engines are meant to move records: they run, broker and sinks answer, and none waits.
         changed_at: When an engine was last started, connected or ended, in seconds of the monotonic clock.
+        held: Whether no engine runs and none is started, because something changes underneath.
 
     """
 
@@ -89,6 +91,7 @@ class Vitals:
     answering: tuple[tuple[int, int], ...]
     healthy: bool
     changed_at: float
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class Managed:
         limits: Between which numbers the lag decides; None when it does not.
         patience: How long the lag must say the same before it decides.
         memory: What is kept from one run of ddpm to the next.
+        bounded: Whether it ends by itself, so that nobody would be there to resume it.
 
     """
 
@@ -113,6 +117,7 @@ class Managed:
     limits: ScaleLimits | None
     patience: Patience
     memory: MemoryFile
+    bounded: bool = False
 
 
 @dataclass(slots=True)
@@ -133,7 +138,7 @@ class _Replica:
     restart: str | None = None
     stalled: bool = False
     killed: str | None = None
-    waiting: str | None = None
+    waiting: Waits | None = None
 
 
 @dataclass(slots=True)
@@ -167,6 +172,10 @@ class SupervisedPipeline:
         self._config_hash = ""
         self._wish = remembered.wish
         self._paused = remembered.wish is Wish.PAUSE
+        self._paused_because = remembered.paused_because if self._paused else None
+        self._trips = 0
+        self._gave_up: str | None = None
+        self._held: str | None = None
         self._last_exit = remembered.last_exit
         self._finished: str | None = None
         self._last_error: Trouble | None = None
@@ -190,7 +199,7 @@ class SupervisedPipeline:
     @property
     def settled(self) -> bool:
         """Whether it has ended and nothing will start it again by itself."""
-        return self._state in FINAL_STATES
+        return self._state in FINAL_STATES and not any(each.engine for each in self._replicas.values())
 
     @property
     def finished(self) -> bool:
@@ -200,7 +209,7 @@ class SupervisedPipeline:
     @property
     def failed(self) -> bool:
         """Whether it ended by an error that trying again cannot mend."""
-        return self._state is State.FAILED
+        return self._state is State.FAILED and self.settled
 
     def announce(self, reason: str) -> None:
         """Say what keeps it from being launched."""
@@ -208,10 +217,17 @@ class SupervisedPipeline:
 
     def launch_with(self, launch: Launch, config_hash: str, partitions: int) -> None:
         """From now on it may be launched; `partitions` is how many engines can have work."""
-        self._launch, self._config_hash = launch, config_hash
+        self._launch, self._config_hash, self._held = launch, config_hash, None
         self._scale.partitions = partitions
         if self._wanted() > partitions:
             self._log.warning(self._clipped())
+
+    def hold(self, reason: str) -> None:
+        """End all engines at once and start none until `launch_with` brings how they are started from now on."""
+        if self._held is None:
+            self._events.add(self.managed.name, "alarm", reason)
+            self._log.warning(reason)
+        self._held = reason
 
     def forgive(self, gap: float) -> None:
         """Leave a time in which nobody asked the engines out of account."""
@@ -220,7 +236,7 @@ class SupervisedPipeline:
             replica.ready_at += gap
 
     def engine_answered(
-        self, index: int, port: int, *, ready: bool, reading: Reading | None, waiting: str | None
+        self, index: int, port: int, *, ready: bool, reading: Reading | None, waiting: Waits | None
     ) -> None:
         """Take what the engine on a port said; an answer of one that is gone by now is left aside."""
         replica = self._replicas.get(index)
@@ -233,11 +249,15 @@ class SupervisedPipeline:
         if reading is not None:
             replica.waiting = waiting
             self._meter.read(index, reading)
+            if waiting is not None and waiting.kind == "breaker":
+                self._trip(waiting.reason)
 
-    def probed(self, name: str, problem: str | None) -> None:
+    def probed(self, name: str, problem: str | None, *, broken: bool = False) -> None:
         """Take the answer of the broker or a sink; `problem` is None when all is well."""
         before = self._seen.probes[name]
-        self._seen.probes[name] = replace(before, ok=problem is None, message=problem or "", at=time.time())
+        self._seen.probes[name] = replace(
+            before, ok=problem is None, message=problem or "", at=time.time(), broken=broken
+        )
         self._seen.probed_at[name] = self._clock()
 
     def partitions_seen(self, partitions: tuple[PartitionStatus, ...] | None) -> None:
@@ -260,14 +280,29 @@ class SupervisedPipeline:
 
     def pause(self) -> None:
         """Drain, and stay so until it is resumed, over restarts of ddpm too."""
-        self._paused = True
+        self._paused, self._paused_because = True, None
         self._wish_for(Wish.PAUSE, "pause requested")
+
+    def _trip(self, reason: str) -> None:
+        """Stop moving records, because too many of them are dead: no records are lost by it."""
+        if self._wish is not Wish.RUN:
+            return
+        self._trips += 1
+        self._last_error = Trouble(time.time(), reason)
+        self._events.add(self.managed.name, "alarm", reason)
+        self._log.error(reason)
+        if self.managed.bounded:
+            self._gave_up = reason
+            self._set_wish(Wish.STOP)
+        else:
+            self._paused, self._paused_because = True, reason
+            self._set_wish(Wish.PAUSE)
 
     def resume(self) -> None:
         """Run (again)."""
         if self._finished is not None:
             return
-        self._paused = False
+        self._paused, self._paused_because, self._gave_up = False, None, None
         self._wish_for(Wish.RUN, "resume requested")
         for replica in self._replicas.values():
             if replica.state is State.FAILED:
@@ -288,7 +323,7 @@ class SupervisedPipeline:
         """Drain every engine and start it again; a paused or stopped pipeline is started, but not by the watchdog."""
         if self._finished is not None or (kind == "stall" and self._wish is not Wish.RUN):
             return
-        self._paused = False
+        self._paused, self._paused_because, self._gave_up = False, None, None
         self._events.add(self.managed.name, kind, reason)
         self._log.info("restart", reason=reason)
         if self._wish is not Wish.RUN:
@@ -317,7 +352,7 @@ class SupervisedPipeline:
         recent = self._clock() - ANSWERING_SECONDS
         silent = {each.index for each in running if each.answered_at < recent}
         answering = tuple((index, port) for index, port in engines if index not in silent)
-        return Vitals(engines, answering, healthy, self._changed_at)
+        return Vitals(engines, answering, healthy, self._changed_at, self._held is not None and not engines)
 
     def tick(self, *, stopping: bool, forced: bool) -> bool:
         """Look once, do what the policy says, and name the state that follows; tells whether anything changed."""
@@ -332,8 +367,12 @@ class SupervisedPipeline:
             self._carry_out(step)
         self._forget_surplus(wish)
         verdict = judge(self._snapshot(wish, forced), now)
-        reason = self._finished if verdict.state is State.STOPPED and self._finished else verdict.reason
-        changed = self._enter(verdict.state, reason)
+        state, reason = verdict.state, verdict.reason
+        if state is State.STOPPED and self._gave_up:
+            state, reason = State.FAILED, self._gave_up
+        elif state is State.STOPPED and self._finished:
+            reason = self._finished
+        changed = self._enter(state, reason)
         self._meter.tick(now)
         return changed or bool(steps)
 
@@ -369,6 +408,8 @@ class SupervisedPipeline:
             finished=self.finished,
             expired=self._expiry.lost,
             dead_letters=self._seen.dead_letters,
+            tripped=self._wish is Wish.PAUSE and self._paused_because is not None,
+            trips=self._trips,
         )
 
     def _in_order(self) -> list[_Replica]:
@@ -382,13 +423,18 @@ class SupervisedPipeline:
             drain=self.managed.drain,
             replicas=tuple(_view(each) for each in self._in_order()),
             probes=tuple(
-                ProbeView(probe.name, probe.ok, probe.message, self._seen.probed_at.get(name))
+                ProbeView(probe.name, probe.ok, probe.message, self._seen.probed_at.get(name), probe.broken)
                 for name, probe in self._seen.probes.items()
             ),
-            waiting=next(
-                (each.waiting for each in self._in_order() if each.engine and each.waiting), self._expiry.present
-            ),
+            waiting=self._waiting(),
+            paused_because=self._paused_because,
+            held=self._held,
         )
+
+    def _waiting(self) -> Waits | None:
+        found = [each.waiting for each in self._in_order() if each.engine and each.waiting]
+        lost = Waits(self._expiry.present) if self._expiry.present else None
+        return next((each for each in found if each.kind == "broken"), found[0] if found else lost)
 
     def _carry_out(self, step: Step) -> None:
         replica = self._replicas.get(step.index)
@@ -541,7 +587,7 @@ class SupervisedPipeline:
     def _save(self) -> None:
         # A drained pipeline runs again after a new start; a paused one stays paused.
         kept = Wish.PAUSE if self._paused else Wish.RUN
-        self.managed.memory.save(Memory(kept, self._scale.manual, self._last_exit))
+        self.managed.memory.save(Memory(kept, self._scale.manual, self._last_exit, self._paused_because))
 
     def _enter(self, state: State, reason: str) -> bool:
         """The one door through which the pipeline changes its state; tells whether it was another one."""

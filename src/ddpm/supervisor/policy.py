@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Literal
 
 from ddpm.supervisor.states import State, Wish
 
@@ -75,17 +76,43 @@ class ReplicaView:
 
 @dataclass(frozen=True, slots=True)
 class ProbeView:
-    """The last answer of the broker or a sink; `at` is None while there was none."""
+    """The last answer of the broker or a sink; `at` is None while there was none, `broken` if a person must mend it."""
 
     name: str
     ok: bool
     message: str
     at: float | None
+    broken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What an engine says it waits for.
+
+    `kind` tells an outage, which passes, from what a person must mend (`broken`) and from the breaker's verdict that
+    too many records are dead.
+    """
+
+    reason: str
+    kind: Literal["outage", "broken", "breaker"] = "outage"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is known about one pipeline at one moment; `waiting` is what an engine says it waits for."""
+    """What is known about one pipeline at one moment.
+
+    Attributes:
+        wish: What is wanted of it.
+        kill_requested: Whether its engines are to end at once.
+        desired: How many replicas are wanted.
+        drain: Seconds that an engine may take to finish what is in flight.
+        replicas: Those that are known.
+        probes: The answers of broker and sinks.
+        waiting: What an engine says it waits for.
+        paused_because: Why it is paused; None when somebody asked for it.
+        held: Why no engine may run at the moment, whatever is wanted; None when they may.
+
+    """
 
     wish: Wish
     kill_requested: bool
@@ -93,7 +120,9 @@ class Snapshot:
     drain: float
     replicas: tuple[ReplicaView, ...]
     probes: tuple[ProbeView, ...] = ()
-    waiting: str | None = None
+    waiting: Waits | None = None
+    paused_because: str | None = None
+    held: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +155,7 @@ def decide(seen: Snapshot, now: float, jitter: float = 0.0) -> tuple[Step, ...]:
 
     """
     known = {replica.index: replica for replica in seen.replicas}
-    wanted = range(seen.desired) if seen.wish is Wish.RUN else range(0)
+    wanted = range(seen.desired) if seen.wish is Wish.RUN and seen.held is None else range(0)
     steps = [_one(seen, replica, replica.index in wanted, now, jitter) for replica in seen.replicas]
     new = [Step(index, Action.LAUNCH, State.STARTING, "engine starting", 0) for index in wanted if index not in known]
     return (*(step for step in steps if step is not None), *new)
@@ -151,6 +180,9 @@ def _why_ended(seen: Snapshot) -> str:
 
 
 def _end(seen: Snapshot, replica: ReplicaView, now: float, reason: str) -> Step | None:
+    if seen.held is not None and replica.alive:
+        ended = replica.state is State.DRAINING and replica.reason == seen.held
+        return None if ended else Step(replica.index, Action.KILL, State.DRAINING, seen.held, replica.failures)
     if not replica.alive:
         if replica.state in (State.STOPPED, State.FAILED):
             return None
@@ -214,6 +246,8 @@ def judge(seen: Snapshot, now: float) -> Verdict:
     """
     if seen.wish is not Wish.RUN:
         return _when_ended(seen)
+    if seen.held is not None:
+        return Verdict(State.RECOVERING, seen.held)
     wanted = [replica for replica in seen.replicas if replica.index < seen.desired]
     if any(replica.alive for replica in wanted):
         return _when_some_run(seen, wanted, now)
@@ -225,6 +259,9 @@ def _when_some_run(seen: Snapshot, wanted: Sequence[ReplicaView], now: float) ->
     if all(replica.state is State.DRAINING for replica in alive):
         return Verdict(State.DRAINING, alive[0].reason)
     culprits = _culprits(seen, now)
+    broken = _broken(seen)
+    if broken:
+        return Verdict(State.FAILED, "; ".join(dict.fromkeys([*broken, *culprits])))
     unasked = [probe.name for probe in seen.probes if probe.at is None]
     if not any(replica.state is State.RUNNING for replica in alive):
         return Verdict(State.STARTING, "; ".join([alive[0].reason, *culprits]))
@@ -232,10 +269,18 @@ def _when_some_run(seen: Snapshot, wanted: Sequence[ReplicaView], now: float) ->
         return Verdict(State.STARTING, f"waiting for the first answer of {', '.join(unasked)}")
     culprits += [f"replica {replica.index}: {replica.reason}" for replica in wanted if _is_broken(replica)]
     culprits += _silent(alive, seen.desired, now)
-    culprits += [seen.waiting] if seen.waiting else []
+    culprits += [seen.waiting.reason] if seen.waiting else []
     if culprits:
         return Verdict(State.DEGRADED, "; ".join(culprits))
     return Verdict(State.RUNNING, _running(alive, seen.desired))
+
+
+def _broken(seen: Snapshot) -> list[str]:
+    """What waits for a person, though engines run and go on by themselves once it is mended."""
+    found = [f"{probe.name}: {probe.message}" for probe in seen.probes if probe.broken and not probe.ok]
+    if seen.waiting is not None and seen.waiting.kind == "broken" and not found:
+        found.append(seen.waiting.reason)
+    return found
 
 
 def _is_broken(replica: ReplicaView) -> bool:
@@ -245,10 +290,10 @@ def _is_broken(replica: ReplicaView) -> bool:
 def _when_ended(seen: Snapshot) -> Verdict:
     alive = [replica for replica in seen.replicas if replica.alive]
     if alive:
-        doing = "pausing: " if seen.wish is Wish.PAUSE else ""
+        doing = f"{seen.paused_because or 'pausing'}: " if seen.wish is Wish.PAUSE else ""
         return Verdict(State.DRAINING, doing + alive[0].reason)
     if seen.wish is Wish.PAUSE:
-        return Verdict(State.PAUSED, "paused on request")
+        return Verdict(State.PAUSED, seen.paused_because or "paused on request")
     failed = [replica for replica in seen.replicas if replica.state is State.FAILED]
     if failed and len(failed) == len(seen.replicas):
         return Verdict(State.FAILED, failed[0].reason)

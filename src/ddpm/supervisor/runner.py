@@ -15,6 +15,7 @@ import structlog
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import Launch, Managed, SupervisedPipeline, Vitals
+from ddpm.supervisor.policy import Waits
 from ddpm.supervisor.status import OpenLetters, PartitionStatus, Status
 
 TICK_SECONDS = 0.2
@@ -89,15 +90,15 @@ class Supervisor:
         *,
         ready: bool,
         reading: Reading | None = None,
-        waiting: str | None = None,
+        waiting: Waits | None = None,
     ) -> None:
         """Note what the engine on a port said."""
         pipeline = self._pipelines[name]
         self._notes.put(partial(pipeline.engine_answered, index, port, ready=ready, reading=reading, waiting=waiting))
 
-    def probed(self, name: str, probe: str, problem: str | None) -> None:
-        """Note the answer of the broker or a sink; `problem` is None when all is well."""
-        self._notes.put(partial(self._pipelines[name].probed, probe, problem))
+    def probed(self, name: str, probe: str, problem: str | None, *, broken: bool = False) -> None:
+        """Note the answer of the broker or a sink; `problem` is None when all is well, `broken` waits for a person."""
+        self._notes.put(partial(self._pipelines[name].probed, probe, problem, broken=broken))
 
     def partitions_seen(self, name: str, partitions: tuple[PartitionStatus, ...] | None) -> None:
         """Note how far a pipeline has come; None when that is not known any more."""
@@ -141,6 +142,18 @@ class Supervisor:
         """End every engine now, then return from `run`."""
         self._forced = True
         self._draining = True
+
+    # --- what changes underneath
+
+    def hold(self, name: str, reason: str) -> None:
+        """End the engines of a pipeline at once and start none until it is launched anew."""
+        self._notes.put(partial(self._pipelines[name].hold, reason))
+
+    def launch_anew(self, name: str, launchable: Launchable) -> None:
+        """From now on start the engines of a pipeline in this way; ends a hold."""
+        self._notes.put(
+            partial(self._pipelines[name].launch_with, launchable.launch, launchable.config_hash, launchable.partitions)
+        )
 
     # --- the loop
 

@@ -20,6 +20,7 @@ class Probe:
         ok: Whether it answered, and well.
         message: What is wrong; empty when all is well.
         at: When the answer came; None while there was none yet.
+        broken: Whether what is wrong waits for a person.
 
     """
 
@@ -28,6 +29,7 @@ class Probe:
     ok: bool
     message: str
     at: float | None
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ class Status:
     """One pipeline, whole.
 
     `finished` when it ended because its bounded work was done; `expired` is how many offsets retention has removed
-    before they were read, by topic and partition; `dead_letters` is None while that is not known.
+    before they were read, by topic and partition; `dead_letters` is None while that is not known; `tripped` while it is
+    paused because too many records were dead, which happened `trips` times since ddpm started.
     """
 
     name: str
@@ -178,6 +181,8 @@ class Status:
     finished: bool = False
     expired: Mapping[tuple[str, int], int] = field(default_factory=dict)
     dead_letters: OpenLetters | None = None
+    tripped: bool = False
+    trips: int = 0
 
     @property
     def lag(self) -> int | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+import psycopg
 import yaml
 
 from ddpm.broker.dump import dump
@@ -194,3 +195,24 @@ def test_a_replay_over_the_api_while_the_pipeline_runs(world: World, tmp_path: P
         eventually(lambda: told()["open"] == 0, "none is open")
         assert sorted(row["n"] for row in world.rows()) == list(range(95, 105))
         assert running.stop() == 0
+
+
+def test_a_ddpm_that_ends_while_a_replay_waits_leaves_the_letters_open(world: World, tmp_path: Path) -> None:
+    with Ddpm(world.config(postgres=NUMBERED), tmp_path) as running:
+        running.wait_healthy()
+        world.produce(numbered("1x"))
+        address = f"{running.url.removesuffix('/health')}/v1/pipelines/pipeline/dead-letters"
+
+        def told() -> dict[str, Any]:
+            found: dict[str, Any] = httpx.get(address, trust_env=False, timeout=30).json()
+            return found
+
+        eventually(lambda: told()["open"] == 1, "the letter is there")
+        with psycopg.connect(world.dsn) as locking:
+            locking.execute(f'lock table "{world.table}" in access exclusive mode')
+            httpx.post(f"{address}/replay", json={}, trust_env=False, timeout=30)
+            eventually(lambda: told()["replay"]["state"] == "running", "it has begun")
+            assert running.stop() == 0
+    place = Place(world, tmp_path)
+    assert place.open() == 1
+    assert place.json("replay", "--yes")["failed_again"] == 1

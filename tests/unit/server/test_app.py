@@ -133,7 +133,8 @@ class TestApi:
         assert desk.asked == []
 
     def test_what_has_failed_cannot_be_drained(self) -> None:
-        answer = client(replace(ORDERS, state=State.FAILED)).post("/v1/pipelines/orders/drain", json={})
+        ended = tuple(replace(each, pid=None) for each in ORDERS.replicas)
+        answer = client(replace(ORDERS, state=State.FAILED, replicas=ended)).post("/v1/pipelines/orders/drain", json={})
         assert answer.status_code == 409
 
     def test_an_origin_that_is_no_address_is_refused(self) -> None:

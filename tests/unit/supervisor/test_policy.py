@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from ddpm.supervisor.policy import Action, ProbeView, ReplicaView, Snapshot, backoff, decide, describe_exit, judge
+from ddpm.supervisor.policy import (
+    Action,
+    ProbeView,
+    ReplicaView,
+    Snapshot,
+    Waits,
+    backoff,
+    decide,
+    describe_exit,
+    judge,
+)
 from ddpm.supervisor.states import State, Wish
 
 NEW = ReplicaView(
@@ -146,7 +156,9 @@ class TestJudge:
 
     def test_it_is_degraded_and_names_every_culprit(self) -> None:
         away = dataclasses.replace(KAFKA, ok=False, message="cannot be reached")
-        state, reason = self.verdict(seen(RUNNING, probes=(away,), waiting="postgres: does not take rows (53300)"))
+        state, reason = self.verdict(
+            seen(RUNNING, probes=(away,), waiting=Waits("postgres: does not take rows (53300)"))
+        )
         assert state is State.DEGRADED
         assert reason == "kafka: cannot be reached; postgres: does not take rows (53300)"
 

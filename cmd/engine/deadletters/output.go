@@ -1,0 +1,184 @@
+// Package deadletters is the output ddpm_dead_letters: it delivers dead letters to a Kafka topic, waits for as long as
+// the topic is away, keeps what is too large for it in a Postgres table, and holds everything back once so many
+// records in a row are dead that something else must be wrong.
+package deadletters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"sync"
+
+	"github.com/IBM/sarama"
+
+	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/origin"
+)
+
+func init() {
+	spec := service.NewConfigSpec().
+		Categories("ddpm").
+		Summary("Delivers dead letters to a Kafka topic: at least once, and never less.").
+		Description(`
+Belongs behind `+"`fallback`"+`, with the processor `+"`ddpm_dead_letter`"+`. It returns when every letter is in the topic, or
+in the table `+"`"+table+"`"+` if the topic does not take one that large. Only the engine's hard stop ends it earlier, which leaves
+the records unacknowledged.`).
+		Fields(
+			service.NewStringListField("addresses").Description("The brokers."),
+			service.NewStringField("topic").Description("The topic."),
+			service.NewStringField("client_id").Description("The client's name for the brokers.").Default("ddpm"),
+			service.NewStringField("pipeline").Description("The name of the pipeline."),
+			service.NewIntField("max_msg_bytes").Description("The largest record that is tried at all.").Default(64_000_000),
+			service.NewFloatField("breaker_share").
+				Description("From which share of dead records in a row on everything is held back; 0 for never.").Default(0.0),
+			service.NewIntField("breaker_records").Description("Among how many records in a row that share is looked for.").Default(1000),
+			service.NewStringField("dsn_env").
+				Description("The environment variable with the address of the database for letters that are too large; empty for none.").
+				Default(""),
+			service.NewStringField("schema").Description("The schema of their table; empty for the first of the search path.").Default(""),
+			service.NewOutputMaxInFlightField().Default(16),
+		)
+	err := service.RegisterBatchOutput("ddpm_dead_letters", spec,
+		func(conf *service.ParsedConfig, mgr *service.Resources) (
+			out service.BatchOutput, policy service.BatchPolicy, maxInFlight int, err error,
+		) {
+			if maxInFlight, err = conf.FieldMaxInFlight(); err != nil {
+				return
+			}
+			out, err = newOutput(conf, mgr)
+			return
+		})
+	if err != nil {
+		panic(err)
+	}
+}
+
+type output struct {
+	addresses []string
+	topic     string
+	sarama    *sarama.Config
+	breaker   *breaker
+	store     *store
+	waiting   *waiting
+	held      *service.MetricGauge
+
+	mu       sync.Mutex
+	client   sarama.Client
+	producer sarama.SyncProducer
+	// single sends one letter at a time: the client puts together what is sent at the same time.
+	single  sarama.SyncProducer
+	lonely  sync.Mutex
+	holding map[string]int64
+}
+
+// breakerKey finds the breaker that all dead-letter outputs of a pipeline share.
+type breakerKey struct{ pipeline string }
+
+func newOutput(conf *service.ParsedConfig, mgr *service.Resources) (*output, error) {
+	o := &output{waiting: newWaiting(mgr), held: mgr.Metrics().NewGauge("dead_letter_held", "code"), holding: map[string]int64{}}
+	var errs [9]error
+	var client, pipeline, dsnEnv, schema string
+	var maxBytes, window int
+	var share float64
+	o.addresses, errs[0] = conf.FieldStringList("addresses")
+	o.topic, errs[1] = conf.FieldString("topic")
+	client, errs[2] = conf.FieldString("client_id")
+	pipeline, errs[3] = conf.FieldString("pipeline")
+	maxBytes, errs[4] = conf.FieldInt("max_msg_bytes")
+	share, errs[5] = conf.FieldFloat("breaker_share")
+	window, errs[6] = conf.FieldInt("breaker_records")
+	dsnEnv, errs[7] = conf.FieldString("dsn_env")
+	schema, errs[8] = conf.FieldString("schema")
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	if share < 0 || share > 1 || window < 1 {
+		return nil, fmt.Errorf("breaker_share must be between 0 and 1 and breaker_records at least 1, not %v and %d", share, window)
+	}
+	limit := int(math.Ceil(share * float64(window)))
+	shared, _ := mgr.GetOrSetGeneric(breakerKey{pipeline}, &breaker{limit: limit, window: uint64(window)})
+	o.breaker = shared.(*breaker)
+	o.sarama = producerConfig(client, maxBytes)
+	if dsnEnv == "" {
+		return o, nil
+	}
+	var err error
+	o.store, err = newStore(os.Getenv(dsnEnv), schema, pipeline)
+	if err != nil {
+		return nil, fmt.Errorf("the environment variable %q (dsn_env) does not hold a valid Postgres connection string", dsnEnv)
+	}
+	return o, nil
+}
+
+func producerConfig(client string, maxBytes int) *sarama.Config {
+	conf := sarama.NewConfig()
+	conf.ClientID = client
+	conf.Producer.RequiredAcks = sarama.WaitForAll
+	conf.Producer.MaxMessageBytes = maxBytes
+	conf.Producer.Return.Errors = true
+	conf.Producer.Return.Successes = true
+	conf.Producer.Partitioner = partitioner()
+	// ddpm makes the topic, with room for large records; a broker would make it with its defaults.
+	conf.Metadata.AllowAutoTopicCreation = false
+	return conf
+}
+
+// Connect has nothing to wait for: the producer is made for the first letter, which waits for it.
+func (o *output) Connect(context.Context) error { return nil }
+
+// WriteBatch returns when every letter is delivered or kept, or with service.ErrNotConnected at the hard stop.
+func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
+	places := make([]uint64, 0, len(batch))
+	for _, msg := range batch {
+		if from, ok := origin.From(msg); ok {
+			places = append(places, from.Place)
+		}
+	}
+	if !o.breaker.admit(places) {
+		return o.hold(ctx, batch)
+	}
+	letters, err := lettersOf(batch)
+	if err != nil {
+		return err
+	}
+	again := false
+	return o.waiting.persist(ctx, func() (err error) {
+		if again {
+			if err := o.refresh(); err != nil {
+				return err
+			}
+		}
+		again = true
+		letters, err = o.deliver(ctx, letters)
+		return err
+	})
+}
+
+func (o *output) hold(ctx context.Context, batch service.MessageBatch) error {
+	o.mu.Lock()
+	for _, msg := range batch {
+		code, _ := msg.MetaGet(origin.HeaderCode)
+		o.holding[code]++
+		o.held.Set(o.holding[code], code)
+	}
+	o.mu.Unlock()
+	message, _ := batch[0].MetaGet(origin.HeaderMessage)
+	return o.waiting.hold(ctx, &obstacle{classBreaker, fmt.Sprintf(
+		"%d of %d records in a row are dead, which is no matter of single records; the first that is held back: %s",
+		o.breaker.limit, o.breaker.window, message)})
+}
+
+// Close ends the connection to the brokers.
+func (o *output) Close(context.Context) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.producer == nil {
+		return nil
+	}
+	err := errors.Join(o.producer.Close(), o.single.Close(), o.client.Close())
+	o.producer, o.single, o.client = nil, nil, nil
+	return err
+}

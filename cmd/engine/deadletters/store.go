@@ -1,0 +1,113 @@
+package deadletters
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"ddpm/engine/origin"
+)
+
+// table is where letters are kept that are too large for the topic. It is made when the first one comes.
+const table = "ddpm_dead_letters"
+
+const patience = 30 * time.Second
+
+const undefinedTable = "42P01"
+
+// store keeps letters in Postgres. They are rare: it connects anew for each.
+type store struct {
+	connection *pgconn.Config
+	target     string
+	pipeline   string
+}
+
+func newStore(dsn, schema, pipeline string) (*store, error) {
+	connection, err := pgconn.ParseConfig(dsn)
+	if dsn == "" || err != nil {
+		return nil, errors.New("no connection string")
+	}
+	connection.RuntimeParams["client_encoding"] = "UTF8"
+	connection.RuntimeParams["application_name"] = "ddpm"
+	name := pgx.Identifier{table}
+	if schema != "" {
+		name = pgx.Identifier{schema, table}
+	}
+	return &store{connection, name.Sanitize(), pipeline}, nil
+}
+
+func (s *store) keep(ctx context.Context, l *letter) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := pgconn.ConnectConfig(ctx, s.connection)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	err = s.insert(ctx, conn, l)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == undefinedTable {
+		if _, err = conn.Exec(ctx, s.create()).ReadAll(); err == nil {
+			err = s.insert(ctx, conn, l)
+		}
+	}
+	return err
+}
+
+func (s *store) create() string {
+	return `CREATE TABLE IF NOT EXISTS ` + s.target + ` (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  kept_at timestamptz NOT NULL DEFAULT now(),
+  pipeline text NOT NULL,
+  topic text,
+  partition integer,
+  "offset" bigint,
+  code text,
+  message text,
+  headers json NOT NULL,
+  key bytea,
+  value bytea
+)`
+}
+
+func (s *store) insert(ctx context.Context, conn *pgconn.PgConn, l *letter) error {
+	header := func(name string) []byte {
+		text, ok := l.msg.MetaGet(name)
+		if !ok {
+			return nil
+		}
+		return []byte(plain(text))
+	}
+	headers, err := encodeHeaders(l)
+	if err != nil {
+		return err
+	}
+	values := [][]byte{
+		[]byte(s.pipeline), header(origin.HeaderTopic), header(origin.HeaderPartition), header(origin.HeaderOffset),
+		header(origin.HeaderCode), header(origin.HeaderMessage), headers, l.key, l.value,
+	}
+	formats := []int16{0, 0, 0, 0, 0, 0, 0, 1, 1}
+	sql := `INSERT INTO ` + s.target + ` (pipeline, topic, partition, "offset", code, message, headers, key, value)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	return conn.ExecParams(ctx, sql, values, nil, formats, nil).Read().Err
+}
+
+// encodeHeaders gives [[name, base64 of the value], …], as the header ddpm.errors.headers has it.
+func encodeHeaders(l *letter) ([]byte, error) {
+	pairs := make([][2]string, len(l.headers))
+	for i, h := range l.headers {
+		pairs[i] = [2]string{plain(string(h.Key)), base64.StdEncoding.EncodeToString(h.Value)}
+	}
+	return json.Marshal(pairs)
+}
+
+// plain makes a text that every Postgres takes.
+func plain(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}

@@ -1,0 +1,93 @@
+"""What happens when a topic is deleted and made again while its pipeline runs: engines end, it begins anew, goes on."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+
+import structlog
+
+from ddpm.broker.watch import Topic
+from ddpm.config.model import Pipeline
+from ddpm.errors import DdpmError
+from ddpm.orchestrator.provision import Provisioned, provision
+from ddpm.supervisor.runner import Launchable, Supervisor
+
+RETRY_SECONDS = 2.0
+_POLL_SECONDS = 0.1
+
+MakeLaunchable = Callable[[Provisioned], Launchable]
+
+
+class Renewal:
+    """Follows the ids of one pipeline's topics; `seen` belongs to the thread of a watcher.
+
+    Args:
+        pipeline: The pipeline.
+        supervisor: Who ends and starts its engines.
+        provisioned: What its engines were started for.
+        launchable: How engines are started for something else.
+        stop: Ends what is under way.
+
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        supervisor: Supervisor,
+        provisioned: Provisioned,
+        launchable: MakeLaunchable,
+        stop: threading.Event,
+    ) -> None:
+        self._pipeline = pipeline
+        self._supervisor = supervisor
+        self._ids = dict(provisioned.topic_ids)
+        self._launchable = launchable
+        self._stop = stop
+        self._busy: threading.Thread | None = None
+
+    def seen(self, topics: Mapping[str, Topic]) -> None:
+        """Take what the brokers say of the topics now."""
+        if self._busy is not None and self._busy.is_alive():
+            return
+        remade = sorted(name for name, known in self._ids.items() if _another(topics.get(name), known))
+        if remade:
+            self._busy = threading.Thread(target=self._renew, args=(remade,), name=f"renew {self._pipeline.name}")
+            self._busy.start()
+
+    def join(self, seconds: float) -> None:
+        """Wait for what is under way."""
+        if self._busy is not None:
+            self._busy.join(seconds)
+
+    def _renew(self, remade: Collection[str]) -> None:
+        name, log = self._pipeline.name, structlog.get_logger().bind(pipeline=self._pipeline.name)
+        listed = ", ".join(remade)
+        # Not drained: what these engines have in flight may be of either topic, and is read again.
+        self._supervisor.hold(name, f"deleted and made again: {listed}; it begins anew with another source number")
+        told, anew = "", tuple(remade)
+        while not self._stop.is_set():
+            try:
+                self._await_end()
+                provisioned = provision(self._pipeline, anew)
+                self._supervisor.launch_anew(name, self._launchable(provisioned))
+            except DdpmError as error:
+                if error.message != told:
+                    log.warning("a topic that was made again cannot be begun yet", reason=error.message)
+                told = error.message
+                if self._pipeline.writes_postgres:
+                    # Another ddpm of the same group may have begun anew: the numbers of sources tell whether it has.
+                    anew = ()
+                self._stop.wait(RETRY_SECONDS)
+            else:
+                self._ids = dict(provisioned.topic_ids)
+                return
+
+    def _await_end(self) -> None:
+        # The supervisor's notes are read in order, but it may not have read this one yet.
+        time.sleep(_POLL_SECONDS)
+        while not self._stop.is_set() and not self._supervisor.vitals(self._pipeline.name).held:
+            time.sleep(_POLL_SECONDS)
+
+
+def _another(topic: Topic | None, known: str) -> bool:
+    return topic is not None and topic.error is None and topic.topic_id not in (None, known)

@@ -1,0 +1,73 @@
+"""What an engine says it waits for, as people read it. Pure."""
+
+from ddpm.config.model import Pipeline
+from ddpm.engine.counters import Counters
+from ddpm.supervisor.policy import Waits
+
+_PARSER = {
+    "schema_registry": "the schema registry does not answer",
+    "plugin": "the plugin cannot be loaded any more",
+    "record": "a record ends or holds up the plugin, and is tried again",
+}
+
+# What does not pass by itself: a person has to mend it.
+_BROKEN_TABLE = {
+    "missing": "the table {table}, its schema or one of its columns is not there any more",
+    "rights": "ddpm has no right to write the table {table} any more",
+    "columns": "the columns of the table {table} were changed, and rows do not fit any more",
+    "partition": "the table {table} has no partition for some of the rows",
+    "identity_key": "the table {table} has lost the unique key of its identity columns",
+}
+
+_OUTAGES = {
+    "connection": "it cannot be reached",
+    "timeout": "it does not answer in time",
+    "shutdown": "it is shutting down or starting",
+    "login": "it does not let ddpm in",
+    "resources": "it has no connections, memory or disk left",
+    "lock": "a lock is held",
+    "contention": "transactions are in each other's way",
+    "read_only": "it is read-only",
+    "incarnation": "a topic was deleted and made again, and its records wait for another source number",
+    "source": "the brokers do not tell whether the topics are still the same",
+}
+
+_LETTERS = {
+    "topic": "the topic {topic} is not there",
+    "rights": "ddpm has no right to write the topic {topic}",
+    "connection": "the brokers do not take them",
+    "too_large": "one is too large for the topic {topic}, and could not be kept in a table",
+}
+
+
+def waits(pipeline: Pipeline, seen: Counters, changed: str | None = None) -> Waits | None:
+    """What `seen` of an engine of `pipeline` says that it waits for; None while it does not wait.
+
+    `changed` says which columns of the table changed, if that is known.
+    """
+    if seen.letters_waiting == "breaker" and pipeline.dead_letter.breaker:
+        breaker = pipeline.dead_letter.breaker
+        most = f", now mostly for the reason {seen.letters_held}" if seen.letters_held else ""
+        reason = (
+            f"paused by the breaker: {breaker.limit} of {breaker.records} records in a row are dead{most}; "
+            "mend the cause and resume, or change dead_letter.breaker"
+        )
+        return Waits(reason, "breaker")
+    if seen.waiting is not None:
+        return _sink(pipeline, seen.waiting, changed)
+    if seen.letters_waiting is not None:
+        said = _LETTERS.get(seen.letters_waiting, seen.letters_waiting).format(topic=pipeline.dead_letter.topic)
+        return Waits(f"dead letters: {said}")
+    if seen.parser_waiting is not None:
+        return Waits(f"parser: {_PARSER.get(seen.parser_waiting, seen.parser_waiting)}")
+    return None
+
+
+def _sink(pipeline: Pipeline, word: str, changed: str | None) -> Waits:
+    table = pipeline.postgres.table if pipeline.postgres else ""
+    broken = _BROKEN_TABLE.get(word)
+    if broken is not None:
+        which = f" ({changed})" if changed and word == "columns" else ""
+        return Waits(f"postgres: {broken.format(table=table)}{which}", "broken")
+    why = f": {_OUTAGES[word]}" if word in _OUTAGES else ""
+    return Waits(f"postgres: does not take rows ({word}){why}")
