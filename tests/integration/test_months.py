@@ -41,7 +41,8 @@ def standing(world: World) -> dict[str, int]:
 
 def test_rows_stand_in_their_months_and_redelivery_changes_nothing(world: World, tmp_path: Path) -> None:
     present = Month.at(time.time())
-    world.create_topic(**{"message.timestamp.after.max.ms": str(2**63 - 1)})
+    # Records of old would expire at once.
+    world.create_topic(**{"message.timestamp.after.max.ms": str(2**63 - 1), "retention.ms": "-1"})
     wanted: dict[str, int] = {}
     for place, distance in enumerate((0, -1, -3, 2, -4, 3, -300)):
         month = present.plus(distance)
@@ -57,7 +58,7 @@ def test_rows_stand_in_their_months_and_redelivery_changes_nothing(world: World,
         )
         with Ddpm(config, tmp_path) as running:
             running.wait_healthy()
-            eventually(lambda: read_by_engine(running) >= total, "all was read")
+            eventually(lambda: read_by_engine(running) >= total, f"{total} records were read")
             assert running.stop() == 0
         assert standing(world) == wanted
     books = audit(world, expected, crashed=True)
@@ -83,10 +84,10 @@ def test_a_month_that_is_missing_is_made_while_records_come_in(world: World, tmp
             f"for values from ('{old.text}') to ('{old.plus(1).text}')",
         )
         produced = 0
-        while f"partition={missing} " not in running.log:
+        while running.log.count(f'"partition": "{missing}"') < 2:  # it was made at the start as well
             world.produce(in_month(present.plus(1), 500, produced))
             produced += 500
-            assert produced < 2_000_000, running.log
+            assert produced < 500_000, running.log
         world.produce(in_month(present.plus(1), 500, produced))
         world.wait_consumed()
         assert standing(world) == {missing: produced + 500}
