@@ -173,11 +173,10 @@ def full_disk(world: World, postgres: EmbeddedPostgres) -> Iterator[None]:
             f'alter index "{world.table}_pkey" set tablespace small_{world.tag}',
         )
         filler = place / "filler"
-        with filler.open("wb") as file:
+        with filler.open("wb", buffering=0) as file:
             try:
                 while True:
                     file.write(bytes(4096))
-                    file.flush()
             except OSError as error:
                 print(f"full: {error.strerror}")
         yield

@@ -4,6 +4,7 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 import yaml
@@ -95,6 +96,31 @@ def test_a_month_that_is_missing_is_made_while_records_come_in(world: World, tmp
         assert told(running, f"the month {partition_name(world.table, old)} was dropped")
         assert running.stop() == 0
     assert audit(world, expected).dead == 0
+
+
+def test_a_window_is_read_again_into_its_months(world: World, tmp_path: Path) -> None:
+    world.create_topic()
+    begin_ms = (int(time.time()) - 3_600) * 1_000
+    world.produce(Record(b'{"n": %d}' % n, partition=n % 3, timestamp=begin_ms + n * 1_000) for n in range(60))
+
+    def config(group: str, factor: int) -> dict[str, Any]:
+        steps = [{"mapping": f"root.n = this.n * {factor}"}]
+        kafka = {"consumer_group": f"{group}-{world.tag}"}
+        return world.config(postgres={"columns": COLUMNS, "partition": PARTITION}, processors=steps, kafka=kafka)
+
+    for group, factor in (("first", 2), ("second", 5)):
+        with Ddpm(config(group, factor), tmp_path) as running:
+            running.wait_healthy()
+            eventually(lambda: read_by_engine(running) >= 60, "all was read")
+            assert running.stop() == 0
+        if group == "first":
+            (tmp_path / "app-config.yaml").write_text(yaml.safe_dump(config(group, 3)))
+            since, until = (f"{datetime.fromtimestamp(begin_ms / 1000 + n, UTC):%Y-%m-%dT%H:%M:%SZ}" for n in (20, 40))
+            replayed = ddpm("replay", "--from", since, "--to", until, "--yes", cwd=tmp_path)
+            assert replayed.returncode == 0, replayed.stderr
+        # What the second group reads again is in the table already, replaced or not.
+        wanted = [n * 3 if 20 <= n < 40 else n * 2 for n in range(60)]
+        assert sorted(row["n"] for row in world.rows()) == sorted(wanted)
 
 
 def told(running: Ddpm, text: str) -> bool:

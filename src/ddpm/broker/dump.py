@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kafka import KafkaConsumer, TopicPartition
 
 from ddpm.broker.connection import DEFAULT_TIMEOUT, opened
-from ddpm.broker.offsets import watermarks
+from ddpm.broker.offsets import Partition, watermarks
 from ddpm.errors import ServiceError
 
 _POLL_SECONDS = 0.5
@@ -57,6 +57,22 @@ def dump(brokers: Sequence[str], topics: Sequence[str], timeout: float = DEFAULT
         return
     with reader(brokers, timeout) as consumer:
         yield from read(consumer, spans, timeout)
+
+
+def stretch(
+    brokers: Sequence[str], spans: Mapping[Partition, tuple[int, int]], timeout: float = DEFAULT_TIMEOUT
+) -> Iterator[RawRecord]:
+    """Yield the records of each partition from one offset to before another, in order within each partition.
+
+    Raises:
+        ServiceError: No broker answers, or the reading stalls.
+
+    """
+    wanted = {TopicPartition(*partition): span for partition, span in spans.items() if span[0] < span[1]}
+    if not wanted:
+        return
+    with reader(brokers, timeout) as consumer:
+        yield from read(consumer, wanted, timeout)
 
 
 def pick(

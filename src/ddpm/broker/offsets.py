@@ -33,6 +33,13 @@ class Watermarks:
     end: int
 
 
+class Stamp(NamedTuple):
+    """Where a record stands, and its time in milliseconds since 1970."""
+
+    offset: int
+    timestamp: int
+
+
 @dataclass(frozen=True, slots=True)
 class Lag:
     """How far a group is behind the end of a partition.
@@ -90,6 +97,28 @@ def lag(
         reached = _committed(client, group, _partitions(client, topics), timeout)
         marks = _watermarks(client, topics)
     return {partition: behind(reached.get(partition), marks[partition]) for partition in sorted(marks)}
+
+
+def since(
+    brokers: Sequence[str], topics: Sequence[str], moment: int, timeout: float = DEFAULT_TIMEOUT
+) -> dict[Partition, Stamp | None]:
+    """Return the first record of each partition of `topics` whose time is `moment` (milliseconds since 1970) or later.
+
+    Times are what producers wrote and need not rise from record to record. None where no record is as late as that.
+
+    Raises:
+        ServiceError: No broker answers, or a topic is not there.
+
+    """
+    with admin(brokers, timeout) as client:
+        partitions = _partitions(client, topics)
+        if not partitions:
+            return {}
+        found = client.list_partition_offsets({TopicPartition(*partition): moment for partition in partitions})
+        stamps = {
+            Partition(key.topic, key.partition): Stamp(value.offset, value.timestamp) for key, value in found.items()
+        }
+    return {each: stamps[each] if stamps[each].offset >= 0 else None for each in sorted(partitions)}
 
 
 def settle_at_end(

@@ -100,6 +100,7 @@ class Pipeline(Answer):
     restarts: int
     next_retry: AwareDatetime | None
     finished: bool = False
+    tripped: bool = False
     last_exit: Exit | None
     scaling: Scaling
     replicas: tuple[Replica, ...]

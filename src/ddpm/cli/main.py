@@ -17,6 +17,7 @@ from ddpm.cli import (
     plugins,
     produce,
     replaying,
+    rereading,
     running,
     status,
     testing,
@@ -41,6 +42,7 @@ app.command("reset")(running.reset_command)
 app.command("produce")(produce.produce_command)
 app.command("parse")(parse.parse_command)
 app.command("test")(testing.run_cases_command)
+app.command("replay")(rereading.replay_command)
 app.command("trace")(trace.trace_command)
 app.command("status")(status.status_command)
 app.command("logs")(following.logs_command)

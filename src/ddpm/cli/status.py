@@ -34,7 +34,7 @@ def status_command(
     token_file: TokenFileOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show what each pipeline does and why; exits with 1 when one is neither running nor paused."""
+    """Show what each pipeline does and why; exits with 1 when one is neither running nor paused on request."""
     if watch and as_json:
         raise typer.BadParameter("--watch and --json do not go together; `ddpm events -f --json` follows for tools")
     console = Terminal()
@@ -48,7 +48,7 @@ def status_command(
             write_line(dumped(answer, indent=2))
         else:
             show(console, _picture(pipelines, console))
-    if any(each.state not in WELL and not each.finished for each in pipelines):
+    if any((each.state not in WELL and not each.finished) or each.tripped for each in pipelines):
         raise typer.Exit(ExitCode.RUNTIME)
 
 

@@ -8,7 +8,7 @@ from ddpm.deadletters.books import Entry
 from ddpm.deadletters.letter import LetterId
 from ddpm.errors import ConfigError
 
-_AGO = re.compile(r"([0-9]{1,6})\s*(s|min|m|h|d)")
+_AGO = re.compile(r"([0-9]{1,6})\s*(s|min|m|h|d)(?:\s+ago)?")
 _SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3_600, "d": 86_400}
 
 

@@ -51,7 +51,8 @@ class Renewal:
             return
         remade = sorted(name for name, known in self._ids.items() if _another(topics.get(name), known))
         if remade:
-            self._busy = threading.Thread(target=self._renew, args=(remade,), name=f"renew {self._pipeline.name}")
+            name = f"renew {self._pipeline.name}"
+            self._busy = threading.Thread(target=self._renew, args=(remade,), name=name, daemon=True)
             self._busy.start()
 
     def join(self, seconds: float) -> None:

@@ -125,7 +125,7 @@ class HistoryView(View):
 
 
 class PipelineView(View):
-    """One pipeline."""
+    """One pipeline; `tripped` while the breaker keeps it paused."""
 
     name: str
     state: State
@@ -145,6 +145,7 @@ class PipelineView(View):
     totals: TotalsView
     history: HistoryView
     finished: bool
+    tripped: bool
     dead_letters: OpenLettersView | None
 
 

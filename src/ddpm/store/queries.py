@@ -170,3 +170,82 @@ INSERT INTO {partition} ({columns}) SELECT {columns} FROM moved
 """)
 ATTACH = SQL("ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ({lower}) TO ({upper})")
 DROP = SQL("DROP TABLE {partition}")
+
+# One replay of a table at a time; the number is that of no other lock, the name is the table's.
+TRY_REPLAY_LOCK = "SELECT pg_try_advisory_lock(644_707_714, hashtext(%(table)s))"
+
+CREATE_REPLAYS = SQL("""
+CREATE TABLE {table} (
+  run_tag text NOT NULL,
+  pipeline text NOT NULL,
+  transform text NOT NULL,
+  table_name text NOT NULL,
+  staging text NOT NULL,
+  kept boolean NOT NULL,
+  window_from timestamptz NOT NULL,
+  window_to timestamptz NOT NULL,
+  topic text NOT NULL,
+  source integer NOT NULL,
+  partition integer NOT NULL,
+  first_offset bigint NOT NULL,
+  end_offset bigint NOT NULL,
+  state text NOT NULL,
+  staged_rows bigint,
+  deleted_rows bigint,
+  inserted_rows bigint,
+  changed_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (run_tag, topic, partition)
+)
+""")
+COMMENT_REPLAYS = SQL(
+    "COMMENT ON TABLE {table} IS 'The windows that ddpm read again (`ddpm replay`), by partition: "
+    "reading, staged, or loaded into the table.'"
+)
+ADD_REPLAY = SQL("""
+INSERT INTO {table} (run_tag, pipeline, transform, table_name, staging, kept, window_from, window_to,
+                     topic, source, partition, first_offset, end_offset, state)
+VALUES (%(tag)s, %(pipeline)s, %(transform)s, %(table)s, %(staging)s, %(kept)s, to_timestamp(%(since)s / 1000.0),
+        to_timestamp(%(until)s / 1000.0), %(topic)s, %(source)s, %(partition)s, %(first)s, %(end)s, 'reading')
+""")
+REPLAYS = SQL("""
+SELECT run_tag, pipeline, transform, table_name, staging, kept,
+       (extract(epoch FROM window_from) * 1000)::bigint, (extract(epoch FROM window_to) * 1000)::bigint,
+       topic, source, partition, first_offset, end_offset, state, coalesce(staged_rows, 0)
+  FROM {table}
+ WHERE table_name = %(table)s AND (%(tag)s::text IS NULL OR run_tag = %(tag)s)
+ ORDER BY run_tag, topic, partition
+""")
+FORGET_REPLAY = SQL("DELETE FROM {table} WHERE run_tag = %(tag)s AND state <> 'loaded'")
+FORGET_STAGING = SQL("UPDATE {table} SET staging = '' WHERE run_tag = %(tag)s")
+KEEP_REPLAY = SQL("UPDATE {table} SET kept = true, changed_at = now() WHERE run_tag = %(tag)s")
+STAGED = SQL("""
+UPDATE {table} r SET state = 'staged', changed_at = now(),
+       staged_rows = (SELECT count(*) FROM {staging} s WHERE s.source = r.source AND s.partition = r.partition)
+ WHERE run_tag = %(tag)s AND state = 'reading'
+""")
+LOADED = SQL("""
+UPDATE {table} SET state = 'loaded', deleted_rows = %(deleted)s, inserted_rows = %(inserted)s, changed_at = now()
+ WHERE run_tag = %(tag)s AND topic = %(topic)s AND partition = %(partition)s
+""")
+
+# With its checks and keys, so that what the table would refuse is refused here already.
+CREATE_STAGING = SQL("CREATE TABLE {staging} (LIKE {table} INCLUDING ALL)")
+DROP_STAGING = SQL("DROP TABLE IF EXISTS {staging}")
+
+# Writers wait: a record that is delivered again just now meets the new rows, and none of the old ones stays.
+LOCK_WRITERS = SQL("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+SPAN = SQL('source = %(source)s AND partition = %(partition)s AND "offset" >= %(first)s AND "offset" < %(end)s')
+COUNT_SPAN = SQL("SELECT count(*) FROM {table} WHERE {span}")
+COUNT_VANISHING = SQL("""
+SELECT count(*) FROM (SELECT {identity} FROM {table} WHERE {span}
+                      EXCEPT SELECT {identity} FROM {staging} WHERE {span}) gone
+""")
+DELETE_SPAN = SQL("DELETE FROM {table} WHERE {span}")
+COPY_SPAN = SQL("INSERT INTO {table} ({columns}) SELECT {columns} FROM {staging} WHERE {span}")
+PLACES_IN = SQL("""
+SELECT wanted.source, wanted.partition, wanted."offset", wanted."index"
+  FROM unnest(%(sources)s::int[], %(partitions)s::int[], %(offsets)s::bigint[], %(indexes)s::int[])
+       AS wanted (source, partition, "offset", "index")
+ WHERE EXISTS (SELECT FROM {table} t WHERE t.source = wanted.source AND t.partition = wanted.partition
+                  AND t."offset" = wanted."offset" AND {same_index})
+""")

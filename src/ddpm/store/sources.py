@@ -100,6 +100,19 @@ def _not_ours(table: str, cause: object) -> SchemaMismatchError:
     return SchemaMismatchError(msg, hint=f"rename it; ddpm needs the name {TABLE} for itself")
 
 
+def known_sources(url: str, incarnations: Mapping[str, Incarnation], schema: str | None = None) -> dict[str, int]:
+    """Return the numbers of those of `incarnations` that have one, by topic; none is given. Raises ServiceError."""
+    with connect(url) as connection:
+        found = connection.execute(queries.TABLE, {"schema": schema, "name": TABLE}).fetchone()
+        if found is None:
+            return {}
+        statement = queries.FIND_SOURCE.format(table=sql.Identifier(found[1], TABLE))
+        rows = {
+            name: connection.execute(statement, _parameters(each)).fetchone() for name, each in incarnations.items()
+        }
+    return {name: int(row[0]) for name, row in rows.items() if row}
+
+
 class _NotOurs(Exception):  # noqa: N818 -- never leaves this module
     """The table has other columns than ours; its cause says which."""
 

@@ -112,6 +112,13 @@ def rights(url: str, spec: TableSpec) -> None:
         _check_rights(connection, spec, table, server)
 
 
+def schema_of(url: str, spec: TableSpec) -> str | None:
+    """The schema in which the table stands, None where there is no such table; raises ServiceError."""
+    with connect(url) as connection:
+        table = _find(connection, spec)
+        return table.schema if table else None
+
+
 def count(url: str, spec: TableSpec) -> int:
     """Return how many rows the table has; exact, so it reads all of them.
 

@@ -47,7 +47,10 @@ def test_its_processors_are_those_of_a_run(name: str) -> None:
     run = yaml.safe_load(render(Pipeline.model_validate(CASES[name]), template, origin="app-config.yaml"))
     (trial,) = yaml.safe_load(rendered(CASES[name]))["pipeline"]["processors"]
     parts = trial["ddpm_trial"]
-    assert parts["origin"] + parts["parser"] + parts["processors"] == run["pipeline"]["processors"]
+    origin, *steps = run["pipeline"]["processors"]
+    assert parts["parser"] + parts["processors"] == steps
+    assert [*origin] == ["ddpm_origin"], "it asks brokers, which a trial has none of"
+    assert parts["origin"] == [{"ddpm_origin": {}}]
 
 
 def test_what_a_run_refuses_is_refused() -> None:

@@ -126,6 +126,17 @@ class TestDecide:
         (step,) = decide(seen(replica(state=State.DRAINING, alive=False, exit_code=0)), now=4.0)
         assert step.action is Action.LAUNCH
 
+    def test_a_hold_ends_engines_at_once_and_starts_them_when_it_is_over(self) -> None:
+        held = seen(fresh(1.0), held="made again")
+        (step,) = decide(held, now=1.0)
+        assert (step.action, step.state) == (Action.KILL, State.DRAINING)
+        ending = replica(state=State.DRAINING, reason="made again")
+        assert decide(seen(ending, held="made again"), now=2.0) == ()
+        ended = replica(state=State.STOPPED, alive=False, exit_code=-9)
+        assert decide(seen(ended, held="made again"), now=3.0) == ()
+        (again,) = decide(seen(ended), now=4.0)
+        assert again.action is Action.LAUNCH
+
     def test_fewer_replicas_drain_the_last_ones(self) -> None:
         steps = decide(seen(fresh(1.0), fresh(1.0, index=1), fresh(1.0, index=2), desired=1), now=1.0)
         assert [(step.index, step.action) for step in steps] == [(1, Action.TERMINATE), (2, Action.TERMINATE)]
@@ -161,6 +172,23 @@ class TestJudge:
         )
         assert state is State.DEGRADED
         assert reason == "kafka: cannot be reached; postgres: does not take rows (53300)"
+
+    def test_what_a_person_must_mend_is_failed_though_engines_run(self) -> None:
+        gone = ProbeView("postgres", False, "the table events is not there any more", 0.0, broken=True)
+        waiting = Waits("postgres: the table events is missing", "broken")
+        state, reason = self.verdict(seen(RUNNING, probes=(gone,), waiting=waiting))
+        assert (state, reason) == (State.FAILED, "postgres: the table events is not there any more")
+        assert self.verdict(seen(RUNNING, waiting=waiting)) == (State.FAILED, waiting.reason)
+        assert self.verdict(seen(NEW, waiting=waiting))[0] is State.FAILED, "also while it starts"
+
+    def test_a_pause_that_nobody_asked_for_says_why(self) -> None:
+        paused = seen(wish=Wish.PAUSE, paused_because="paused by the breaker: 500 of 1000 records")
+        assert self.verdict(paused) == (State.PAUSED, "paused by the breaker: 500 of 1000 records")
+        draining = dataclasses.replace(paused, replicas=(replica(state=State.DRAINING, reason="draining"),))
+        assert self.verdict(draining) == (State.DRAINING, "paused by the breaker: 500 of 1000 records: draining")
+
+    def test_a_pipeline_that_is_held_recovers(self) -> None:
+        assert self.verdict(seen(RUNNING, held="made again")) == (State.RECOVERING, "made again")
 
     def test_a_probe_that_was_not_asked_for_long_proves_nothing(self) -> None:
         state, reason = self.verdict(seen(fresh(11.0), probes=(KAFKA,)), now=11.0)

@@ -10,6 +10,7 @@ from ddpm.errors import ConfigError, EngineError, MissingToolError
 from ddpm.supervisor.memory import MemoryFile
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import Managed
+from ddpm.supervisor.policy import Waits
 from ddpm.supervisor.runner import Launchable, Supervisor
 from ddpm.supervisor.scaling import Patience
 from ddpm.supervisor.states import State
@@ -377,3 +378,56 @@ def test_memory_that_cannot_be_written_does_not_disturb(tmp_path: Path) -> None:
     world.supervisor.pause("orders")
     world.after(0)
     assert world.after(1) is State.PAUSED
+
+
+TRIPPED = Waits("paused by the breaker: 500 of 1000 records in a row are dead", "breaker")
+
+
+def trip(world: World) -> None:
+    ((index, port),) = world.supervisor.vitals("orders").engines
+    world.supervisor.engine_answered("orders", index, port, ready=True, reading=Reading(), waiting=TRIPPED)
+    world.after(1)
+
+
+def test_the_breaker_pauses_until_somebody_resumes_over_restarts_too(tmp_path: Path) -> None:
+    world = World(tmp_path).begin()
+    world.run()
+    trip(world)
+    assert (world.status.state, world.status.reason) == (State.PAUSED, TRIPPED.reason)
+    assert (world.status.tripped, world.status.trips) == (True, 1)
+    assert world.events("alarm") == [TRIPPED.reason]
+    next_run = World(tmp_path).begin()
+    assert next_run.after(1) is State.PAUSED
+    assert (next_run.status.reason, next_run.status.tripped) == (TRIPPED.reason, True)
+    next_run.supervisor.resume("orders")
+    next_run.run()
+    assert next_run.status.tripped is False
+    assert World(tmp_path).begin().after(1) is State.RUNNING
+
+
+def test_the_breaker_ends_bounded_work_with_its_reason(tmp_path: Path) -> None:
+    world = World(tmp_path, bounded=True).begin()
+    world.run()
+    trip(world)
+    assert (world.status.state, world.status.reason) == (State.FAILED, TRIPPED.reason)
+    assert world.supervisor._pipelines["orders"].failed
+
+
+def test_a_hold_ends_the_engines_until_it_is_launched_anew(world: World) -> None:
+    world.run()
+    world.supervisor.hold("orders", "deleted and made again: events")
+    assert world.after(1) is State.RECOVERING
+    assert world.supervisor.vitals("orders").held
+    assert len(world.engines) == 1
+    world.supervisor.launch_anew("orders", Launchable(world.launch, "another", 8))
+    world.run()
+    assert (len(world.engines), world.status.config_hash) == (2, "another")
+
+
+def test_what_a_person_must_mend_does_not_end_the_run(world: World) -> None:
+    world.run()
+    world.supervisor.probed("orders", "postgres", "the table is not there any more", broken=True)
+    world.supervisor.tick()
+    assert world.status.state is State.FAILED
+    assert not world.supervisor._pipelines["orders"].settled
+    assert world.after(1) is State.RUNNING

@@ -1,0 +1,173 @@
+"""`ddpm replay`: a window of time is read again, with the present parser, mapping and columns, into the table."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ddpm.cli.common import ConfigOption, progress
+from ddpm.cli.dlq import DryRunOption, JsonOption, PipelineArgument, YesOption, agreed, load_with_servers, named
+from ddpm.cli.output import Terminal, write_line
+from ddpm.cli.text import dumped, number, plain
+from ddpm.config.model import Config, Pipeline
+from ddpm.deadletters.selection import moment
+from ddpm.engine import binary as engine_binary
+from ddpm.errors import ConfigError
+from ddpm.orchestrator.refeed import Fed
+from ddpm.orchestrator.rereading import Outcome, Rereading, Staged, Wanted, find_window, load, rows_of, stage
+from ddpm.orchestrator.shelves import shelves
+from ddpm.orchestrator.window import shown
+
+_TIME = "2026-11-23T08:00:00Z, or 2h for two hours ago"
+
+
+def replay_command(
+    pipeline: PipelineArgument = None,
+    *,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help=f"The window's beginning: {_TIME}.", show_default=False)
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Its end, which is not part of it.", show_default=False)
+    ] = None,
+    skip_load: Annotated[bool, typer.Option("--skip-load", help="Only into a staging table, named by a tag.")] = False,
+    skip_transform: Annotated[
+        bool, typer.Option("--skip-transform", help="Only put what was staged into the table; needs --runtag.")
+    ] = False,
+    runtag: Annotated[str | None, typer.Option(metavar="TAG", help="Which one was staged.", show_default=False)] = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Read a window of the source again and replace the table's rows of it, in one transaction a partition."""
+    _check(since, until, skip_load=skip_load, skip_transform=skip_transform, runtag=runtag)
+    loaded = load_with_servers(config)
+    owner = named(loaded, pipeline)
+    if skip_transform and runtag is not None:
+        if agreed(f"Replace the rows of {owner.name} by those of the replay {runtag}?", yes):
+            with _rereading(loaded, owner) as at:
+                _say_loaded(_load(at, runtag), as_json=as_json)
+        return
+    now = datetime.now(UTC)
+    wanted = find_window(owner, moment(since or "", now), moment(until, now) if until else int(now.timestamp() * 1000))
+    if dry_run or not wanted.window.offsets:
+        _say_window(wanted, as_json=as_json)
+        return
+    what = "Stage" if skip_load else "Replace the rows of"
+    question = f"{what} {number(wanted.window.offsets)} offsets of {owner.name}, {_span(wanted)}?"
+    if not agreed(question, yes):
+        return
+    with _rereading(loaded, owner) as at:
+        staged = _stage(at, wanted, kept=skip_load)
+        if skip_load:
+            _say_staged(staged, as_json=as_json)
+        else:
+            _say_loaded(_load(at, staged.tag), staged, as_json=as_json)
+
+
+def _check(since: str | None, until: str | None, *, skip_load: bool, skip_transform: bool, runtag: str | None) -> None:
+    if skip_transform:
+        if runtag is None:
+            raise ConfigError("--skip-transform needs --runtag TAG", hint="`ddpm replay --skip-load` prints it")
+        if since or until or skip_load:
+            raise ConfigError("--skip-transform takes nothing but --runtag: its window is known")
+        return
+    if runtag is not None:
+        raise ConfigError("--runtag names what was staged: it is for --skip-transform")
+    if since is None:
+        raise ConfigError("the window has no beginning", hint=f"say --from {_TIME}")
+
+
+@contextmanager
+def _rereading(config: Config, pipeline: Pipeline) -> Iterator[Rereading]:
+    binary = engine_binary.locate(pipeline.engine.binary, progress())
+    found = shelves([pipeline])
+    try:
+        yield Rereading(config, pipeline, binary, found.by_pipeline[pipeline.name])
+    finally:
+        found.close()
+
+
+def _stage(at: Rereading, wanted: Wanted, *, kept: bool) -> Staged:
+    with _bar("reading", wanted.window.offsets) as advance:
+
+        def told(fed: Fed) -> None:
+            advance(fed.acknowledged, f"; the engine waits: {plain(fed.waiting)}" if fed.waiting else "")
+
+        return stage(at, wanted, told, kept=kept)
+
+
+def _load(at: Rereading, tag: str) -> Outcome:
+    with _bar("replacing", None) as advance:
+        return load(at, tag, lambda done, due: advance(done, f" {done} of {due} partitions"))
+
+
+@contextmanager
+def _bar(doing: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Terminal(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda done, more: bar.update(task, completed=done, description=f"{doing}{more}")
+
+
+def _say_window(wanted: Wanted, *, as_json: bool) -> None:
+    rows = rows_of(wanted)
+    spans = [
+        {"topic": each.partition.topic, "partition": each.partition.partition, "first": each.first, "end": each.end}
+        for each in wanted.window.spans
+    ]
+    if as_json:
+        write_line(dumped({"pipeline": wanted.pipeline.name, "rows": rows, "partitions": spans}, indent=2))
+        return
+    write_line(f"{plain(wanted.pipeline.name)}, {_span(wanted)}: {number(rows)} rows of the table would be replaced")
+    for each in spans:
+        write_line(
+            f"  {plain(str(each['topic']))}/{each['partition']}: offsets {each['first']} to before {each['end']}"
+        )
+
+
+def _say_staged(staged: Staged, *, as_json: bool) -> None:
+    if as_json:
+        write_line(dumped(_staged(staged), indent=2))
+        return
+    write_line(
+        f"{number(staged.records)} records became {number(staged.rows)} rows of {plain(staged.staging)} and "
+        f"{number(staged.dead_letters)} dead letters"
+    )
+    write_line(f"look at them, then: ddpm replay --skip-transform --runtag {staged.tag}")
+
+
+def _say_loaded(outcome: Outcome, staged: Staged | None = None, *, as_json: bool) -> None:
+    if as_json:
+        answer = {
+            "runtag": outcome.tag,
+            "deleted": outcome.deleted,
+            "inserted": outcome.inserted,
+            "vanished": outcome.vanished,
+            "mended": outcome.mended,
+        }
+        write_line(dumped(answer | ({"staged": _staged(staged)} if staged else {}), indent=2))
+        return
+    dead = f"; {number(staged.dead_letters)} records are dead letters" if staged and staged.dead_letters else ""
+    mended = f"; {number(outcome.mended)} dead letters are rows now" if outcome.mended else ""
+    gone = f", {number(outcome.vanished)} of them without a successor" if outcome.vanished else ""
+    write_line(f"{number(outcome.deleted)} rows{gone} were replaced by {number(outcome.inserted)}{dead}{mended}")
+
+
+def _staged(staged: Staged) -> dict[str, Any]:
+    return {
+        "runtag": staged.tag,
+        "table": staged.staging,
+        "records": staged.records,
+        "rows": staged.rows,
+        "dead_letters": staged.dead_letters,
+    }
+
+
+def _span(wanted: Wanted) -> str:
+    return f"{shown(wanted.since_ms)} to {shown(wanted.until_ms)}"

@@ -1,0 +1,336 @@
+"""The story of `ddpm replay`: a window of time is read again through the present parser, into the table.
+
+Its records go through an engine of the pipeline into a staging table; then, partition by partition, in one transaction
+each, the staged rows take the place of the window's. Whatever ends this half-way leaves every partition with all of its
+old rows or all of its new ones, so that it can be repeated. It joins no group; a running pipeline goes on.
+"""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ddpm.broker.dump import stretch
+from ddpm.broker.offsets import Partition, since, watermarks
+from ddpm.broker.topics import incarnations
+from ddpm.catalogue.pipeline import sections
+from ddpm.catalogue.sinks import columns
+from ddpm.config.model import Config, Pipeline, Postgres, Sink
+from ddpm.deadletters.books import Entry
+from ddpm.deadletters.mark import Deed, Mark
+from ddpm.deadletters.shelf import Shelf
+from ddpm.errors import ConfigError, DdpmError, ServiceError
+from ddpm.orchestrator.engines import config_hash
+from ddpm.orchestrator.prepare import rendered
+from ddpm.orchestrator.provision import provision, table_spec
+from ddpm.orchestrator.refeed import Fed, FedRecord, Feeding, refeed
+from ddpm.orchestrator.window import Bounds, Window, shown, window
+from ddpm.store.replays import Loaded, Part, Place, Replay, Replays, State, alone, staging_name
+from ddpm.store.sources import ensure_sources, known_sources
+from ddpm.store.tables import schema_of
+
+_HASH_LENGTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A window of a pipeline, in milliseconds since 1970."""
+
+    pipeline: Pipeline
+    since_ms: int
+    until_ms: int
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A window in its staging table: its tag, that table, the rows in it, and the dead letters on the way there."""
+
+    tag: str
+    staging: str
+    records: int
+    rows: int
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a replay did to the table.
+
+    Attributes:
+        tag: Its name.
+        deleted: Rows of the window that the table had.
+        inserted: Rows of the window that it has now.
+        vanished: Deleted ones for whose identity none came.
+        mended: Dead letters whose record now has a row; they count as replayed.
+
+    """
+
+    tag: str
+    deleted: int
+    inserted: int
+    vanished: int
+    mended: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rereading:
+    """What is needed to read a window again: where the pipeline stands, its engine and its dead letters."""
+
+    config: Config = field(repr=False)
+    pipeline: Pipeline
+    binary: Path
+    shelf: Shelf
+
+    @property
+    def postgres(self) -> Postgres:
+        """The pipeline's table."""
+        return table_of(self.pipeline)
+
+
+def table_of(pipeline: Pipeline) -> Postgres:
+    """The pipeline's table; raises ConfigError when it writes none."""
+    if pipeline.postgres is None or not pipeline.writes_postgres:
+        msg = f"the pipeline {pipeline.name} writes no table, so a replay has no rows to replace"
+        raise ConfigError(msg, hint="`ddpm offsets reset` makes it read records again")
+    return pipeline.postgres
+
+
+def find_window(pipeline: Pipeline, since_ms: int, until_ms: int) -> Wanted:
+    """Ask Kafka which offsets a window means; nothing is changed.
+
+    Raises:
+        WindowGoneError: It begins before what Kafka keeps.
+        ConfigError: It ends before it begins, or the pipeline writes no table.
+        ServiceError: Kafka does not answer.
+
+    """
+    table_of(pipeline)
+    if until_ms <= since_ms:
+        msg = f"the window ends at {shown(until_ms)}, which is not after its beginning, {shown(since_ms)}"
+        raise ConfigError(msg, hint="correct --from and --to")
+    brokers, topics = pipeline.kafka.brokers, pipeline.kafka.topics
+    oldest, first, last = (since(brokers, topics, moment) for moment in (0, since_ms, until_ms))
+    marks = watermarks(brokers, topics)
+    bounds = {each: Bounds(mark, oldest.get(each), first.get(each), last.get(each)) for each, mark in marks.items()}
+    return Wanted(pipeline, since_ms, until_ms, window(bounds, since_ms))
+
+
+def rows_of(wanted: Wanted) -> int:
+    """How many rows the table has of a window; nothing is changed. Raises ServiceError."""
+    pipeline = wanted.pipeline
+    postgres = table_of(pipeline)
+    spec = table_spec(pipeline, postgres)
+    schema = schema_of(postgres.url, spec)
+    if schema is None:
+        return 0
+    numbers = known_sources(postgres.url, incarnations(pipeline.kafka.brokers, pipeline.kafka.topics), schema)
+    return Replays(postgres.url, schema, spec).rows(_parts(wanted.window, numbers))
+
+
+def stage(at: Rereading, wanted: Wanted, told: Callable[[Fed], None], *, kept: bool) -> Staged:
+    """Read a window again, into a staging table; `kept` says that it is to stay there for now.
+
+    Raises:
+        DdpmError: It could not be done; no staging table is left behind.
+
+    """
+    pipeline = at.pipeline
+    numbers = provision(pipeline).sources
+    books = _books(at)
+    with alone(at.postgres.url, books.table):
+        _clear_away(books)
+        replay = _new_replay(at, books, wanted, numbers, kept=kept)
+        books.begin(replay)
+        try:
+            fed = _feed(at, books, replay, numbers, told)
+            _check_source_is_whole(pipeline, replay, numbers, at.postgres.url)
+            books.staged(replay.tag)
+        except BaseException:
+            _drop_in_any_case(books, replay)
+            raise
+    return Staged(replay.tag, replay.staging, fed.acknowledged, fed.rows, fed.dead_letters)
+
+
+def load(at: Rereading, tag: str, told: Callable[[int, int], None]) -> Outcome:
+    """Put what was staged in the place of the window's rows; partitions that were loaded before are left out.
+
+    Args:
+        at: The pipeline.
+        tag: The replay.
+        told: Told how many of how many partitions are done.
+
+    Raises:
+        ConfigError: There is no such replay, it is not staged, or the pipeline makes other rows of records by now.
+        DdpmError: It could not be done; every partition has all of its old rows or all of its new ones.
+
+    """
+    books = _books(at)
+    with alone(at.postgres.url, books.table):
+        replay = _staged(at, books, tag)
+        due = [part for part in replay.parts if part.state is State.STAGED]
+        done: list[Loaded] = []
+        told(0, len(due))
+        try:
+            for part in due:
+                done.append(books.load(replay, part))
+                told(len(done), len(due))
+        except DdpmError:
+            books.keep(tag)
+            raise
+        mended = _mark_mended(at, books, replay)
+        books.drop(replay)
+    return Outcome(
+        tag,
+        deleted=sum(each.deleted for each in done),
+        inserted=sum(each.inserted for each in done),
+        vanished=sum(each.vanished for each in done),
+        mended=mended,
+    )
+
+
+def _books(at: Rereading) -> Replays:
+    spec = table_spec(at.pipeline, at.postgres)
+    schema = schema_of(at.postgres.url, spec)
+    if schema is None:
+        msg = f"there is no table {spec}, so it has no rows to replace"
+        raise ConfigError(msg, hint="`ddpm run` makes it")
+    return Replays(at.postgres.url, schema, spec)
+
+
+def _clear_away(books: Replays) -> None:
+    """Drop what replays left behind that were killed: nobody else replays this table now."""
+    for replay in books.all():
+        states = {part.state for part in replay.parts}
+        if replay.staging and (not replay.kept or State.READING in states or states == {State.LOADED}):
+            books.drop(replay)
+
+
+def _new_replay(at: Rereading, books: Replays, wanted: Wanted, numbers: Mapping[str, int], *, kept: bool) -> Replay:
+    tag = f"{datetime.now(UTC):%Y%m%dt%H%M%S}{secrets.token_hex(2)}"
+    return Replay(
+        tag=tag,
+        pipeline=at.pipeline.name,
+        transform=transform_hash(at.pipeline),
+        table=books.table,
+        staging=staging_name(books.table.rpartition(".")[2], tag),
+        kept=kept,
+        since_ms=wanted.since_ms,
+        until_ms=wanted.until_ms,
+        parts=_parts(wanted.window, numbers),
+    )
+
+
+def _parts(wanted: Window, numbers: Mapping[str, int]) -> tuple[Part, ...]:
+    return tuple(
+        Part(span.partition.topic, numbers[span.partition.topic], span.partition.partition, span.first, span.end)
+        for span in wanted.spans
+        if span.partition.topic in numbers
+    )
+
+
+def transform_hash(pipeline: Pipeline) -> str:
+    """Names what makes rows of records: parser, processors and columns."""
+    made = sections(pipeline)
+    text = json.dumps([made["parser"], made["processors"], columns(table_of(pipeline))], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
+
+
+def _feed(
+    at: Rereading, books: Replays, replay: Replay, numbers: Mapping[str, int], told: Callable[[Fed], None]
+) -> Fed:
+    schema = books.table.rpartition(".")[0]
+    staging = at.postgres.model_copy(update={"table": f"{schema}.{replay.staging}"})
+    pipeline = at.pipeline.model_copy(update={"postgres": staging, "sinks": (Sink(kind="postgres"),)})
+    hash_of_run = config_hash(rendered(at.config, at.pipeline))
+    feeding = Feeding(at.config, pipeline, at.binary, numbers, hash_of_run)
+    return refeed(feeding, _records(at, replay), told)
+
+
+def _records(at: Rereading, replay: Replay) -> Iterator[FedRecord]:
+    attempts = _attempts(at, replay)
+    spans = {Partition(part.topic, part.partition): (part.first, part.end) for part in replay.parts}
+    for record in stretch(at.pipeline.kafka.brokers, spans):
+        yield FedRecord(record, attempt=attempts.get((record.topic, record.partition, record.offset), 0) + 1)
+
+
+def _attempts(at: Rereading, replay: Replay) -> dict[tuple[str, int, int], int]:
+    """How often records of the window have been dead: one that is dead again is another attempt, and so open again."""
+    at.shelf.read_all()
+    attempts: dict[tuple[str, int, int], int] = {}
+    for entry in _within(at.shelf.entries(at.pipeline.name, handled=True), replay):
+        assert entry.origin is not None  # noqa: S101 -- `_within` lets no others pass
+        key = (entry.origin.topic, entry.origin.partition, entry.origin.offset)
+        attempts[key] = max(entry.attempt, attempts.get(key, 0))
+    return attempts
+
+
+def _within(entries: Sequence[Entry], replay: Replay) -> Iterator[Entry]:
+    parts = {(part.topic, part.partition): part for part in replay.parts}
+    for entry in entries:
+        origin = entry.origin
+        part = parts.get((origin.topic, origin.partition)) if origin else None
+        if origin and part and part.first <= origin.offset < part.end and origin.source in (None, part.source):
+            yield entry
+
+
+def _check_source_is_whole(pipeline: Pipeline, replay: Replay, numbers: Mapping[str, int], url: str) -> None:
+    """Raise if records of the window went away while it was read."""
+    brokers, topics = pipeline.kafka.brokers, pipeline.kafka.topics
+    schema = replay.table.rpartition(".")[0]
+    if dict(ensure_sources(url, incarnations(brokers, topics), schema).numbers) != dict(numbers):
+        raise ServiceError("a topic was deleted and made again while it was read", hint="repeat it")
+    marks = watermarks(brokers, topics)
+    for part in replay.parts:
+        start = marks[Partition(part.topic, part.partition)].start
+        if start > part.first:
+            msg = (
+                f"Kafka has removed records of the window while it was read: {part.topic}, partition {part.partition} "
+                f"begins at offset {start} by now, the window at {part.first}"
+            )
+            raise ServiceError(msg, hint="repeat it with a window that begins later")
+
+
+def _drop_in_any_case(books: Replays, replay: Replay) -> None:
+    try:
+        books.drop(replay)
+    except DdpmError:
+        # The reason why the replay failed is the one to tell; the next replay drops it.
+        return
+
+
+def _staged(at: Rereading, books: Replays, tag: str) -> Replay:
+    found = books.all(tag)
+    if not found:
+        known = [each.tag for each in books.all() if any(part.state is State.STAGED for part in each.parts)]
+        msg = f'the table {books.table} has no replay "{tag}"'
+        raise ConfigError(msg, hint=f"staged are: {', '.join(known)}" if known else "none is staged")
+    (replay,) = found
+    if all(part.state is State.LOADED for part in replay.parts):
+        raise ConfigError(f"the replay {tag} was loaded already", hint="stage the window anew")
+    if any(part.state is State.READING for part in replay.parts):
+        raise ConfigError(f"the replay {tag} ended before all of it was staged", hint="stage the window anew")
+    if replay.transform != transform_hash(at.pipeline):
+        msg = f"the parser, processors or columns of {at.pipeline.name} have changed since the replay {tag} was staged"
+        raise ConfigError(msg, hint="stage the window anew")
+    return replay
+
+
+def _mark_mended(at: Rereading, books: Replays, replay: Replay) -> int:
+    """Count the open dead letters as replayed whose record has a row now."""
+    at.shelf.read_all()
+    sources = {part.topic: part.source for part in replay.parts}
+    entries: dict[Place, Entry] = {}
+    for entry in _within(at.shelf.entries(at.pipeline.name), replay):
+        assert entry.origin is not None  # noqa: S101 -- `_within` lets no others pass
+        origin = entry.origin
+        entries[Place(sources[origin.topic], origin.partition, origin.offset, origin.index)] = entry
+    places = books.places(replay.staging, list(entries))
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    mended = [entries[place] for place in sorted(places, key=str)]
+    if mended:
+        at.shelf.mark(Mark(e.id, e.pipeline, e.origin, e.attempt, Deed.REPLAYED, now, replay.tag) for e in mended)
+    return len(mended)

@@ -1,0 +1,49 @@
+"""What an engine says it waits for, in words."""
+
+from typing import Any
+
+from ddpm.config.model import Pipeline
+from ddpm.engine.counters import Counters
+from ddpm.orchestrator.waits import waits
+
+PIPELINE = Pipeline.model_validate(
+    {
+        "kafka": {"brokers": ["localhost:9092"], "topics": ["events"], "consumer_group": "g"},
+        "postgres": {"url": "embedded", "table": "events"},
+    },
+    strict=False,
+)
+
+
+def seen(**changes: Any) -> Counters:
+    return Counters(**{"read": 0.0, "written": 0.0, "dead": 0.0, "duplicates": 0.0, "waiting": None, **changes})
+
+
+def test_an_engine_that_does_not_wait_says_nothing() -> None:
+    assert waits(PIPELINE, seen()) is None
+
+
+def test_the_breaker_comes_before_all_else() -> None:
+    said = waits(PIPELINE, seen(waiting="lock", letters_waiting="breaker", letters_held="not_json"))
+    assert said is not None
+    assert said.kind == "breaker"
+    assert "500 of 1000 records in a row are dead, now mostly for the reason not_json" in said.reason
+
+
+def test_an_outage_passes_and_a_missing_table_needs_a_person() -> None:
+    outage, broken = waits(PIPELINE, seen(waiting="lock")), waits(PIPELINE, seen(waiting="missing"))
+    assert outage is not None and outage.kind == "outage"
+    assert broken is not None and broken.kind == "broken"
+    assert "the table events" in broken.reason
+
+
+def test_changed_columns_are_named() -> None:
+    said = waits(PIPELINE, seen(waiting="columns"), "n was integer and is text")
+    assert said is not None
+    assert said.reason.endswith("(n was integer and is text)")
+
+
+def test_dead_letters_that_wait_are_told() -> None:
+    said = waits(PIPELINE, seen(letters_waiting="topic"))
+    assert said is not None
+    assert said.reason == "dead letters: the topic failed-messages is not there"
