@@ -35,6 +35,10 @@ CASES: dict[str, dict[str, Any]] = {
         "dead_letter": {"topic": "orders-dead"},
         "logger": {"level": "debug"},
     },
+    "json-partitioned-table": {
+        "kafka": KAFKA,
+        "postgres": POSTGRES | {"columns": {"id": "bigint"}, "partition": {"column": "recorded_at", "retention": 24}},
+    },
     "json-processors": {
         "kafka": KAFKA,
         "postgres": POSTGRES,

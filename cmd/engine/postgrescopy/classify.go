@@ -139,6 +139,15 @@ func noPartition(pgErr *pgconn.PgError) bool {
 		(pgErr.Routine == "ExecFindPartition" || strings.HasPrefix(pgErr.Message, "no partition of relation"))
 }
 
+// strayed tells a row that the table's partitioning does not let into the partition it was sent to. A
+// partition that is attached meanwhile takes the row away from the default one, which a statement
+// that had begun before learns in this way: the next attempt finds the new partition.
+func strayed(err error) bool {
+	pgErr := serverError(err)
+	return pgErr != nil && pgErr.Code == "23514" && pgErr.ConstraintName == "" &&
+		(pgErr.Routine == "ExecPartitionCheckEmitError" || strings.HasSuffix(pgErr.Message, "violates partition constraint"))
+}
+
 // obstacleOf turns whatever stopped an attempt into a reason to wait. Its text can be logged: a
 // connection error names host, user and database but never the password.
 func obstacleOf(err error) *obstacle {

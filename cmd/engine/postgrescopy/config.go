@@ -22,6 +22,7 @@ const (
 	fieldColumnName   = "name"
 	fieldColumnFrom   = "from"
 	fieldColumnPath   = "path"
+	fieldColumnKey    = "key"
 	fieldWriteTimeout = "write_timeout"
 	fieldBackoff      = "backoff"
 	fieldBackoffFirst = "initial_interval"
@@ -97,14 +98,20 @@ func columnsField(more ...*service.ConfigField) *service.ConfigField {
 		service.NewStringListField(fieldColumnPath).
 			Description("For `field`: the keys that lead to the value; digits count in an array.").
 			Optional(),
+		service.NewBoolField(fieldColumnKey).
+			Description("For `timestamp`: whether the table's key has this column behind the identity columns, because " +
+				"the table is partitioned by it; then a record without a timestamp gets -infinity.").
+			Default(false),
 	}, more...)...).Description("The columns behind the identity columns.").Default([]any{})
 }
 
-// column says what goes into a column. For a field, slot is its place among the values found.
+// column says what goes into a column. For a field, slot is its place among the values found. Of the
+// columns of a key, where a record came from decides on the value, so that it can be told from no other.
 type column struct {
 	name string
 	from string
 	path []string
+	key  bool
 	slot int
 }
 
@@ -152,6 +159,17 @@ func parseConfig(conf *service.ParsedConfig) (*config, error) {
 	return c, err
 }
 
+// key returns the columns of the table's key: the identity, and what the table is partitioned by.
+func (c *config) key() []string {
+	names := identity(c.indexed)
+	for _, col := range c.columns {
+		if col.key {
+			names = append(names, col.name)
+		}
+	}
+	return names
+}
+
 func (c *config) parseColumns(conf *service.ParsedConfig) error {
 	list, err := conf.FieldObjectList(fieldColumns)
 	if err != nil {
@@ -191,7 +209,12 @@ func parseColumn(entry *service.ParsedConfig) (col column, err error) {
 			return col, err
 		}
 	}
+	if col.key, err = entry.FieldBool(fieldColumnKey); err != nil {
+		return col, err
+	}
 	switch {
+	case col.key && col.from != fromTimestamp:
+		return col, fmt.Errorf("the column %q comes from a %s, which can be no part of the key", col.name, col.from)
 	case col.name == "":
 		return col, errors.New("the name is empty")
 	case col.from != fromField && col.from != fromDocument && col.from != fromTimestamp:

@@ -184,9 +184,12 @@ func (e *encoder) appendColumns(text []byte, s *scratch, doc []byte, o *origin.O
 		case fromDocument:
 			text = appendEscaped(text, doc)
 		case fromTimestamp:
-			if o.HasTimestamp {
+			switch {
+			case o.HasTimestamp:
 				text = appendTimestamp(text, o.TimestampMS)
-			} else {
+			case col.key:
+				text = append(text, "-infinity"...)
+			default:
 				text = appendNull(text)
 			}
 		}

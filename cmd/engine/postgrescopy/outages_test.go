@@ -303,6 +303,45 @@ func TestWaitsForAPartition(t *testing.T) {
 	equal(t, "dead letters", s.dead(t, batch), map[string][]string{"22P02": {"205"}})
 }
 
+func TestRowsOutsideThePartitionThatTheTableIsWait(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(`CREATE TABLE whole (` + identityColumns + `, id int, name text, at timestamptz) PARTITION BY LIST (partition);
+		CREATE TABLE t PARTITION OF whole FOR VALUES IN (3)`)
+	s := db.start(options{})
+	db.outage(s, "partition", func() { db.exec("ALTER TABLE whole DETACH PARTITION t") })
+}
+
+// Rows on their way into the default partition, which a partition of their own overtakes, go into that one.
+func TestAPartitionAttachedMeanwhileIsNoReasonForDeadLetters(t *testing.T) {
+	for name, before := range map[string]int{"copy": 0, "after a conflict": 5} {
+		t.Run(name, func(t *testing.T) {
+			db := newDatabase(t)
+			db.exec(`CREATE TABLE t (` + identityColumns + `, id int, name text, at timestamptz) PARTITION BY LIST (partition);
+				CREATE TABLE t_default PARTITION OF t DEFAULT`)
+			s := db.start(options{})
+			s.MustProduce(span(0, before)...)
+			conn := db.connect()
+			defer conn.Close(context.Background())
+			exec := func(sql string) {
+				_, err := conn.Exec(context.Background(), sql)
+				must(t, err)
+			}
+			exec("BEGIN; LOCK TABLE t_default IN ACCESS EXCLUSIVE MODE")
+			done := s.background(span(0, 20)...)
+			await(t, "a row that waits for the default partition", func() bool {
+				return db.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't_default'::regclass") != "0"
+			})
+			exec(`CREATE TABLE t_4 (LIKE t INCLUDING DEFAULTS);
+				WITH moved AS (DELETE FROM t_default WHERE partition = 4 RETURNING *) INSERT INTO t_4 SELECT * FROM moved;
+				ALTER TABLE t ATTACH PARTITION t_4 FOR VALUES IN (4); COMMIT`)
+			must(t, <-done)
+			equal(t, "rows", db.offsets("t_4"), numbers(0, 20))
+			equal(t, "rows left behind", db.offsets("t_default"), "")
+			equal(t, "dead letters", len(s.Dead.Sent()), 0)
+		})
+	}
+}
+
 func TestChangedColumnsWaitInsteadOfRejecting(t *testing.T) {
 	for change, undo := range map[string]string{
 		`ALTER TABLE t ALTER name TYPE int USING NULL`:        `ALTER TABLE t ALTER name TYPE text`,

@@ -198,6 +198,44 @@ func TestRedeliveryChangesNothing(t *testing.T) {
 	equal(t, "dead letters", len(s.Dead.Sent()), 0)
 }
 
+const timedTable = `CREATE TABLE t (source int NOT NULL, partition int NOT NULL, "offset" bigint NOT NULL,
+	"at,""\" timestamptz NOT NULL, id int, name text,
+	PRIMARY KEY (source, partition, "offset", "at,""\")) `
+
+// timed asks for the key of a table that is partitioned by time, by a column that has to be quoted in every place.
+var timed = options{columns: `[{name: 'at,"\', from: timestamp, key: true}, {name: id, from: field, path: [id]}, ` +
+	`{name: name, from: field, path: [name]}]`}
+
+func TestRedeliveryIntoPartitionsChangesNothing(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(timedTable + `PARTITION BY RANGE ("at,""\");
+		CREATE TABLE t_2023 PARTITION OF t FOR VALUES FROM ('2023-11-01 00:00+00') TO ('2023-12-01 00:00+00');
+		CREATE TABLE t_default PARTITION OF t DEFAULT`)
+	s := db.start(timed)
+	batch := span(0, 10)
+	batch[3].Timestamp = time.Time{} // none
+	batch[4].Timestamp = time.UnixMilli(-62_000_000_000_000)
+	batch[5].Timestamp = time.UnixMilli(1 << 62)
+	batch[7].Value = []byte(`{"id": "x"}`)
+	s.MustProduce(batch...)
+	s.MustProduce(append(batch, span(10, 12)...)...)
+	s.MustProduce(batch[3], batch[5])
+	equal(t, "rows", db.offsets("t"), numbers(0, 12, 7))
+	equal(t, "rows outside the month", db.offsets("t_default"), "3 4 5")
+	equal(t, "no timestamp", db.text(`SELECT "at,""\"::text FROM t WHERE "offset" = 3`), "-infinity")
+	equal(t, "dead letters", s.dead(t, batch), map[string][]string{"22P02": {"7", "7"}})
+}
+
+func TestWaitsForTheKeyWithThePartitionsColumn(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(`CREATE TABLE t (` + identityColumns + `, "at,""\" timestamptz NOT NULL, id int, name text)`)
+	s := db.start(timed)
+	db.outage(s, "identity_key", func() {
+		db.exec(`ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (source, partition, "offset", "at,""\")`)
+	})
+	equal(t, "rows", db.offsets("t"), numbers(100, 110))
+}
+
 func TestRedeliveryWithBadRows(t *testing.T) {
 	db := newDatabase(t)
 	db.exec(`CREATE TABLE t (` + identityColumns + `, id int, name text UNIQUE, at timestamptz)`)

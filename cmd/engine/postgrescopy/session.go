@@ -88,7 +88,7 @@ func (s *session) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.check(identity(s.pool.conf.indexed)); err != nil {
+	if err := t.check(s.pool.conf.key()); err != nil {
 		return err
 	}
 	s.pool.mu.Lock()
@@ -97,7 +97,7 @@ func (s *session) prepare(ctx context.Context) error {
 		s.pool.atStart = t
 	}
 	s.table = t
-	s.sql = statementsFor(t, identity(s.pool.conf.indexed), s.pool.conf.columns)
+	s.sql = statementsFor(t, s.pool.conf)
 	return nil
 }
 
@@ -221,16 +221,12 @@ type statements struct {
 	emptyStage  string
 }
 
-func statementsFor(t *table, identity []string, columns []column) statements {
-	names := make([]string, 0, len(identity)+len(columns))
-	for _, name := range identity {
-		names = append(names, quote(name))
+func statementsFor(t *table, c *config) statements {
+	names := identity(c.indexed)
+	for _, col := range c.columns {
+		names = append(names, col.name)
 	}
-	key := strings.Join(names, ", ")
-	for _, col := range columns {
-		names = append(names, quote(col.name))
-	}
-	list := strings.Join(names, ", ")
+	list, key := quotedList(names), quotedList(c.key())
 	target := quote(t.schema, t.name)
 	temporary := quote("pg_temp", stage)
 	return statements{
@@ -243,6 +239,14 @@ func statementsFor(t *table, identity []string, columns []column) statements {
 			target, list, list, temporary, key),
 		emptyStage: "TRUNCATE " + temporary,
 	}
+}
+
+func quotedList(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = quote(name)
+	}
+	return strings.Join(quoted, ", ")
 }
 
 func quote(parts ...string) string { return pgx.Identifier(parts).Sanitize() }

@@ -13,7 +13,7 @@ type table struct {
 	schema, name string
 	// columns holds a line for each column: its name, type and whether it must be given.
 	columns []string
-	// keyed tells whether a unique index covers exactly the identity columns.
+	// keyed tells whether a unique index covers exactly the columns of the key.
 	keyed bool
 }
 
@@ -38,8 +38,8 @@ WHERE c.relname = $1 AND n.nspname = CASE WHEN $2 = '' THEN pg_catalog.current_s
 
 // describe asks for the target as it is now. An empty schema means the first of the search path.
 func (s *session) describe(ctx context.Context, schema, name string) (*table, error) {
-	key := slices.Sorted(slices.Values(identity(s.pool.conf.indexed)))
-	found, err := s.query(ctx, describeTable, name, schema, "{"+strings.Join(key, ",")+"}")
+	key := slices.Sorted(slices.Values(s.pool.conf.key()))
+	found, err := s.query(ctx, describeTable, name, schema, textArray(key))
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +55,15 @@ func (s *session) describe(ctx context.Context, schema, name string) (*table, er
 	}, nil
 }
 
+// textArray writes names as a text[].
+func textArray(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
+	}
+	return "{" + strings.Join(quoted, ",") + "}"
+}
+
 func place(schema, name string) string {
 	if schema == "" {
 		return quote(name)
@@ -63,12 +72,12 @@ func place(schema, name string) string {
 }
 
 // check returns an obstacle for a table in which a record could be written twice.
-func (t *table) check(identity []string) error {
+func (t *table) check(key []string) error {
 	if t.keyed {
 		return nil
 	}
 	return &obstacle{classIdentity, fmt.Sprintf("the table %s has no primary key or unique constraint on exactly (%s)",
-		quote(t.schema, t.name), strings.Join(identity, ", "))}
+		quote(t.schema, t.name), strings.Join(key, ", "))}
 }
 
 // unchanged compares the table with the one at the start, before a row is called bad that fitted

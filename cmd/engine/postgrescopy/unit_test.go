@@ -41,6 +41,7 @@ func TestConfigurationErrorsAreClearAndKeepTheSecret(t *testing.T) {
 		base + "[{name: offset, from: document}]}":                        `columns[0]: the column "offset" is given twice`,
 		base + "[{name: a, from: document}, {name: a, from: timestamp}]}": `columns[1]: the column "a" is given twice`,
 		base + "[{name: a, from: nowhere}]}":                              `cannot come from "nowhere"`,
+		base + "[{name: a, from: document, key: true}]}":                  `comes from a document, which can be no part of the key`,
 		base + "[], write_timeout: 0s}":                                   `write_timeout must be positive`,
 		base + "[], backoff: {initial_interval: 5s, max_interval: 1s}}":   `backoff must go from`,
 	} {

@@ -264,6 +264,9 @@ func (p *piecewise) convict(ctx context.Context) error {
 		return err
 	}
 	for _, r := range p.refused {
+		if strayed(r.err) {
+			return &obstacle{classPartition, reason.Cut(r.err.Error())}
+		}
 		if p.judge(r.err) == suspectRow && !p.othersTaken() {
 			return obstacleOf(r.err)
 		}

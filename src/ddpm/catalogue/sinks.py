@@ -8,7 +8,7 @@ from ddpm.catalogue import environment
 from ddpm.catalogue.component import Component, Value, duration
 from ddpm.catalogue.parsers import gives_many
 from ddpm.catalogue.sources import max_in_flight
-from ddpm.config.model import INDEX_COLUMN, Column, KafkaSink, Pipeline, Postgres, Sink
+from ddpm.config.model import INDEX_COLUMN, RECORD_TIME_COLUMN, Column, KafkaSink, Pipeline, Postgres, Sink
 from ddpm.errors import ConfigError
 
 # Room for a large record and its headers; the broker's own limits decide what is too large.
@@ -17,10 +17,7 @@ MAX_MESSAGE_BYTES = 64_000_000
 # The plugins leave the original key, whatever a mapping did to the metadata, in a field that is not sent as a header.
 _KEY_OF_ORIGIN: Component = {"key": '${! metadata("ddpm_key") }', "metadata": {"exclude_prefixes": ["ddpm_key"]}}
 
-_DOCUMENT_TABLE: tuple[tuple[Component, str], ...] = (
-    ({"name": "timestamp", "from": "timestamp"}, "timestamptz"),
-    ({"name": "data", "from": "document"}, "jsonb"),
-)
+_DOCUMENT: tuple[Component, str] = ({"name": "data", "from": "document"}, "jsonb")
 
 
 def output(pipeline: Pipeline) -> Component:
@@ -73,9 +70,14 @@ def postgres_copy(pipeline: Pipeline) -> Component:
 
 def columns(postgres: Postgres) -> list[tuple[Component, str]]:
     """The table's columns behind the identity, as the plugin wants them, each with its Postgres type."""
-    if postgres.columns is None:
-        return list(_DOCUMENT_TABLE)
-    return [(_field(name, column), column.type) for name, column in postgres.columns.items()]
+    fields = [(_field(name, column), column.type) for name, column in (postgres.columns or {}).items()]
+    if postgres.partition is not None:
+        return [_time(postgres.partition.column, {"key": True}), *(fields or [_DOCUMENT])]
+    return fields or [_time(RECORD_TIME_COLUMN, {}), _DOCUMENT]
+
+
+def _time(name: str, more: Component) -> tuple[Component, str]:
+    return {"name": name, "from": "timestamp", **more}, "timestamptz"
 
 
 def _field(name: str, column: Column) -> Component:

@@ -29,6 +29,8 @@ EMBEDDED = "embedded"
 IDENTITY_COLUMNS = ("source", "partition", "offset")
 # Tells the rows of one record apart, for parsers of many documents a record.
 INDEX_COLUMN = "index"
+# Holds the record's timestamp in a document table, and in a partitioned one unless it is named otherwise.
+RECORD_TIME_COLUMN = "timestamp"
 # The ending of a parser written as a mapping.
 BLOBLANG = ".blobl"
 URL_SCHEMES = ("postgresql://", "postgres://")
@@ -42,6 +44,9 @@ _BROKER = re.compile(r"(?:[^\s:/@,\[\]]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})")
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _PIPELINE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _IDENTIFIER_BYTES = 63
+# Room for _2026_01 and _default.
+_PARTITIONED_NAME_BYTES = _IDENTIFIER_BYTES - 8
+_MONTHS_PAST = 12
 _TABLE_PARTS = 2
 _LAST_PORT = 65_535
 
@@ -306,12 +311,49 @@ class Column(Model):
         return text
 
 
+class MonthlyPartitions(Model):
+    """`app.postgres.partition`: one partition of the table for each month of the records' timestamps.
+
+    `column` holds the timestamp. `past` and `ahead` are how many months before and after the present one have a
+    partition; what lies outside stands in the default partition. Months before the last `retention` ones are dropped.
+    """
+
+    by: Literal["month"] = "month"
+    column: ColumnName = RECORD_TIME_COLUMN
+    past: int | None = Field(default=None, ge=0, le=600)
+    ahead: int = Field(default=2, ge=1, le=60)
+    retention: int | None = Field(default=None, ge=1, le=600)
+
+    @property
+    def months_past(self) -> int:
+        """How many months before the present one have a partition."""
+        if self.past is not None:
+            return self.past
+        return _MONTHS_PAST if self.retention is None else self.retention
+
+    @field_validator("column")
+    @classmethod
+    def _is_no_identity_column(cls, column: str) -> str:
+        if column in (*IDENTITY_COLUMNS, INDEX_COLUMN):
+            msg = f'"{column}" is an identity column; name another one for the record\'s timestamp'
+            raise ValueError(msg)
+        return column
+
+    @model_validator(mode="after")
+    def _makes_nothing_that_it_drops(self) -> "MonthlyPartitions":
+        if self.retention is not None and self.months_past > self.retention:
+            msg = f"months older than the retention of {self.retention} would be made and dropped at once"
+            raise broken_rule(msg, "past")
+        return self
+
+
 class Postgres(Model):
     """`app.postgres`: the table that records end in; typed when `columns` are given, else one document a row."""
 
     url: NonEmptyStr = Field(repr=False, examples=["postgresql://user:${PGPASSWORD}@localhost:5432/database", EMBEDDED])
     table: TableName = Field(examples=["orders"])
     columns: dict[ColumnName, Column] | None = None
+    partition: MonthlyPartitions | None = None
     write_timeout: Seconds = 30.0
     max_in_flight: int = Field(default=4, ge=1, le=64)
 
@@ -349,6 +391,25 @@ class Postgres(Model):
             msg = "no column is named; leave `columns` away for a document table"
             raise ValueError(msg)
         return columns
+
+    @model_validator(mode="after")
+    def _partitions_fit(self) -> "Postgres":
+        if self.partition is None:
+            return self
+        column = self.partition.column
+        if self.columns is None and column != RECORD_TIME_COLUMN:
+            msg = f'a document table has the timestamp in the column "{RECORD_TIME_COLUMN}"; leave `column` away'
+            raise broken_rule(msg, "partition", "column")
+        if column in (self.columns or {}):
+            msg = (
+                f'"{column}" is one of `columns`; the table is partitioned by the record\'s own timestamp, '
+                "which needs a column of another name: partition: {column: recorded_at}"
+            )
+            raise broken_rule(msg, "partition")
+        if len(self.table.rpartition(".")[2].encode()) > _PARTITIONED_NAME_BYTES:
+            msg = f"the name of a partitioned table may have {_PARTITIONED_NAME_BYTES} bytes: its partitions add to it"
+            raise broken_rule(msg, "table")
+        return self
 
     @field_validator("url")
     @classmethod

@@ -1,7 +1,7 @@
 """Makes what a pipeline needs exist: its topics, its table and the numbers of its sources."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import structlog
@@ -10,7 +10,9 @@ from ddpm.broker.connection import reachable
 from ddpm.broker.offsets import begin_anew, settle_at_end
 from ddpm.broker.topics import TopicSpec, ensure_topics, incarnations
 from ddpm.catalogue.parsers import gives_many
+from ddpm.catalogue.sinks import columns
 from ddpm.config.model import IDENTITY_COLUMNS, INDEX_COLUMN, Pipeline, Postgres, StartFrom
+from ddpm.orchestrator.months import MonthKeeper
 from ddpm.store.shape import WatchedTable
 from ddpm.store.sources import ensure_sources
 from ddpm.store.sources import remade as unnumbered
@@ -18,8 +20,6 @@ from ddpm.store.tables import TableSpec, TableState, ensure_table
 
 # An engine that was killed stays a member of its group for its session timeout, 10 s.
 GROUP_EMPTY_SECONDS = 30.0
-
-DOCUMENT_COLUMNS = (("timestamp", "timestamptz"), ("data", "jsonb"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,18 @@ def _table(pipeline: Pipeline, log: structlog.stdlib.BoundLogger) -> TableState 
         log.warning(warning)
     if table.created:
         log.info("table created", table=f"{table.schema}.{pipeline.postgres.table.rpartition('.')[2]}")
+    keeper = month_keeper(pipeline)
+    if keeper is not None:
+        keeper.look()
     return table
+
+
+def month_keeper(pipeline: Pipeline, tell: Callable[[str], object] = lambda _: None) -> MonthKeeper | None:
+    """Who keeps the months of a pipeline's table; None when it is not partitioned. `tell` is given what happens."""
+    postgres = pipeline.postgres
+    if not pipeline.writes_postgres or postgres is None or postgres.partition is None:
+        return None
+    return MonthKeeper(pipeline.name, postgres.url, table_spec(pipeline, postgres), postgres.partition, tell)
 
 
 def topic_specs(pipeline: Pipeline) -> list[TopicSpec]:
@@ -142,6 +153,6 @@ def watched_table(pipeline: Pipeline) -> WatchedTable:
 def table_spec(pipeline: Pipeline, postgres: Postgres) -> TableSpec:
     """The table a pipeline writes, identity columns left out."""
     schema, _, name = postgres.table.rpartition(".")
-    columns = postgres.columns
-    types = tuple((key, column.type) for key, column in columns.items()) if columns else DOCUMENT_COLUMNS
-    return TableSpec(schema or None, name, types, indexed=gives_many(pipeline.source))
+    types = tuple((str(column["name"]), type_) for column, type_ in columns(postgres))
+    by = postgres.partition.column if postgres.partition else None
+    return TableSpec(schema or None, name, types, indexed=gives_many(pipeline.source), partitioned_by=by)

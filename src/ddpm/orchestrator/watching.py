@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -20,7 +21,8 @@ from ddpm.engine.counters import counters
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import DdpmError
 from ddpm.orchestrator.bounded import Bound
-from ddpm.orchestrator.provision import make_dead_letter_topic, watched_table
+from ddpm.orchestrator.months import MONTHS_SECONDS
+from ddpm.orchestrator.provision import make_dead_letter_topic, month_keeper, watched_table
 from ddpm.orchestrator.renewing import Renewal
 from ddpm.orchestrator.waits import waits
 from ddpm.store.watch import DatabaseWatch
@@ -108,6 +110,10 @@ def watching(
             database = _Database(url, writing, supervisor, changed)
             closing.callback(database.close)
             watch("postgres", DATABASE_SECONDS, database.look)
+        for pipeline in tables:
+            keeper = month_keeper(pipeline, partial(supervisor.events.add, pipeline.name, "partition"))
+            if keeper is not None:
+                watch(f"months of {pipeline.name}", MONTHS_SECONDS, keeper.look)
         for shelf, owners in _by(pipelines, lambda pipeline: letters[pipeline.name]).items():
             dead = _Letters(shelf, [each.name for each in owners], supervisor)
             closing.callback(shelf.close)

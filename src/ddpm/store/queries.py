@@ -121,13 +121,55 @@ SELECT {columns} FROM {table}
  WHERE source = %(source)s AND partition = %(partition)s AND "offset" = %(offset)s
 """)
 
-PARTITION_COLUMNS = """
-SELECT coalesce(array_agg(coalesce(a.attname::text, '(expression)')), '{}')
+# How a partitioned table is split, and by which columns.
+PARTITIONING = """
+SELECT p.partstrat::text,
+       (SELECT coalesce(array_agg(coalesce(a.attname::text, '(expression)') ORDER BY part.place), '{}')
+          FROM unnest(p.partattrs::int2[]) WITH ORDINALITY AS part (attnum, place)
+          LEFT JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = part.attnum)
   FROM pg_partitioned_table p
- CROSS JOIN unnest(p.partattrs::int2[]) AS part (attnum)
-  LEFT JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = part.attnum
  WHERE p.partrelid = %(table)s
 """
+
+BY_RANGE = SQL(" PARTITION BY RANGE ({column})")
+
+# A short wait: who needs the table meanwhile waits behind. Bounds are written in the session's own way.
+FOR_PARTITIONS = "SET LOCAL lock_timeout = '3s'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"
+
+CLOCK = "SELECT extract(epoch FROM now())::float8"
+
+# Of the default partition both bounds are null, and so is each one that a partition leaves open.
+PARTITIONS = """
+SELECT n.nspname::text,
+       c.relname::text,
+       bounds = 'DEFAULT',
+       extract(epoch FROM substring(bounds FROM 'FROM \\(''([^'']+)''\\)')::timestamptz)::float8,
+       extract(epoch FROM substring(bounds FROM 'TO \\(''([^'']+)''\\)')::timestamptz)::float8
+  FROM pg_inherits i
+  JOIN pg_class c ON c.oid = i.inhrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ CROSS JOIN LATERAL pg_get_expr(c.relpartbound, c.oid) AS bounds
+ WHERE i.inhparent = %(table)s
+ ORDER BY c.relname
+"""
+
+# Attaching a partition leaves those alone that write into others; making it as one would lock them out.
+LOCK_PARTITIONING = SQL("LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE")
+LOCK_DEFAULT = SQL("LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE")
+LOCK_PARENT = SQL("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")
+CREATE_DEFAULT = SQL("CREATE TABLE {partition} PARTITION OF {table} DEFAULT")
+CREATE_LIKE = SQL(
+    "CREATE TABLE {partition} "
+    "(LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE)"
+)
+MOVE = SQL("""
+WITH moved AS (
+  DELETE FROM {default} WHERE {column} >= {lower}::timestamptz AND {column} < {upper}::timestamptz RETURNING {columns}
+)
+INSERT INTO {partition} ({columns}) SELECT {columns} FROM moved
+""")
+ATTACH = SQL("ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ({lower}) TO ({upper})")
+DROP = SQL("DROP TABLE {partition}")
 
 # One replay of a table at a time; the number is that of no other lock, the name is the table's.
 TRY_REPLAY_LOCK = "SELECT pg_try_advisory_lock(644_707_714, hashtext(%(table)s))"

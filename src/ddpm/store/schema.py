@@ -62,13 +62,13 @@ class Key:
     complete: bool = True
     deferrable: bool = False
 
-    def is_on(self, identity: Sequence[str]) -> bool:
-        """Whether its columns are the identity columns and no others."""
-        return set(self.columns) == set(identity)
+    def is_on(self, wanted: Sequence[str]) -> bool:
+        """Whether its columns are these and no others."""
+        return set(self.columns) == set(wanted)
 
-    def is_narrower_than(self, identity: Sequence[str]) -> bool:
-        """Whether it lets a record have one row only, where the identity lets it have many."""
-        return set(IDENTITY_COLUMNS) <= set(self.columns) < set(identity)
+    def is_narrower_than(self, wanted: Sequence[str]) -> bool:
+        """Whether it lets a record have one row only, where the wanted key lets it have many."""
+        return set(IDENTITY_COLUMNS) <= set(self.columns) < set(wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,10 @@ def with_identity(columns: Sequence[Column], identity: Sequence[str] = IDENTITY_
 
 
 def compare(
-    found: FoundTable, columns: Sequence[Column], identity: Sequence[str] = IDENTITY_COLUMNS
+    found: FoundTable,
+    columns: Sequence[Column],
+    identity: Sequence[str] = IDENTITY_COLUMNS,
+    partitioned_by: Sequence[str] = (),
 ) -> Mismatch | None:
     """Return None if records can be written into the table as it is, otherwise what differs and how to mend it.
 
@@ -125,13 +128,14 @@ def compare(
         found: The table.
         columns: What the pipeline writes besides the identity columns.
         identity: The identity columns.
+        partitioned_by: Those of `columns` that the table is partitioned by, which its key must have as well.
 
     """
-    wanted = with_identity(columns, identity)
-    if not any(_differs(found, wanted, name) for name in _names(found, wanted)) and _has_key(found, identity):
+    wanted, key = with_identity(columns, identity), (*identity, *partitioned_by)
+    if not any(_differs(found, wanted, name) for name in _names(found, wanted)) and _has_key(found, key):
         return None
-    statements = _Mending(found, wanted, identity).all()
-    return Mismatch(f"{found.schema}.{found.name}", tuple(_table(found, wanted, identity)), tuple(statements))
+    statements = _Mending(found, wanted, identity, key).all()
+    return Mismatch(f"{found.schema}.{found.name}", tuple(_table(found, wanted, key)), tuple(statements))
 
 
 def _names(found: FoundTable, wanted: Sequence[Column]) -> list[str]:
@@ -149,27 +153,27 @@ def _blocks(column: FoundColumn) -> bool:
     return column.not_null and not column.has_default
 
 
-def _has_key(found: FoundTable, identity: Sequence[str]) -> bool:
-    return _has_usable_key(found, identity) and not any(_is_in_the_way(key, identity) for key in found.keys)
+def _has_key(found: FoundTable, wanted: Sequence[str]) -> bool:
+    return _has_usable_key(found, wanted) and not any(_is_in_the_way(key, wanted) for key in found.keys)
 
 
-def _is_in_the_way(key: Key, identity: Sequence[str]) -> bool:
+def _is_in_the_way(key: Key, wanted: Sequence[str]) -> bool:
     # ON CONFLICT refuses to work as soon as one of the keys that it could use is deferrable.
-    return (key.is_on(identity) and key.deferrable) or key.is_narrower_than(identity)
+    return (key.is_on(wanted) and key.deferrable) or key.is_narrower_than(wanted)
 
 
-def _has_usable_key(found: FoundTable, identity: Sequence[str]) -> bool:
-    return any(key.is_on(identity) and key.complete and not key.deferrable for key in found.keys)
+def _has_usable_key(found: FoundTable, wanted: Sequence[str]) -> bool:
+    return any(key.is_on(wanted) and key.complete and not key.deferrable for key in found.keys)
 
 
-def _table(found: FoundTable, wanted: Sequence[Column], identity: Sequence[str]) -> Iterator[str]:
+def _table(found: FoundTable, wanted: Sequence[Column], key: Sequence[str]) -> Iterator[str]:
     rows = [("", "column", "wanted", "found")]
     for name in _names(found, wanted):
         have, want = _by_name(found.columns, name), _by_name(wanted, name)
         mark = "!" if _differs(found, wanted, name) else ""
         rows.append((mark, name, str(want) if want else "-", str(have) if have else "-"))
-    keys = "; ".join(_key_text(key) for key in found.keys) or "-"
-    rows.append(("" if _has_key(found, identity) else "!", "key", f"({', '.join(identity)})", keys))
+    keys = "; ".join(_key_text(each) for each in found.keys) or "-"
+    rows.append(("" if _has_key(found, key) else "!", "key", f"({', '.join(key)})", keys))
     widths = [max(len(row[place]) for row in rows) for place in range(3)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)]
@@ -192,6 +196,7 @@ class _Mending:
     found: FoundTable
     wanted: Sequence[Column]
     identity: Sequence[str]
+    key: Sequence[str]
     drops_primary_key: bool = False
 
     def all(self) -> Iterator[str]:
@@ -200,9 +205,9 @@ class _Mending:
         yield from self._alter(self._type_changes())
         yield from self._alter(self._additions())
         yield from self._alter(self._after_additions())
-        if not _has_usable_key(self.found, self.identity):
+        if not _has_usable_key(self.found, self.key):
             kind = "UNIQUE" if self.found.primary_key and not self.drops_primary_key else "PRIMARY KEY"
-            yield from self._alter([f"ADD {kind} ({', '.join(_quoted(name) for name in self.identity)})"])
+            yield from self._alter([f"ADD {kind} ({', '.join(_quoted(name) for name in self.key)})"])
 
     @property
     def _table(self) -> str:
@@ -235,7 +240,7 @@ class _Mending:
 
     def _drop_keys_in_the_way(self) -> Iterator[str]:
         for key in self.found.keys:
-            if _is_in_the_way(key, self.identity):
+            if _is_in_the_way(key, self.key):
                 yield from self._drop(key)
 
     def _drop(self, key: Key) -> Iterator[str]:

@@ -4,7 +4,7 @@ An existing table is never changed: what would have to be changed is said in sta
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -17,6 +17,7 @@ from ddpm.store.schema import Column, FoundColumn, FoundTable, Key, compare, ide
 
 _ORDINARY = "r"
 _PARTITIONED = "p"
+_BY_RANGE = "r"
 _KINDS = {
     "v": "a view",
     "m": "a materialized view",
@@ -37,6 +38,7 @@ class TableSpec:
         name: Its name, without the schema.
         columns: Name and Postgres type of each column behind the identity columns.
         indexed: Whether a record can become many rows, so that its identity needs the row's place in it.
+        partitioned_by: The one of `columns` that holds the record's timestamp, if the table is partitioned by it.
 
     """
 
@@ -44,11 +46,22 @@ class TableSpec:
     name: str
     columns: tuple[tuple[str, str], ...] = ()
     indexed: bool = False
+    partitioned_by: str | None = None
 
     @property
     def identity(self) -> tuple[str, ...]:
         """The names of its identity columns."""
         return identity_columns(indexed=self.indexed)
+
+    @property
+    def partition_columns(self) -> tuple[str, ...]:
+        """The names of the columns that it is partitioned by."""
+        return () if self.partitioned_by is None else (self.partitioned_by,)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The names of its key's columns: Postgres keeps no key of a partitioned table without what it is split by."""
+        return (*self.identity, *self.partition_columns)
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name
@@ -75,7 +88,7 @@ def ensure_table(url: str, spec: TableSpec) -> TableState:
     with connect(url) as connection:
         server = _writable_server(connection, url)
         connection.execute(queries.LOCK)
-        columns = tuple(_column(connection, name, type_) for name, type_ in spec.columns)
+        columns = _columns(connection, spec)
         table = _find(connection, spec)
         if table is None:
             return TableState(created=True, schema=_create(connection, spec, server, columns))
@@ -159,9 +172,13 @@ def _create(connection: Connection, spec: TableSpec, server: _Server, columns: S
     statement = queries.CREATE_TABLE.format(
         table=sql.Identifier(schema, spec.name),
         columns=sql.SQL(",\n  ").join(definitions),
-        key=sql.SQL(", ").join(sql.Identifier(name) for name in spec.identity),
+        key=sql.SQL(", ").join(sql.Identifier(name) for name in spec.key),
     )
-    connection.execute(statement)
+    if spec.partitioned_by is None:
+        connection.execute(statement)
+    else:
+        by_range = queries.BY_RANGE.format(column=sql.Identifier(spec.partitioned_by))
+        connection.execute(sql.Composed([statement, by_range]))
     return schema
 
 
@@ -197,18 +214,42 @@ def _check(
     found = FoundTable(
         table.schema, spec.name, _found_columns(connection, table), _found_keys(connection, table), server.version
     )
-    mismatch = compare(found, columns, spec.identity)
+    _check_partitioning(connection, spec, table, server)
+    mismatch = compare(found, columns, spec.identity, spec.partition_columns)
     if mismatch and table.kind == _PARTITIONED and not _could_have_key(connection, spec, table):
         msg = (
             f"{full_name} is partitioned by other columns than {', '.join(spec.identity)}; "
             "Postgres cannot keep a key on these alone there, so redelivered records would stand in it twice"
         )
-        raise ConfigError(msg, hint="name a plain table in app.postgres.table")
+        raise ConfigError(msg, hint="name a plain table in app.postgres.table, or see app.postgres.partition")
     if mismatch:
         raise mismatch.error()
     if table.persistence == "u":
         return (f"the table {full_name} is UNLOGGED: Postgres empties it when it crashes (ALTER TABLE … SET LOGGED)",)
     return ()
+
+
+def _check_partitioning(connection: Connection, spec: TableSpec, table: _Table, server: _Server) -> None:
+    if spec.partitioned_by is None:
+        return
+    full_name = f"{table.schema}.{spec.name}"
+    if table.kind == _ORDINARY:
+        msg = (
+            f"{full_name} in {where(server.url)} is a plain table, and app.postgres.partition asks for one with a "
+            "partition for each month; nothing was changed"
+        )
+        kept = _quoted(f"{spec.name}_plain")
+        quoted = f"{_quoted(table.schema)}.{_quoted(spec.name)}"
+        hint = f"ALTER TABLE {quoted} RENAME TO {kept}; ddpm then makes a new one, and its rows can be copied there"
+        raise ConfigError(msg, hint=hint)
+    strategy, names = _one(connection.execute(queries.PARTITIONING, {"table": table.oid}).fetchone())
+    if strategy != _BY_RANGE or names != [spec.partitioned_by]:
+        found = {"r": "ranges of", "l": "lists of", "h": "a hash of"}.get(strategy, strategy)
+        msg = (
+            f"{full_name} in {where(server.url)} is partitioned by {found} ({', '.join(names)}), "
+            f"not by ranges of ({spec.partitioned_by})"
+        )
+        raise ConfigError(msg, hint="correct app.postgres.partition.column, or name another table")
 
 
 def _found_columns(connection: Connection, table: _Table) -> tuple[FoundColumn, ...]:
@@ -224,8 +265,8 @@ def _found_keys(connection: Connection, table: _Table) -> tuple[Key, ...]:
 
 
 def _could_have_key(connection: Connection, spec: TableSpec, table: _Table) -> bool:
-    names = _one(connection.execute(queries.PARTITION_COLUMNS, {"table": table.oid}).fetchone())[0]
-    return set(names) <= set(spec.identity)
+    _, names = _one(connection.execute(queries.PARTITIONING, {"table": table.oid}).fetchone())
+    return set(names) <= set(spec.key)
 
 
 def _check_rights(connection: Connection, spec: TableSpec, table: _Table, server: _Server) -> None:
@@ -254,6 +295,11 @@ def _check_rights(connection: Connection, spec: TableSpec, table: _Table, server
             f"row-level security applies to {server.user} on {table.schema}.{spec.name}, and COPY does not work with it"
         )
         raise ServiceError(msg, hint=f"ALTER ROLE {_quoted(server.user)} BYPASSRLS; or name another table")
+
+
+def _columns(connection: Connection, spec: TableSpec) -> tuple[Column, ...]:
+    columns = (_column(connection, name, type_) for name, type_ in spec.columns)
+    return tuple(replace(column, not_null=column.name == spec.partitioned_by) for column in columns)
 
 
 def _column(connection: Connection, name: str, type_: str) -> Column:

@@ -9,7 +9,7 @@ from typing import Literal
 
 KEPT = 1_000
 
-Kind = Literal["state", "exit", "scale", "control", "stall", "alarm"]
+Kind = Literal["state", "exit", "scale", "control", "stall", "alarm", "partition"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,3 +156,16 @@ def test_a_table_of_single_rows_is_mended_for_many() -> None:
         'ALTER TABLE "public"."t" ALTER COLUMN "index" DROP DEFAULT;',
         'ALTER TABLE "public"."t" ADD PRIMARY KEY ("source", "partition", "offset", "index");',
     ]
+
+
+def test_the_key_of_a_partitioned_table_has_what_it_is_partitioned_by() -> None:
+    wanted = (Column("at", "timestamp with time zone", not_null=True),)
+    found = table(*IDENTITY, FoundColumn("at", "timestamp with time zone", not_null=True), keys=(KEY,))
+    assert compare(found, wanted) is None
+    mismatched = compare(found, wanted, partitioned_by=("at",))
+    assert mismatched is not None
+    assert mismatched.statements[-1] == (
+        'ALTER TABLE "public"."t" ADD PRIMARY KEY ("source", "partition", "offset", "at");'
+    )
+    wide = Key("t_pkey", ("source", "partition", "offset", "at"), primary=True)
+    assert compare(table(*found.columns, keys=(wide,)), wanted, partitioned_by=("at",)) is None
