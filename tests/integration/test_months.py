@@ -116,7 +116,9 @@ def test_a_window_is_read_again_into_its_months(world: World, tmp_path: Path) ->
         if group == "first":
             (tmp_path / "app-config.yaml").write_text(yaml.safe_dump(config(group, 3)))
             since, until = (f"{datetime.fromtimestamp(begin_ms / 1000 + n, UTC):%Y-%m-%dT%H:%M:%SZ}" for n in (20, 40))
-            replayed = ddpm("replay", "--from", since, "--to", until, "--yes", cwd=tmp_path)
+            replayed = ddpm(
+                "replay", "--from", since, "--to", until, "--yes", "--config", "app-config.yaml", cwd=tmp_path
+            )
             assert replayed.returncode == 0, replayed.stderr
         # What the second group reads again is in the table already, replaced or not.
         wanted = [n * 3 if 20 <= n < 40 else n * 2 for n in range(60)]
