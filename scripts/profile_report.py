@@ -10,20 +10,22 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2 as httpx
 import memray
 from benchmarks.report import machine
-from benchmarks.throughput import COLUMNS, events
+from benchmarks.rig import COLUMNS
+from benchmarks.throughput import events
 from flamegraph import Kind, Picture, draw
 from rich.console import Console
 
+from ddpm.broker.produce import Record
 from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from ddpm.engine import binary
-from ddpm.engine.progress import Progress, Silent, Terminal
+from ddpm.engine.progress import Progress, Silent, Step, Terminal
 from ddpm.engine.toolchain import find_go
 from ddpm.observability.profiling import CPU_FILE, MEMORY_FILE, ORCHESTRATOR, SAMPLES_PER_SECOND
 from harness.process import Ddpm
@@ -108,11 +110,17 @@ def record(folder: Path, count: int, progress: Progress) -> Path:
         config = world.config(postgres={"columns": COLUMNS}, profiling=True)
         with Ddpm(config, folder) as running, _watched(running.wait_healthy().url):
             with progress.step("Recording: producing", "events") as step:
-                world.produce(each for number, each in enumerate(events(count)) if step.update(number, count) is None)
+                world.produce(_told(events(count), count, step))
             world.wait_consumed()
             if running.stop() != 0:
                 raise SystemExit(f"ddpm ended with {running.popen.returncode}:\n{running.log[-3000:]}")
     return folder / ".ddpm" / "profiles"
+
+
+def _told(records: Iterable[Record], count: int, step: Step) -> Iterator[Record]:
+    for number, record in enumerate(records):
+        step.update(number, count)
+        yield record
 
 
 @contextmanager
@@ -209,7 +217,16 @@ def _python_label(frame: str) -> str:
 def go_stacks(path: Path, index: str, unit: str) -> Stacks:
     """The stacks of a file in pprof's format."""
     go = find_go(Silent())
-    command = [go.path, "tool", "pprof", "-traces", "-symbolize=none", f"-sample_index={index}", f"-unit={unit}", path]
+    command = [
+        str(go.path),
+        "tool",
+        "pprof",
+        "-traces",
+        "-symbolize=none",
+        f"-sample_index={index}",
+        f"-unit={unit}",
+        str(path),
+    ]
     ran = subprocess.run(command, env=go.environment(), capture_output=True, text=True, check=True)
     blocks = re.split(r"^-+\+-+$", ran.stdout, flags=re.MULTILINE)
     return [_go_stack(block.splitlines()) for block in blocks[1:] if block.strip()]
