@@ -17,6 +17,7 @@ from ddpm.cli import (
     parse,
     plugins,
     produce,
+    provisioning,
     replaying,
     rereading,
     running,
@@ -39,6 +40,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(running.run_command)
+app.command("provision")(provisioning.provision_command)
 app.command("reset")(running.reset_command)
 app.command("produce")(produce.produce_command)
 app.command("parse")(parse.parse_command)
