@@ -27,7 +27,8 @@ DOT = Tool(("dot",), "graphviz")
 PROMETHEUS = Tool(("prometheus",), "prometheus", service=True)
 PROMTOOL = Tool(("promtool",), "prometheus", service=True)
 PUSHGATEWAY = Tool(("prometheus-pushgateway", "pushgateway"), "prometheus-pushgateway", service=True)
-TOOLS = (CHROMIUM, CHROMEDRIVER, DOT, PROMETHEUS, PROMTOOL, PUSHGATEWAY)
+SYSTEMD_ANALYZE = Tool(("systemd-analyze",), "systemd")
+TOOLS = (CHROMIUM, CHROMEDRIVER, DOT, PROMETHEUS, PROMTOOL, PUSHGATEWAY, SYSTEMD_ANALYZE)
 
 
 def unpacked(tool: Tool) -> Path:

@@ -21,7 +21,7 @@ from ddpm.server.api import Sources
 from ddpm.server.app import create
 from ddpm.server.guard import Door
 from ddpm.supervisor.runner import Supervisor
-from harness.manifests import KUBERNETES, Document, KubernetesTools, kubernetes_tools, one, secret_files
+from harness.manifests import KUBERNETES, Document, KubernetesTools, kubernetes_tools, one, secret_files, secret_of
 from harness.process import ddpm
 
 OVERLAYS = ("base", "overlays/dev", "overlays/prod")
@@ -127,12 +127,10 @@ def test_the_configuration_is_one_that_ddpm_takes(documents: list[Document], tmp
     mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
     assert container["args"] == ["run", "--config", f"{mounts['config']}/app-config.yaml"]
     assert container_of(documents, "Job")["args"] == ["provision", *container["args"][1:]]
-    if not any(document["kind"] == "Secret" for document in documents):
-        assert "Namespace" not in {document["kind"] for document in documents}, "only the base has no secrets"
-        return
     (volume,) = [each["secret"] for each in pod["volumes"] if each["name"] == "secrets"]
-    assert volume["secretName"] == one(documents, "Secret")["metadata"]["name"]
-    files = secret_files(documents, tmp_path)
+    secret = secret_of(documents)
+    assert volume["secretName"] == secret["metadata"]["name"]
+    files = secret_files(secret, tmp_path)
     assert set(re.findall(rf"\$\{{file:{mounts['secrets']}/([a-z-]+)\}}", text)) == set(files)
     file = tmp_path / "app-config.yaml"
     file.write_text(text.replace(mounts["secrets"], str(tmp_path)))
