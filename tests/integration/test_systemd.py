@@ -1,4 +1,4 @@
-"""A real ddpm tells systemd how it is; and systemd's own tools look at the unit that is shipped."""
+"""A real ddpm tells systemd how it is; a real systemd runs the unit that is shipped, and its own tools look at it."""
 
 import configparser
 import re
@@ -8,15 +8,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from ddpm.errors import ExitCode
 from ddpm.supervisor.runner import ALIVE_WITHIN_SECONDS
 from harness.process import Ddpm
+from harness.systemd import service
 from harness.tools import SYSTEMD_ANALYZE, require
 from harness.waiting import eventually
-from harness.world import World
+from harness.world import World, json_records
 
 UNIT = Path(__file__).parents[2] / "deployments" / "systemd" / "ddpm.service"
 DRAIN = 20
@@ -91,14 +94,14 @@ class UnitFile(configparser.RawConfigParser):
         return optionstr
 
 
-def service() -> configparser.SectionProxy:
+def service_section() -> configparser.SectionProxy:
     parsed = UnitFile()
     parsed.read(UNIT)
     return parsed["Service"]
 
 
 def test_the_times_of_the_unit_fit_ddpm() -> None:
-    unit = service()
+    unit = service_section()
     assert unit["Type"] == "notify"
     assert int(unit["TimeoutStopSec"]) >= DRAIN + AFTER_THE_DRAIN
     assert int(unit["WatchdogSec"]) > ALIVE_WITHIN_SECONDS, "systemd is not quicker to call it stuck than ddpm itself"
@@ -141,3 +144,50 @@ def test_the_service_is_hardly_exposed(runnable: Path) -> None:
     assert analyzed("security", "--offline=yes", threshold, runnable).returncode == 0
     runnable.write_text(runnable.read_text().replace("CapabilityBoundingSet=\n", ""))
     assert analyzed("security", "--offline=yes", threshold, runnable).returncode != 0
+
+
+@pytest.fixture
+def installed(world: World, tmp_path: Path) -> Path:
+    """What docs/deploy-systemd.md puts into /etc/ddpm."""
+    url = urlsplit(world.dsn)
+    assert url.password
+    config = world.config()
+    del config["app"]["engine"]
+    credential = "${file:/run/credentials/ddpm.service/postgres-password}"
+    config["app"]["postgres"]["url"] = world.dsn.replace(url.password, credential)
+    etc = tmp_path / "etc"
+    (etc / "credentials").mkdir(parents=True)
+    (etc / "app-config.yaml").write_text(yaml.safe_dump(config))
+    (etc / "credentials" / "postgres-password").write_text(f"{url.password}\n")
+    (etc / "credentials").chmod(0o700)
+    return etc
+
+
+def test_a_real_systemd_runs_it_in_the_sandbox(
+    world: World, engine_binary: Path, installed: Path, tmp_path: Path
+) -> None:
+    """Started when the tables exist; a process that is stuck is ended and started again; stopped after a drain."""
+    world.create_topic()
+    with service(UNIT, installed, engine_binary, tmp_path, {"WatchdogSec": "4", "RestartSec": "1"}) as running:
+        started = running.ctl("start", "ddpm.service")
+        assert started.returncode == 0, started.stderr + running.log.read_text()
+        assert world.count() == 0, "the table is there"
+        eventually(lambda: running.shown("StatusText") == "pipeline running", "systemd shows how it is")
+        world.produce(json_records([{"n": number} for number in range(500)]))
+        world.wait_consumed()
+        running.signal("SIGSTOP")
+        eventually(lambda: running.shown("NRestarts") == "1", "the watchdog notices", 60)
+        eventually(lambda: running.shown("StatusText") == "pipeline running", "it runs again")
+        world.produce(json_records([{"n": number} for number in range(500, 1000)]))
+        world.wait_consumed()
+        assert running.ctl("stop", "ddpm.service").returncode == 0
+        assert (running.shown("Result"), running.shown("ExecMainStatus")) == ("success", "0")
+    assert sorted(row["data"]["n"] for row in world.rows("data")) == list(range(1000))
+
+
+def test_a_wrong_configuration_is_not_tried_again(engine_binary: Path, installed: Path, tmp_path: Path) -> None:
+    (installed / "app-config.yaml").write_text("app: {nmae: orders}")
+    with service(UNIT, installed, engine_binary, tmp_path, {"RestartSec": "100ms"}) as running:
+        assert running.ctl("start", "ddpm.service").returncode != 0
+        assert (running.shown("ActiveState"), running.shown("ExecMainStatus")) == ("failed", str(ExitCode.CONFIG.value))
+        assert "nmae" in running.log.read_text()
