@@ -158,13 +158,6 @@ def one(documents: list[Document], kind: str) -> Document:
     return found
 
 
-def secret_of(documents: list[Document]) -> Document:
-    """The Secret; of the base, which has none, the one that an overlay has to bring."""
-    brought = [document for document in documents if document["kind"] == "Secret"]
-    data = {name: base64.b64encode(value.encode()) for name, value in SECRETS.items()}
-    return brought[0] if brought else {"metadata": {"name": "ddpm-secrets"}, "data": data}
-
-
 def secret_files(secret: Document, folder: Path) -> dict[str, Path]:
     """Write the values of a Secret as files, as a pod sees them."""
     files = {name: folder / name for name in secret["data"]}

@@ -21,10 +21,10 @@ from ddpm.server.api import Sources
 from ddpm.server.app import create
 from ddpm.server.guard import Door
 from ddpm.supervisor.runner import Supervisor
-from harness.manifests import KUBERNETES, Document, KubernetesTools, kubernetes_tools, one, secret_files, secret_of
+from harness.manifests import KUBERNETES, Document, KubernetesTools, kubernetes_tools, one, secret_files
 from harness.process import ddpm
 
-OVERLAYS = ("base", "overlays/dev", "overlays/prod")
+OVERLAYS = ("overlays/dev", "overlays/prod")
 # ddpm ends an engine by force 5 s after its drain, closes its server within 5 s, and needs some time around that.
 AFTER_THE_DRAIN = 15
 DDPM_ITSELF = 200_000_000
@@ -96,9 +96,9 @@ def test_pods_meet_the_restricted_standard_and_their_namespace_demands_it(
     documents: list[Document], tools: KubernetesTools
 ) -> None:
     assert tools.forbidden(documents) == []
-    for document in documents:
-        if document["kind"] == "Namespace":
-            assert document["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    namespace = one(documents, "Namespace")["metadata"]
+    assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert {each["metadata"].get("namespace") for each in documents} == {None, namespace["name"]}
 
 
 @pytest.mark.parametrize("missing", ["allowPrivilegeEscalation", "capabilities"])
@@ -128,7 +128,7 @@ def test_the_configuration_is_one_that_ddpm_takes(documents: list[Document], tmp
     assert container["args"] == ["run", "--config", f"{mounts['config']}/app-config.yaml"]
     assert container_of(documents, "Job")["args"] == ["provision", *container["args"][1:]]
     (volume,) = [each["secret"] for each in pod["volumes"] if each["name"] == "secrets"]
-    secret = secret_of(documents)
+    secret = one(documents, "Secret")
     assert volume["secretName"] == secret["metadata"]["name"]
     files = secret_files(secret, tmp_path)
     assert set(re.findall(rf"\$\{{file:{mounts['secrets']}/([a-z-]+)\}}", text)) == set(files)

@@ -76,14 +76,6 @@ def test_systemd_hears_of_the_start_of_life_and_of_the_end(world: World, tmp_pat
         assert systemd.heard.count("READY=1") == 1
 
 
-def test_a_ddpm_that_cannot_start_never_says_that_it_has(world: World, tmp_path: Path) -> None:
-    address = tmp_path / "notify"
-    config = world.config(postgres={"url": "postgresql://nobody@127.0.0.1:1/nowhere"})
-    with manager(address) as systemd, Ddpm(config, tmp_path, env={"NOTIFY_SOCKET": str(address)}) as running:
-        assert running.popen.wait(90) == ExitCode.ENVIRONMENT
-        assert systemd.heard == []
-
-
 class UnitFile(configparser.RawConfigParser):
     """A unit: its names have capitals, and may come more than once."""
 
