@@ -1,4 +1,4 @@
-"""Makes sure that the programs which the tests use are on this machine: a browser, Prometheus, Graphviz.
+"""Makes sure that the programs which the tests use are on this machine: a browser, Prometheus, Graphviz, systemd.
 
 On Debian and its relatives what is missing is installed; packages that would start a service are unpacked into the
 user's cache folder instead. Elsewhere it says what to install. It is quick when everything is there.
