@@ -26,6 +26,7 @@ from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
+from ddpm.orchestrator.launchers import check_launchers, launchers
 from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.provision import Provisioned, provision
@@ -94,6 +95,7 @@ def run(config: Config, options: RunOptions) -> None:
         listen(config.server.host, config.server.port) as listener,
         profiling(PROFILES) if profiled else nullcontext(),
     ):
+        check_launchers(config)
         wanted = {pipeline.engine.binary for pipeline in config.pipelines}
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
         # Before anything is made: a mistake in a mapping is the most common one.
@@ -109,14 +111,16 @@ def run(config: Config, options: RunOptions) -> None:
         app = create(sources, lambda: _engine_pages(supervisor), entrance)
         with serving(app, listener, closing) as url:
             supervisor.announce("the servers it needs are being prepared")
-            with embedded_servers(config, options.progress) as endpoints:
+            with embedded_servers(config, options.progress) as endpoints, launchers(config) as starting:
                 config = endpoints.resolve(config)
                 about.update(descriptions(config))
                 logging.configure(
                     config.logger.level, style=config.logger.format, secrets=config.secrets, recent=options.recent
                 )
                 makers = {
-                    pipeline.name: partial(launchable, config, pipeline, binaries[pipeline.engine.binary])
+                    pipeline.name: partial(
+                        launchable, config, pipeline, binaries[pipeline.engine.binary], starting[pipeline.name]
+                    )
                     for pipeline in config.pipelines
                 }
                 provisioned = {pipeline.name: provision(pipeline) for pipeline in config.pipelines}
@@ -158,6 +162,7 @@ def _managed(pipeline: Pipeline) -> Managed:
         memory=MemoryFile(DATA_DIR / "state" / f"{pipeline.name}.json"),
         patience=_patience(scale) if scale else Patience(),
         bounded=pipeline.once,
+        external=pipeline.engine.external,
     )
 
 
@@ -186,8 +191,8 @@ def _bound(pipeline: Pipeline) -> Bound:
 
 def _engine_pages(supervisor: Supervisor) -> Iterator[EnginePage]:
     for status in supervisor.statuses():
-        for index, port in supervisor.vitals(status.name).answering:
-            client = EngineClient(port, SCRAPE_TIMEOUT_SECONDS)
+        for index, url in supervisor.vitals(status.name).answering:
+            client = EngineClient(url, SCRAPE_TIMEOUT_SECONDS)
             try:
                 text = client.metrics()
             finally:

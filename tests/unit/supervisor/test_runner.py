@@ -21,14 +21,23 @@ class FakeEngine:
     """An engine whose end the test decides."""
 
     def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.port = 4000 + pid
+        self.pid: int | None = pid
+        self.container: str | None = None
+        self.url: str | None = f"http://127.0.0.1:{4000 + pid}"
+        self.ended_by: str | None = None
+        self.in_trouble: str | None = None
         self.ended_with: int | None = None
         self.asked_to_drain = False
         self.said = ("error: out of luck",)
 
     def exit_code(self) -> int | None:
         return self.ended_with
+
+    def ending(self) -> str | None:
+        return self.ended_by
+
+    def trouble(self) -> str | None:
+        return self.in_trouble
 
     def terminate(self) -> None:
         self.asked_to_drain = True
@@ -74,9 +83,9 @@ class World:
         """Let time pass while engines and probes answer, then look."""
         end = self.now + seconds
         while True:
-            for index, port in self.supervisor.vitals("orders").engines:
+            for index, url in self.supervisor.vitals("orders").engines:
                 if "engine" not in self.mute:
-                    self.supervisor.engine_answered("orders", index, port, ready=True)
+                    self.supervisor.engine_answered("orders", index, url, ready=True)
             self.supervisor.probed("orders", "kafka", problem)
             self.supervisor.probed("orders", "postgres", None)
             self.supervisor.tick()
@@ -328,12 +337,12 @@ def test_scaling_by_hand_starts_and_ends_engines_and_never_more_than_partitions(
 
 def test_totals_go_on_over_a_restart(world: World) -> None:
     world.run()
-    port = world.engines[0].port
-    world.supervisor.engine_answered("orders", 0, port, ready=True, reading=Reading(10, 8, 2, 0))
+    url = str(world.engines[0].url)
+    world.supervisor.engine_answered("orders", 0, url, ready=True, reading=Reading(10, 8, 2, 0))
     world.engines[0].ended_with = 1
     world.after(3)
-    port = world.engines[1].port
-    world.supervisor.engine_answered("orders", 0, port, ready=True, reading=Reading(5, 5, 0, 1))
+    url = str(world.engines[1].url)
+    world.supervisor.engine_answered("orders", 0, url, ready=True, reading=Reading(5, 5, 0, 1))
     world.after(0)
     totals = world.status.totals
     assert (totals.read, totals.written, totals.dead, totals.duplicates) == (15, 13, 2, 1)
@@ -384,8 +393,8 @@ TRIPPED = Waits("paused by the breaker: 500 of 1000 records in a row are dead", 
 
 
 def trip(world: World) -> None:
-    ((index, port),) = world.supervisor.vitals("orders").engines
-    world.supervisor.engine_answered("orders", index, port, ready=True, reading=Reading(), waiting=TRIPPED)
+    ((index, url),) = world.supervisor.vitals("orders").engines
+    world.supervisor.engine_answered("orders", index, url, ready=True, reading=Reading(), waiting=TRIPPED)
     world.after(1)
 
 
