@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,11 @@ import httpx2 as httpx
 import pytest
 from docker.models.containers import Container
 
+from ddpm.config.model import Container as ContainerSettings
+from ddpm.engine.container import ContainerEngine, ContainerLauncher, Home, check
+from ddpm.engine.launching import EngineSpec, LogLine
+from ddpm.engine.probes import EngineClient
+from ddpm.errors import MissingToolError
 from harness.audit import audit
 from harness.dockerd import Dockerd
 from harness.process import Ddpm, ddpm
@@ -19,6 +24,8 @@ from harness.waiting import eventually
 from harness.world import World
 
 MEMORY = 1_500_000_000
+
+Launched = Callable[..., ContainerEngine]
 
 
 @pytest.fixture
@@ -59,35 +66,34 @@ def test_nothing_is_lost_or_doubled_when_the_container_or_docker_ends(
     world: World, dockerd: Dockerd, engine_image: str, client: docker.DockerClient, tmp_path: Path
 ) -> None:
     world.create_topic()
-    with Traffic(world, per_second=300) as traffic, Ddpm(contained(world, dockerd, engine_image), tmp_path) as running:
-        running.wait_healthy()
-        first = only(client)
-        seen = replica(running)
-        assert (seen["container"], seen["pid"]) == (first.name, first.attrs["State"]["Pid"])
-        shows_limits_and_no_secrets(first, world)
+    with Ddpm(contained(world, dockerd, engine_image), tmp_path) as running:
+        with Traffic(world, per_second=300) as traffic:
+            running.wait_healthy()
+            first = only(client)
+            seen = replica(running)
+            assert (seen["container"], seen["pid"]) == (first.name, first.attrs["State"]["Pid"])
+            shows_limits_and_no_secrets(first, world)
 
-        traffic.wait_for(300)
-        first.kill("SIGKILL")
-        eventually(lambda: pipeline(running)["restarts"] == 1, "the engine is started again")
-        assert pipeline(running)["last_exit"]["signal"] == "SIGKILL"
-        running.wait_healthy()
-        assert only(client).name != first.name
+            traffic.wait_for(300)
+            first.kill("SIGKILL")
+            eventually(lambda: pipeline(running)["restarts"] == 1, "the engine is started again")
+            assert pipeline(running)["last_exit"]["signal"] == "SIGKILL"
+            running.wait_healthy()
+            assert only(client).name != first.name
 
-        traffic.wait_for(300)
-        dockerd.stop()
-        eventually(lambda: "no Docker answers at" in pipeline(running)["reason"], "it says that Docker is away")
-        assert pipeline(running)["state"] == "recovering"
-        dockerd.start()
-        running.wait_healthy()
-        traffic.wait_for(300)
-        assert world.dsn not in running.log
-        traffic.__exit__()
+            traffic.wait_for(300)
+            dockerd.stop()
+            eventually(lambda: "no Docker answers at" in pipeline(running)["reason"], "it says that Docker is away")
+            assert pipeline(running)["state"] == "recovering"
+            dockerd.start()
+            running.wait_healthy()
+            traffic.wait_for(300)
         world.wait_consumed()
         assert running.stop() == 0
-        assert '"engine"' in running.log or "Launching" in running.log, "the engine's own lines are in ddpm's log"
+        assert world.dsn not in running.log
+        assert "replica=0" in running.log, "the engine's own lines are in ddpm's log"
     assert client.containers.list(all=True) == []
-    books = audit(world, expected, crashed=True)
-    assert books.rows > 900
+    assert audit(world, expected, crashed=True).rows > 800
 
 
 def shows_limits_and_no_secrets(container: Container, world: World) -> None:
@@ -105,50 +111,117 @@ def test_an_engine_of_a_killed_ddpm_drains_and_its_container_is_removed_by_the_n
     world: World, dockerd: Dockerd, engine_image: str, client: docker.DockerClient, tmp_path: Path
 ) -> None:
     world.create_topic()
-    config = contained(world, dockerd, engine_image)
-    with Traffic(world, per_second=300) as traffic:
-        with Ddpm(config, tmp_path) as running:
+    config = contained(world, dockerd, engine_image, drain="2s")
+    with Ddpm(config, tmp_path) as running:
+        with Traffic(world, per_second=300) as traffic:
             running.wait_healthy()
             first = only(client)
             traffic.wait_for(300)
             running.popen.kill()
             running.popen.wait()
-            eventually(lambda: not engines(client), "the engine ends by its leash")
-            first.reload()
-            assert first.attrs["State"]["ExitCode"] == 0
-            # One that hangs, say: it would consume until it is ended.
-            labels = first.labels
-            stuck = client.containers.run(
-                engine_image, ["blobl", "server"], labels=labels, detach=True, network_mode="host"
-            )
-        with Ddpm(config, tmp_path) as running:
-            running.wait_healthy()
-            assert "engines of an earlier run were left" in running.log
-            left = {container.id for container in client.containers.list(all=True)}
-            assert not left & {first.id, stuck.id}
-            traffic.wait_for(100)
-            traffic.__exit__()
-            world.wait_consumed()
-            assert running.stop(signal.SIGINT) == 0
+        eventually(lambda: not engines(client), "the engine ends by its leash")
+        first.reload()
+        assert first.attrs["State"]["ExitCode"] == 0
+    # One that hangs would consume until it is ended.
+    stuck = client.containers.run(
+        engine_image, ["blobl", "server"], labels=first.labels, detach=True, network_mode="host"
+    )
+    with Ddpm(config, tmp_path) as running:
+        running.wait_healthy()
+        assert "engines of an earlier run were left" in running.log
+        assert not {container.id for container in client.containers.list(all=True)} & {first.id, stuck.id}
+        world.wait_consumed()
+        assert running.stop(signal.SIGINT) == 0
     audit(world, expected, crashed=True)
 
 
+def test_a_missing_docker_is_said_before_anything_is_made(world: World, tmp_path: Path) -> None:
+    container = {"image": "any", "docker": f"unix://{tmp_path}/docker.sock"}
+    config = world.config(engine={"launcher": "container", "container": container})
+    (tmp_path / "app-config.yaml").write_text(json.dumps(config))
+    ended = ddpm("run", "--config", "app-config.yaml", cwd=tmp_path)
+    assert ended.returncode == 3
+    assert f"no Docker answers at unix://{tmp_path}/docker.sock: No such file or directory" in ended.stderr
+    assert "hint: start Docker" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize(
-    ("container", "said"),
+    ("settings", "said"),
     [
-        ({"docker": "unix:///nowhere/docker.sock"}, "no Docker answers at unix:///nowhere/docker.sock"),
-        ({"docker": "tcp://127.0.0.1:9"}, "no Docker answers at tcp://127.0.0.1:9"),
         ({"image": "nobody/knows:it"}, "the image nobody/knows:it is not on the Docker at unix:"),
         ({"network": "elsewhere"}, "has no network elsewhere"),
     ],
 )
-def test_what_is_missing_is_said_before_anything_is_made(
-    world: World, dockerd: Dockerd, engine_image: str, tmp_path: Path, container: dict[str, str], said: str
+def test_an_image_or_network_that_is_missing_is_named(
+    dockerd: Dockerd, engine_image: str, settings: dict[str, str], said: str
 ) -> None:
-    config = contained(world, dockerd, engine_image)
-    config["app"]["engine"]["container"] |= container
-    (tmp_path / "app-config.yaml").write_text(json.dumps(config))
-    ended = ddpm("run", "--config", "app-config.yaml", cwd=tmp_path)
-    assert (ended.returncode, "Traceback" in ended.stderr) == (3, False)
-    assert said in ended.stderr
-    assert "hint:" in ended.stderr
+    with pytest.raises(MissingToolError, match=said) as caught:
+        check(ContainerSettings.model_validate({"image": engine_image, "docker": dockerd.url} | settings))
+    assert caught.value.hint
+
+
+GREEDY = """
+http: {address: "127.0.0.1:${DDPM_ENGINE_PORT}"}
+logger: {format: json, file: {path: /dev/stderr}}
+input: {generate: {interval: 1ms, mapping: 'root = "x".repeat(%d)'}}
+buffer: {memory: {limit: 2000000000}}
+pipeline: {processors: [{sleep: {duration: 1h}}]}
+output: {drop: {}}
+shutdown_timeout: 1s
+"""
+
+
+@pytest.fixture
+def launched(dockerd: Dockerd, engine_image: str, tmp_path: Path) -> Iterator[Launched]:
+    launchers: list[ContainerLauncher] = []
+
+    def launch(text: str, lines: list[LogLine], **settings: Any) -> ContainerEngine:
+        home = Home(
+            ContainerSettings.model_validate({"image": engine_image, "docker": dockerd.url} | settings),
+            owner="somebody",
+            pipeline="greedy",
+            env={},
+            files=[],
+        )
+        (tmp_path / "engine.yaml").write_text(text)
+        launchers.append(ContainerLauncher(home))
+        spec = EngineSpec(Path("unused"), tmp_path / "engine.yaml", {"SECRET": "hunter2"}, 1.0, 30_000_000)
+        return launchers[-1].launch(spec, 0, lines.append)
+
+    yield launch
+    for launcher in launchers:
+        launcher.close()
+
+
+def test_an_engine_in_a_network_of_its_own_is_reached(client: docker.DockerClient, launched: Launched) -> None:
+    network = client.networks.create("ddpm-test")
+    try:
+        lines: list[LogLine] = []
+        engine = launched(GREEDY % 1, lines, network="ddpm-test")
+        url = eventually(lambda: engine.url, "its address is known")
+        probe = EngineClient(url)
+        assert eventually(probe.ready, "it is ready")
+        probe.close()
+        engine.terminate()
+        assert eventually(lambda: engine.exit_code() is not None, "it drains") is True
+        assert (engine.exit_code(), engine.ending()) == (0, None)
+        assert any("Running" in line.message or "Launching" in line.message for line in lines)
+    finally:
+        network.remove()
+
+
+def test_an_engine_that_needs_too_much_memory_says_so(launched: Launched) -> None:
+    engine = launched(GREEDY % 1_000_000, [], memory="64MiB")
+    eventually(lambda: engine.exit_code() is not None, "it is killed")
+    assert engine.exit_code() == -9
+    assert (
+        engine.ending() == "the engine needed more memory than its container may have, 67108864 bytes, and was killed"
+    )
+
+
+def test_an_engine_that_cannot_begin_leaves_its_last_words(launched: Launched) -> None:
+    engine = launched("input: {nothing_of_this_name: {}}", [])
+    eventually(lambda: engine.exit_code() is not None, "it ends")
+    assert engine.exit_code() == 1
+    assert "nothing_of_this_name" in " ".join(engine.last_lines())
