@@ -171,8 +171,7 @@ class ContainerEngine:
 
     def _cut_leash(self) -> None:
         if self._leash is not None:
-            with suppress(OSError):
-                self._leash.close()
+            self._leash.close()
             self._leash = None
 
     def _clear_up(self) -> None:
@@ -209,7 +208,7 @@ class ContainerEngine:
         self._made.append(container)
         docker.fill(container, {CONFIG_IN_CONTAINER: self._spec.config.read_bytes(), **_contents(self._home.files)})
         self._leash = docker.start(container)
-        self._leash.sendall(handover({**self._home.env, **self._spec.env}))
+        self._leash.write(handover({**self._home.env, **self._spec.env}))
         self.url = self._reached_at(docker, container, blueprint.port)
         self.container, self._trouble = blueprint.name, None
         return container

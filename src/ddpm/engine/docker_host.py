@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import docker
 import requests
@@ -86,14 +86,26 @@ class ContainerState:
     pid: int | None
 
 
-class Pipe(Protocol):
-    """The standard input of a container; the container sees its end when its holder is gone."""
+class Pipe:
+    """The standard input of a container, which sees its end when the holder of the pipe is gone."""
 
-    def sendall(self, data: bytes, /) -> object:
-        """Write."""
+    def __init__(self, attached: Any) -> None:  # noqa: ANN401 -- what it is depends on the way to Docker
+        self._attached = attached
+        # The SDK hands out a file that can only be read; what is below it can be written to.
+        self._socket = getattr(attached, "_sock", attached)
+
+    def write(self, data: bytes) -> None:
+        """Hand data over; raises DockerAwayError."""
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise DockerAwayError(f"Docker took no input of the container: {error.strerror or error}") from error
 
     def close(self) -> None:
         """End it."""
+        for each in (self._attached, self._socket):
+            with suppress(OSError):
+                each.close()
 
 
 class DockerHost:
@@ -180,9 +192,7 @@ class DockerHost:
     def start(self, container: str) -> Pipe:
         """Start a container; its standard input ends when the pipe is closed, or its holder is gone."""
         with self._translated():
-            attached: Any = self._api.attach_socket(container, {"stdin": 1, "stream": 1})
-            # The SDK opens a plain socket for reading alone.
-            pipe: Pipe = getattr(attached, "_sock", attached)
+            pipe = Pipe(self._api.attach_socket(container, {"stdin": 1, "stream": 1}))
             try:
                 self._api.start(container)
             except BaseException:
