@@ -440,3 +440,39 @@ def test_what_a_person_must_mend_does_not_end_the_run(world: World) -> None:
     assert world.status.state is State.FAILED
     assert not world.supervisor._pipelines["orders"].settled
     assert world.after(1) is State.RUNNING
+
+
+def test_an_engine_that_knows_how_it_ended_gives_the_reason(tmp_path: Path) -> None:
+    world = World(tmp_path).begin()
+    world.run()
+    world.engines[0].ended_by = "it needed more memory than its container may have"
+    world.engines[0].ended_with = -9
+    assert world.after(0) is State.RECOVERING
+    assert world.status.reason.startswith("it needed more memory than its container may have; starting again in")
+    assert world.status.last_exit is not None
+    assert (world.status.last_exit.signal, world.status.last_exit.reason) == ("SIGKILL", world.engines[0].ended_by)
+
+
+def test_an_engine_of_others_is_neither_paused_nor_restarted_nor_held_against_its_exit(tmp_path: Path) -> None:
+    world = World(tmp_path, external=True).begin()
+    world.run()
+    ((index, url),) = world.supervisor.vitals("orders").engines
+    world.supervisor.engine_answered("orders", index, url, ready=True, reading=Reading(), waiting=TRIPPED)
+    world.supervisor.restart("orders", "stalled: nothing was committed", "stall")
+    assert world.after(0) is State.DEGRADED
+    assert TRIPPED.reason in world.status.reason
+    assert not world.engines[0].asked_to_drain
+    alarms = [event.message for event in world.supervisor.events.since() if event.kind == "alarm"]
+    assert alarms == ["stalled: nothing was committed; the engine is not ddpm's to restart"]
+    world.supervisor.drain()
+    assert world.after(1) is State.STOPPED
+    assert (world.status.reason, world.status.last_exit) == ("stopped", None)
+
+
+def test_an_engine_of_others_does_not_stay_paused_because_one_of_ours_was(tmp_path: Path) -> None:
+    world = World(tmp_path).begin()
+    world.run()
+    world.supervisor.pause("orders")
+    assert world.after(1) is State.PAUSED
+    again = World(tmp_path, external=True).begin()
+    again.run()
