@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2 as httpx
 
+from ddpm.broker.dump import RawRecord
 from ddpm.catalogue import environment
 from ddpm.config.model import Config, Pipeline
 from ddpm.engine.launching import EngineSpec
@@ -15,7 +16,7 @@ from ddpm.orchestrator.provision import provision
 from harness.audit import Row, audit
 from harness.process import Ddpm, alive
 from harness.waiting import eventually
-from harness.world import RawRecord, World, json_records
+from harness.world import World, json_records
 
 NUMBERED = {"columns": {"n": "integer"}}
 
