@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
+
 from ddpm.broker.connection import admin
 from ddpm.broker.produce import Record
 from harness.audit import Poison
-from harness.process import Ddpm
+from harness.process import Ddpm, ddpm
 from harness.waiting import eventually
 from harness.world import World, json_records
 
@@ -59,6 +61,40 @@ def test_a_letter_that_is_too_large_for_the_topic_is_kept_in_a_table(world: Worl
     headers = {name: base64.b64decode(value) for name, value in row["headers"]}
     assert headers["own"] == b"\xfe"
     assert headers["__connect.errors.topic"] == world.topic.encode()
+
+
+def test_a_letter_that_is_kept_in_a_table_is_listed_shown_and_replayed_like_others(
+    world: World, tmp_path: Path
+) -> None:
+    def dlq(*arguments: str) -> str:
+        done = ddpm("dlq", *arguments, "--config", str(running.config_path), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    world.create_topic()
+    large = b"{" * 20_000
+    with Ddpm(world.config(), tmp_path) as running:
+        running.wait_healthy()
+        set_limit(world, 10_000)
+        world.produce([Record(value=large), Record(value=b"{small")])
+        world.wait_consumed()
+        eventually(lambda: open_letters(running) == 2, "the health knows of both", 60)
+        assert running.stop() == 0
+    (row,) = [each for each in world.rows(table="ddpm_dead_letters") if each["topic"] == world.topic]
+    entry = f"table:{row['id']}"
+    assert entry in dlq("list", "--letters")
+    assert json.loads(dlq("show", entry, "--json"))["value"]["size"] == len(large)
+    set_limit(world, 1_000_000)
+    assert "1 failed again" in dlq("replay", "--id", entry, "--yes")
+    assert [letter.value for letter in world.dead()] == [b"{small", large], "now it fits"
+    assert json.loads(dlq("list", "--json"))[0]["open"] == 2
+    dlq("discard", "--yes")
+    assert json.loads(dlq("list", "--json"))[0]["open"] == 0
+
+
+def open_letters(running: Ddpm) -> int:
+    found: int = httpx.get(f"{running.url}/v1/pipelines/pipeline/dead-letters", trust_env=False).json()["open"]
+    return found
 
 
 def test_without_a_database_a_letter_that_is_too_large_waits_and_says_so(world: World, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from ddpm.engine import binary
 from ddpm.engine.progress import Progress
 from ddpm.engine.shipped import engine_source
-from harness.faults import FAULTS, Fault, kill_engine, may_mount, small_disk
+from harness.faults import FAULTS, Fault, kill_engine, may_mount, small_disk, template_with_franz
 from harness.rig import Result, Rig, Servers
 
 DOCS = Path(__file__).parents[2] / "docs" / "guarantees.md"
@@ -78,7 +78,8 @@ def rig(fault: Fault, servers: Servers, tmp_path: Path, request: pytest.FixtureR
         disk = stack.enter_context(small_disk(DISK_MEGABYTES)) if fault.disk else None
         folder = disk if disk and fault.disk == "ddpm" else tmp_path
         small = disk if fault.disk == "table" else None
-        yield stack.enter_context(Rig(servers, folder, times, small, fault.sections))
+        template = {"pipeline_template": str(template_with_franz(folder))} if fault.franz else {}
+        yield stack.enter_context(Rig(servers, folder, times, small, {**fault.sections, **template}))
 
 
 # A broker that is killed costs the producer's client a socket that it does not close.

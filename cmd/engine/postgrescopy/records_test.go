@@ -1,7 +1,10 @@
 package postgrescopy_test
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,9 +54,20 @@ func TestBadRecordsFailAloneInBatchesOfAnySize(t *testing.T) {
 	codes := map[string]string{
 		"type": "22P02", "range": "22003", "zero byte": "22021", "surrogate": "22021", "not null": "23502", "check": "23514", "unique": "23505",
 	}
+	cases := maps.Clone(bad)
 	for name, value := range bad {
+		cases[name+", notices off"] = value
+	}
+	for name, value := range cases {
 		t.Run(name, func(t *testing.T) {
 			db := newDatabase(t)
+			name, strict := strings.CutSuffix(name, ", notices off")
+			if strict {
+				// The server then does not say which rows it skips, as one that is too old does not.
+				query := db.dsn.Query()
+				query.Set("client_min_messages", "warning")
+				db.dsn.RawQuery = query.Encode()
+			}
 			db.exec(`CREATE TABLE t (` + identityColumns + `, id int CHECK (id >= 0), name text NOT NULL, at timestamptz);
 				CREATE UNIQUE INDEX ON t (name) WHERE name = 'taken';
 				INSERT INTO t VALUES (9, 9, 9000, 9, 'taken')`)
@@ -85,6 +99,47 @@ func TestBadRecordsFailAloneInBatchesOfAnySize(t *testing.T) {
 			equal(t, "dead letters", s.dead(t, sent), map[string][]string{codes[name]: wantDead})
 		})
 	}
+}
+
+// A batch may hold everything at once: values of a wrong kind, which the server skips, among rows that
+// make it refuse whole pieces.
+func TestBadRecordsOfAllKindsInOneBatch(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(`CREATE TABLE t (` + identityColumns + `, id int CHECK (id >= 0), name text NOT NULL, at timestamptz)`)
+	s := db.start(options{})
+	bad := map[int]struct{ code, value string }{
+		0:   {"22P02", `{"id": "a\tb\\c\nd", "name": "x"}`},
+		1:   {"22003", `{"id": 99999999999, "name": "\\N"}`},
+		250: {"23502", `{"id": 1}`},
+		251: {"22P02", `{"id": true, "name": "x"}`},
+		252: {"22P02", `{"id": {}, "name": null}`},
+		600: {"23514", `{"id": -1, "name": "x"}`},
+		601: {"22021", `{"id": 1, "name": "\u0000"}`},
+		998: {"22P02", `{"id": "", "name": "x"}`},
+		999: {"23514", `{"id": -2, "name": "x"}`},
+	}
+	var places []int
+	want := map[string][]string{}
+	for range 2 {
+		batch := span(0, 1000)
+		for at, each := range bad {
+			batch[at] = record(at, each.value)
+		}
+		s.MustProduce(batch...)
+		if places == nil {
+			places = slices.Sorted(maps.Keys(bad))
+			equal(t, "rows", db.offsets("t"), numbers(0, 1000, places...))
+			for _, at := range places {
+				want[bad[at].code] = append(want[bad[at].code], fmt.Sprint(at))
+			}
+			got := s.dead(t, batch)
+			for _, offsets := range got {
+				slices.SortFunc(offsets, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+			}
+			equal(t, "dead letters", got, want)
+		}
+	}
+	equal(t, "rows after redelivery", db.offsets("t"), numbers(0, 1000, places...))
 }
 
 func TestDeadLettersSayWhatAndWhere(t *testing.T) {

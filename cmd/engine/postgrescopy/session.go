@@ -19,6 +19,10 @@ type sessions struct {
 	conf *config
 	// accepted counts the rows that the table took, over all sessions.
 	accepted atomic.Int64
+	// poisoned tells whether the last batch that was looked at row by row had bad rows.
+	poisoned atomic.Bool
+	// strict is set when the server cannot tell which rows it skips.
+	strict atomic.Bool
 
 	mu     sync.Mutex
 	idle   []*session
@@ -67,14 +71,17 @@ func (p *sessions) close() {
 func (p *sessions) open(ctx context.Context) (*session, error) {
 	limited, cancel := context.WithTimeout(ctx, p.conf.writeTimeout)
 	defer cancel()
-	conn, err := pgconn.ConnectConfig(limited, p.conf.connection)
+	s := &session{pool: p, patience: p.conf.writeTimeout}
+	connection := p.conf.connection.Copy()
+	connection.OnNotice = s.notice
+	conn, err := pgconn.ConnectConfig(limited, connection)
 	if err != nil {
 		if limited.Err() != nil && ctx.Err() == nil {
 			return nil, silence(p.conf.writeTimeout)
 		}
 		return nil, err
 	}
-	s := &session{conn: conn, pool: p, patience: p.conf.writeTimeout}
+	s.conn = conn
 	if err := s.prepare(ctx); err != nil {
 		s.close()
 		return nil, err
@@ -109,6 +116,8 @@ type session struct {
 	patience time.Duration
 	table    *table
 	sql      statements
+	// skipped holds the lines that the last COPY skipped, counted from 1.
+	skipped []int
 	// wasIdle is set once the session waited for work: only then can it have died unnoticed.
 	wasIdle bool
 }
@@ -213,12 +222,15 @@ const savepoint = "ddpm_piece"
 
 // statements are the SQL texts of one table.
 type statements struct {
-	copyTable   string
-	begin       string
-	createStage string
-	copyStage   string
-	insert      string
-	emptyStage  string
+	// names are the columns of a line.
+	names        []string
+	copyTable    string
+	copyTolerant string
+	begin        string
+	createStage  string
+	copyStage    string
+	insert       string
+	emptyStage   string
 }
 
 func statementsFor(t *table, c *config) statements {
@@ -230,8 +242,10 @@ func statementsFor(t *table, c *config) statements {
 	target := quote(t.schema, t.name)
 	temporary := quote("pg_temp", stage)
 	return statements{
-		copyTable: fmt.Sprintf("COPY %s (%s) FROM STDIN", target, list),
-		begin:     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL IMMEDIATE",
+		names:        names,
+		copyTable:    fmt.Sprintf("COPY %s (%s) FROM STDIN", target, list),
+		copyTolerant: fmt.Sprintf("COPY %s (%s) FROM STDIN (ON_ERROR ignore, LOG_VERBOSITY verbose)", target, list),
+		begin:        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL IMMEDIATE",
 		createStage: fmt.Sprintf("CREATE TEMPORARY TABLE %s ON COMMIT DROP AS SELECT %s FROM %s WITH NO DATA",
 			quote(stage), list, target),
 		copyStage: fmt.Sprintf("COPY %s (%s) FROM STDIN", temporary, list),

@@ -124,10 +124,16 @@ func (s *session) present(ctx context.Context, rows []row) (map[int]bool, error)
 	if s.pool.conf.indexed {
 		item = `written."index"`
 	}
-	sql := fmt.Sprintf(`SELECT wanted.nth FROM %s AS written
-		JOIN ROWS FROM (unnest($3::bigint[]), unnest($4::bigint[])) WITH ORDINALITY AS wanted(place, item, nth)
-		ON written."offset" = wanted.place AND %s = wanted.item
-		WHERE written.source = $1::bigint AND written.partition = $2::bigint`, quote(s.table.schema, s.table.name), item)
+	// LIMIT keeps the planner from a join, for which it would read a whole partition's rows when it has no
+	// statistics of the table yet.
+	sql := fmt.Sprintf(`SELECT wanted.nth
+		FROM ROWS FROM (unnest($3::bigint[]), unnest($4::bigint[])) WITH ORDINALITY AS wanted(place, item, nth)
+		CROSS JOIN LATERAL (
+			SELECT FROM %s AS written
+			WHERE written.source = $1::bigint AND written.partition = $2::bigint
+				AND written."offset" = wanted.place AND %s = wanted.item
+			LIMIT 1
+		) AS present`, quote(s.table.schema, s.table.name), item)
 	found := map[int]bool{}
 	for p, members := range groups {
 		offsets, items := make([]string, len(members)), make([]string, len(members))

@@ -22,7 +22,8 @@ type suspicion struct {
 // about the batch and that the session is of no more use; a row that the server refuses is no error.
 func (s *session) write(ctx context.Context, b *encoded) (outcome, error) {
 	var refusal error
-	if !b.conflicted {
+	// Where poison keeps coming the first attempt would be in vain.
+	if !b.conflicted && !(s.pool.poisoned.Load() && s.tolerant()) {
 		// On its own, COPY is a transaction of two round trips, with nothing to begin or commit.
 		n, err := s.copy(ctx, s.sql.copyTable, b.lines(0, len(b.rows)))
 		if err == nil {
@@ -95,6 +96,7 @@ func (p *piecewise) write(ctx context.Context, refusal error) (outcome, error) {
 		return outcome{}, err
 	}
 	p.s.pool.accepted.Add(int64(p.accepted))
+	p.s.pool.poisoned.Store(len(p.refused) > 0)
 	return outcome{
 		committed:  p.inserted,
 		duplicates: p.accepted - p.inserted + duplicates,
@@ -116,7 +118,7 @@ func (p *piecewise) begin(ctx context.Context) error {
 func (p *piecewise) walk(ctx context.Context, refusal error) error {
 	total := len(p.b.rows)
 	size, named, lastRefused := total, -1, -1
-	if refusal != nil {
+	if refusal != nil && !(p.s.tolerant() && p.judge(refusal) == badRow) {
 		size, named = p.cut(refusal, 0, total)
 	}
 	for at := 0; at < total; {
@@ -171,27 +173,49 @@ func (p *piecewise) relation() string {
 }
 
 // put tries the rows from, up to but not including, to. If they are refused the transaction is where
-// it was before.
+// it was before; those that the server skips are noted as refused.
 func (p *piecewise) put(ctx context.Context, from, to int) error {
-	inserted, err := p.send(ctx, p.b.lines(from, to))
+	inserted, skipped, err := p.send(ctx, from, to)
 	if err == nil {
 		_, err = p.s.exec(ctx, "RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint)
 		p.inserted += inserted
-		p.accepted += to - from
+		p.accepted += to - from - len(skipped)
+		p.refused = append(p.refused, skipped...)
 		return err
 	}
 	if p.judge(err) != mustWait {
-		if _, rollback := p.s.exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint); rollback != nil {
+		if rollback := p.goBack(ctx); rollback != nil {
 			return rollback
 		}
 	}
 	return err
 }
 
-func (p *piecewise) send(ctx context.Context, lines []byte) (inserted int, err error) {
-	if !p.b.conflicted {
-		return p.s.copy(ctx, p.s.sql.copyTable, lines)
+func (p *piecewise) goBack(ctx context.Context) error {
+	_, err := p.s.exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint)
+	return err
+}
+
+func (p *piecewise) send(ctx context.Context, from, to int) (inserted int, skipped []refusedRow, err error) {
+	if p.b.conflicted {
+		inserted, err = p.sendByStage(ctx, p.b.lines(from, to))
+		return inserted, nil, err
 	}
+	if p.s.tolerant() {
+		inserted, skipped, told, err := p.s.copyTolerant(ctx, p.b, from, to)
+		if told {
+			return inserted, skipped, err
+		}
+		p.s.pool.strict.Store(true)
+		if err := p.goBack(ctx); err != nil {
+			return 0, nil, err
+		}
+	}
+	inserted, err = p.s.copy(ctx, p.s.sql.copyTable, p.b.lines(from, to))
+	return inserted, nil, err
+}
+
+func (p *piecewise) sendByStage(ctx context.Context, lines []byte) (inserted int, err error) {
 	if _, err = p.s.copy(ctx, p.s.sql.copyStage, lines); err != nil {
 		return 0, err
 	}

@@ -41,6 +41,11 @@ def print_error(message: str) -> None:
     Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
+def print_note(message: str) -> None:
+    """Print something that is no error and should be known."""
+    _print(message, "yellow")
+
+
 def progress() -> Progress:
     """Shows on standard error what takes long."""
     return Terminal(Console(stderr=True))

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ddpm.catalogue.parsers import OPTIONS
-from ddpm.cli.common import ConfigOption, load_config
+from ddpm.cli.common import ConfigOption, load_config, print_note
 from ddpm.cli.letters import drawn
 from ddpm.cli.output import Terminal, show, write_line
 from ddpm.cli.text import dumped, number, plain
@@ -128,7 +128,9 @@ def list_command(
 
 @app.command("show")
 def show_command(
-    letter_id: Annotated[str, typer.Argument(metavar="ID", help="PARTITION:OFFSET in the topic of dead letters.")],
+    letter_id: Annotated[
+        str, typer.Argument(metavar="ID", help="PARTITION:OFFSET in the topic of dead letters, or table:ID.")
+    ],
     pipeline: Annotated[str | None, typer.Option(help="The pipeline; needed where topics differ.")] = None,
     *,
     as_hex: Annotated[bool, typer.Option("--hex", help="The bytes in hexadecimal.")] = False,
@@ -286,6 +288,8 @@ def read_shelves(pipelines: Sequence[Pipeline]) -> Iterator[dict[str, Shelf]]:
     try:
         for shelf in set(found.by_pipeline.values()):
             shelf.read_all()
+            for trouble in shelf.troubles:
+                print_note(f"letters that were too large for {shelf.topic} cannot be shown: {trouble}")
         yield found.by_pipeline
     finally:
         found.close()
@@ -294,20 +298,19 @@ def read_shelves(pipelines: Sequence[Pipeline]) -> Iterator[dict[str, Shelf]]:
 def _load(option: Path | None) -> Config:
     path = find_config_path(option, os.environ)
     config = load(path, os.environ, parsers=OPTIONS, installed=entry_point_names()).config
-    return _at_its_brokers(config)
+    return _with_servers(config)
 
 
 def load_with_servers(option: Path | None) -> Config:
     """The configuration as for a run: checked whole, with the addresses of the embedded servers that it asks for."""
-    config = _at_its_brokers(load_config(option))
-    if any(pipeline.postgres is not None and pipeline.postgres.embedded for pipeline in config.pipelines):
-        return Endpoints(dsn=running_dsn(DATA_DIR)).resolve(config)
-    return config
+    return _with_servers(load_config(option))
 
 
-def _at_its_brokers(config: Config) -> Config:
+def _with_servers(config: Config) -> Config:
     if any(pipeline.kafka.embedded for pipeline in config.pipelines):
-        return Endpoints(bootstrap=running_bootstrap(DATA_DIR)).resolve(config)
+        config = Endpoints(bootstrap=running_bootstrap(DATA_DIR)).resolve(config)
+    if any(pipeline.postgres is not None and pipeline.postgres.embedded for pipeline in config.pipelines):
+        config = Endpoints(dsn=running_dsn(DATA_DIR)).resolve(config)
     return config
 
 

@@ -86,7 +86,9 @@ class Desk:
     def letters(self, pipeline: str, entries: list[Entry]) -> list[tuple[DeadLetter, Entry | None]]:
         """Read letters with everything in them, in the order of `entries`; raises ServiceError."""
         shelf = self._shelf(pipeline)
-        found = {letter.id: letter for letter in shelf.letters(entry.id for entry in entries)}
+        read = shelf.letters(entry.id for entry in entries)
+        # Tables of several databases give out the same ids.
+        found = {letter.id: letter for letter in read if letter.pipeline == pipeline}
         return [(found[entry.id], entry) for entry in entries if entry.id in found]
 
     def letter(self, pipeline: str, letter_id: LetterId) -> tuple[DeadLetter, Entry | None] | None:

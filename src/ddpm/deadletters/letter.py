@@ -37,7 +37,10 @@ _OURS = frozenset(
     | {FAILED_AT, CONFIG_HASH, SOURCE, ATTEMPT, HEADERS}
 )
 _DISPLACED = "original."
-_ID = re.compile(r"([0-9]{1,9}):([0-9]{1,18})")
+# A letter that is kept in the table `ddpm_dead_letters` has its id there for an offset.
+KEPT = -1
+_KEPT = "table"
+_ID = re.compile(rf"([0-9]{{1,9}}|{_KEPT}):([0-9]{{1,18}})")
 _LARGEST = 2**63 - 1
 # The end of the year 9999: what lies beyond cannot be shown, and no clock says it.
 LAST_MS = 253_402_300_799_000
@@ -46,13 +49,13 @@ Headers = tuple[tuple[str, bytes | None], ...]
 
 
 class LetterId(NamedTuple):
-    """Where a dead letter lies in its topic; written `PARTITION:OFFSET`."""
+    """Where a dead letter lies: `PARTITION:OFFSET` in its topic, `table:ID` in the table of those too large for it."""
 
     partition: int
     offset: int
 
     def __str__(self) -> str:
-        return f"{self.partition}:{self.offset}"
+        return f"{_KEPT if self.partition == KEPT else self.partition}:{self.offset}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -63,7 +66,7 @@ class LetterId(NamedTuple):
             raise ConfigError(
                 msg, hint="write PARTITION:OFFSET, for example 0:17; `ddpm dlq list --letters` shows them"
             )
-        return cls(int(found[1]), int(found[2]))
+        return cls(KEPT if found[1] == _KEPT else int(found[1]), int(found[2]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,30 @@
 """One topic of dead letters and the topic of what was done with them, as Kafka has them. Decides nothing.
 
+Letters that were too large for the topic come from a table of the pipeline's database; they are few.
+
 What was done stands in a compacted Kafka topic beside the letters: it must outlive ddpm and its machine, be seen by
 every ddpm of the cluster, and also be there for pipelines without a database.
 """
 
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from ddpm.broker.connection import DEFAULT_TIMEOUT
-from ddpm.broker.dump import pick
+from ddpm.broker.dump import RawRecord, pick
 from ddpm.broker.produce import Record, producing
 from ddpm.broker.tail import Tail
 from ddpm.broker.topics import TopicSpec, ensure_topics, existing
 from ddpm.deadletters.books import Books, Depth, Entry
-from ddpm.deadletters.letter import DeadLetter, LetterId, parse
+from ddpm.deadletters.letter import KEPT, DeadLetter, LetterId, parse
 from ddpm.deadletters.mark import Mark, decode, encode, topic_of
 from ddpm.deadletters.selection import Selection
+from ddpm.errors import DdpmError
+from ddpm.store.kept import KeptLetter, KeptLetters
 
 _ALL = 2**62
+# How often, in seconds, a watcher that asks every few seconds really looks into the table.
+_KEPT_EVERY = 30.0
 
 
 class Shelf:
@@ -29,6 +36,7 @@ class Shelf:
         topic: str,
         replication_factor: int = 1,
         timeout: float = DEFAULT_TIMEOUT,
+        kept: Sequence[KeptLetters] = (),
     ) -> None:
         """Describe the topic; nothing is read before the first `refresh`.
 
@@ -37,12 +45,16 @@ class Shelf:
             topic: The topic of the dead letters.
             replication_factor: Of the topic of handled ones, should it have to be made.
             timeout: Seconds without an answer of a broker after which a question gives up.
+            kept: Where letters are that were too large for the topic.
 
         """
         self.topic = topic
         self._brokers = tuple(brokers)
         self._replication_factor = replication_factor
         self._timeout = timeout
+        self._kept = tuple(kept)
+        self._kept_next = 0.0
+        self.troubles: tuple[str, ...] = ()
         self._letters = Tail(brokers, topic, timeout)
         self._marks = Tail(brokers, topic_of(topic), timeout)
         self._books = Books()
@@ -64,6 +76,8 @@ class Shelf:
                 # One of the topics was made anew: begin again with both.
                 self._begin_anew()
                 return False
+            if time.monotonic() >= self._kept_next:
+                self._look_into_tables()
             left = _ALL if most is None else most
             for record in marks:
                 left -= 1
@@ -83,8 +97,27 @@ class Shelf:
                     self._books.forget_before(self._starts)
             return left > 0
 
+    def _look_into_tables(self) -> None:
+        """Enter the kept letters; a database that is away hides them, which `troubles` says, and no others."""
+        troubles = []
+        for table in self._kept:
+            try:
+                found = [letter for row in table.unseen() if (letter := parse(self._as_record(row))) is not None]
+            except DdpmError as error:
+                troubles.append(error.message)
+                continue
+            with self._lock:
+                for letter in found:
+                    self._books.add(letter)
+        self.troubles = tuple(troubles)
+        self._kept_next = time.monotonic() + _KEPT_EVERY
+
+    def _as_record(self, row: KeptLetter) -> RawRecord:
+        return RawRecord(self.topic, KEPT, row.id, row.kept_at_ms, row.key, row.value, row.headers)
+
     def read_all(self) -> None:
         """Read everything that is there now; raises ServiceError as `refresh` does."""
+        self._kept_next = 0.0
         while not self.refresh():
             pass
 
@@ -103,12 +136,15 @@ class Shelf:
         """Read letters with everything in them, as they lie in the topic; those that are gone are left out.
 
         Raises:
-            ServiceError: No broker answers, or there is no such topic.
+            ServiceError: No broker answers, there is no such topic, or a database with kept ones cannot be reached.
 
         """
         wanted: dict[int, list[int]] = {}
         for each in ids:
             wanted.setdefault(each.partition, []).append(each.offset)
+        if kept := wanted.pop(KEPT, None):
+            for table in self._kept:
+                yield from filter(None, map(parse, map(self._as_record, table.pick(kept))))
         if wanted:
             yield from filter(None, map(parse, pick(self._brokers, self.topic, wanted, self._timeout)))
 
@@ -154,5 +190,8 @@ class Shelf:
         self._letters = Tail(self._brokers, self.topic, self._timeout)
         self._marks = Tail(self._brokers, topic_of(self.topic), self._timeout)
         self._starts = {}
+        for table in self._kept:
+            table.forget()
+        self._kept_next = 0.0
         with self._lock:
             self._books = Books()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ddpm.config.model import Pipeline
 from ddpm.deadletters.shelf import Shelf
+from ddpm.store.kept import KeptLetters
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,16 @@ class Shelves:
 
 def shelves(pipelines: Iterable[Pipeline]) -> Shelves:
     """The shelves of pipelines that have real addresses; nothing is read yet."""
-    made: dict[tuple[tuple[str, ...], str], Shelf] = {}
-    found: dict[str, Shelf] = {}
+    sharing: dict[tuple[tuple[str, ...], str], list[Pipeline]] = {}
     for pipeline in pipelines:
-        place = (pipeline.kafka.brokers, pipeline.dead_letter.topic)
-        if place not in made:
-            made[place] = Shelf(*place, pipeline.kafka.replication_factor)
-        found[pipeline.name] = made[place]
+        sharing.setdefault((pipeline.kafka.brokers, pipeline.dead_letter.topic), []).append(pipeline)
+    found: dict[str, Shelf] = {}
+    for place, those in sharing.items():
+        kept = [
+            KeptLetters(each.postgres.url, each.postgres.table, each.name, each.kafka.topics)
+            for each in those
+            if each.postgres is not None
+        ]
+        shelf = Shelf(*place, those[0].kafka.replication_factor, kept=kept)
+        found |= dict.fromkeys((each.name for each in those), shelf)
     return Shelves(found)

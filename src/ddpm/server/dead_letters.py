@@ -22,7 +22,7 @@ MOST_LETTERS = 200
 # What a person looks at; the command line shows all of it.
 SHOWN_BYTES = 64 * 1024
 
-_ID = r"^[0-9]{1,9}:[0-9]{1,18}$"
+_ID = r"^([0-9]{1,9}|table):[0-9]{1,18}$"
 Id = Annotated[str, Field(pattern=_ID)]
 When = Annotated[str | None, Field(max_length=40, description="ISO 8601, or for example 2h for two hours ago")]
 Name = Annotated[str, Path(description="the pipeline's name")]
@@ -108,7 +108,8 @@ def _reading(api: APIRouter, supervisor: Supervisor, desk: Desk) -> None:
 
     @api.get("/pipelines/{name}/dead-letters/{letter_id}")
     def dead_letter(
-        name: Name, letter_id: Annotated[str, Path(pattern=_ID, description="PARTITION:OFFSET in its topic")]
+        name: Name,
+        letter_id: Annotated[str, Path(pattern=_ID, description="PARTITION:OFFSET in its topic, or table:ID")],
     ) -> LetterView:
         """A dead letter with its record; of long values the beginning."""
         found(supervisor, name)

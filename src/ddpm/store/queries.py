@@ -249,3 +249,17 @@ SELECT wanted.source, wanted.partition, wanted."offset", wanted."index"
  WHERE EXISTS (SELECT FROM {table} t WHERE t.source = wanted.source AND t.partition = wanted.partition
                   AND t."offset" = wanted."offset" AND {same_index})
 """)
+
+KEPT = SQL("""
+SELECT id, (extract(epoch FROM kept_at) * 1000)::bigint, headers::text
+  FROM {table}
+ WHERE id > %(after)s AND pipeline = %(pipeline)s AND (topic IS NULL OR topic = ANY(%(topics)s))
+ ORDER BY id
+""")
+
+KEPT_WHOLE = SQL("""
+SELECT id, (extract(epoch FROM kept_at) * 1000)::bigint, headers::text, key, value
+  FROM {table}
+ WHERE id = ANY(%(ids)s) AND pipeline = %(pipeline)s AND (topic IS NULL OR topic = ANY(%(topics)s))
+ ORDER BY id
+""")
