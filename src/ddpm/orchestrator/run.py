@@ -24,7 +24,7 @@ from ddpm.observability.push import push
 from ddpm.observability.recent import RecentLog
 from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.describe import descriptions
-from ddpm.orchestrator.embedded import Endpoints, embedded_servers
+from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
 from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
@@ -87,6 +87,7 @@ def run(config: Config, options: RunOptions) -> None:
 
     """
     entrance = door(config.server)
+    check_embedded(config)
     closing = threading.Event()
     profiled = any(pipeline.profiling for pipeline in config.pipelines)
     with (
