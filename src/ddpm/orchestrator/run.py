@@ -24,7 +24,7 @@ from ddpm.observability.push import push
 from ddpm.observability.recent import RecentLog
 from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.describe import descriptions
-from ddpm.orchestrator.embedded import Endpoints, embedded_servers
+from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
 from ddpm.orchestrator.launchers import check_launchers, launchers
 from ddpm.orchestrator.offline import check
@@ -88,6 +88,7 @@ def run(config: Config, options: RunOptions) -> None:
 
     """
     entrance = door(config.server)
+    check_embedded(config)
     closing = threading.Event()
     profiled = any(pipeline.profiling for pipeline in config.pipelines)
     with (
