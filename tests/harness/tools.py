@@ -34,7 +34,9 @@ PUSHGATEWAY = Tool(("prometheus-pushgateway", "pushgateway"), "prometheus-pushga
 DOCKERD = Tool(("dockerd",), "docker.io", service=True, libraries=("libdevmapper1.02.1",))
 CONTAINERD = Tool(("containerd",), "containerd", service=True)
 RUNC = Tool(("runc",), "runc")
-TOOLS = (CHROMIUM, CHROMEDRIVER, DOT, PROMETHEUS, PROMTOOL, PUSHGATEWAY, DOCKERD, CONTAINERD, RUNC)
+DOCKER = Tool(("docker",), "docker.io", service=True)
+DEBOOTSTRAP = Tool(("debootstrap",), "debootstrap")
+TOOLS = (CHROMIUM, CHROMEDRIVER, DOT, PROMETHEUS, PROMTOOL, PUSHGATEWAY, DOCKERD, CONTAINERD, RUNC, DEBOOTSTRAP)
 
 
 def unpacked(tool: Tool) -> Path:

@@ -6,6 +6,7 @@ Every model forbids unknown keys, is frozen, and masks its secrets when shown.
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,11 +20,14 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    ValidationError,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
+
+from ddpm.errors import ConfigError
 
 EMBEDDED = "embedded"
 IDENTITY_COLUMNS = ("source", "partition", "offset")
@@ -779,7 +783,24 @@ class Config(Model):
 
     def served_insecurely(self) -> "Config":
         """The same configuration, with a server that asks nobody for a token."""
-        server = self.server.model_copy(update={"insecure": True})
+        return self._served(self.server.model_copy(update={"insecure": True}))
+
+    def served_at(self, host: str | None, token: str | None, names: Sequence[str] = ()) -> "Config":
+        """The same configuration for another place: another address if one is given, and a token if it has none.
+
+        Raises ConfigError when the token is too short.
+        """
+        given = {"host": host or self.server.host, "token": self.server.token or token}
+        try:
+            server = Server(
+                **self.server.model_dump() | given | {"allowed_hosts": [*self.server.allowed_hosts, *names]}
+            )
+        except ValidationError as error:
+            msg = "the token has fewer than 16 characters"
+            raise ConfigError(msg, hint="make one: openssl rand -hex 16") from error
+        return self._served(server)
+
+    def _served(self, server: Server) -> "Config":
         pipelines = tuple(each.model_copy(update={"server": server}) for each in self.pipelines)
         return self.model_copy(update={"pipelines": pipelines})
 
