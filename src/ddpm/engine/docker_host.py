@@ -122,7 +122,6 @@ class DockerHost:
     def __init__(self, address: str | None) -> None:
         settings = _settings(address)
         self.address = str(settings.get("base_url") or DEFAULT_ADDRESS)
-        _check_socket(self.address)
         with self._translated():
             self._client = docker.DockerClient(**settings, timeout=int(CALL_SECONDS))
         self._api = self._client.api
@@ -264,6 +263,8 @@ class DockerHost:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        # The SDK tells a missing socket and a forbidden one in the same words, and leaves its own open at both.
+        _check_socket(self.address)
         try:
             yield
         except NotFound as error:
@@ -285,7 +286,7 @@ def _settings(address: str | None) -> dict[str, Any]:
 
 
 def _check_socket(address: str) -> None:
-    """Try the socket first: the SDK tells a missing one and a forbidden one in the same words."""
+    """Raise DockerAwayError when the address is a socket that does not let this user in."""
     if not address.startswith(_UNIX):
         return
     with socket.socket(socket.AF_UNIX) as probe:
