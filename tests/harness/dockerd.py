@@ -76,10 +76,15 @@ class Dockerd:
         self._end_forcibly()
 
     def kill(self) -> None:
-        """Kill it alone; containers and containerd go on without it."""
+        """Kill it and its containerd; containers go on without them."""
         assert self._popen is not None
         self._popen.kill()
         self._popen.wait(STOP_TIMEOUT)
+        for pid in self._own("containerd"):
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not self._own("containerd"), "containerd ends", STOP_TIMEOUT)
+        # Where nobody reaps it, the next dockerd would take it for alive.
+        (self._folder / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
 
     def restart(self) -> Self:
         """Stop and start it, as an upgrade of Docker does."""
@@ -174,9 +179,11 @@ class Dockerd:
         for mount in reversed(_mounts_below(self._folder)):
             subprocess.run(["umount", "--lazy", mount], check=False, stderr=sys.stderr)
 
-    def _own(self) -> list[int]:
-        """Processes that name its folder for what they run: containerd and its shims."""
-        return [pid for pid, words in _processes() if any(word.startswith(f"{self._folder}/exec/") for word in words)]
+    def _own(self, name: str = "") -> list[int]:
+        """Processes that name its folder for what they run: containerd and its shims, or those of one name."""
+        inside = f"{self._folder}/exec/"
+        found = [(pid, words) for pid, words in _processes() if any(word.startswith(inside) for word in words)]
+        return [pid for pid, words in found if not name or Path(words[0]).name == name]
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
