@@ -40,7 +40,7 @@ class Dockerd:
         self._path = os.pathsep.join(dict.fromkeys(str(program.parent) for program in programs))
         self._folder = folder
         self._popen: subprocess.Popen[bytes] | None = None
-        self._driver = STORAGE_DRIVERS[0]
+        self._driver: str | None = None
 
     @property
     def url(self) -> str:
@@ -52,11 +52,6 @@ class Dockerd:
         """Everything that it has written."""
         return (self._folder / "dockerd.log").read_text(errors="replace")
 
-    @property
-    def pid(self) -> int:
-        assert self._popen is not None
-        return self._popen.pid
-
     def client(self) -> docker.DockerClient:
         """A client for it; the caller closes it."""
         return docker.DockerClient(base_url=self.url, timeout=30)
@@ -64,10 +59,10 @@ class Dockerd:
     def start(self) -> Self:
         """Start it and wait until it answers."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        for driver in STORAGE_DRIVERS[STORAGE_DRIVERS.index(self._driver) :]:
-            self._driver = driver
-            self._launch()
+        for driver in (self._driver,) if self._driver else STORAGE_DRIVERS:
+            self._launch(driver)
             if eventually(lambda: self._answers() or self._ended(), "dockerd answers", START_TIMEOUT) == "answers":
+                self._driver = driver
                 return self
         msg = f"dockerd ended by itself:\n{self.log[-4000:]}"
         raise AssertionError(msg)
@@ -79,6 +74,17 @@ class Dockerd:
             with suppress(subprocess.TimeoutExpired):
                 self._popen.wait(STOP_TIMEOUT)
         self._end_forcibly()
+
+    def kill(self) -> None:
+        """Kill it and its containerd; containers go on without them."""
+        assert self._popen is not None
+        self._popen.kill()
+        self._popen.wait(STOP_TIMEOUT)
+        for pid in self._own("containerd"):
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not self._own("containerd"), "containerd ends", STOP_TIMEOUT)
+        # Where nobody reaps it, the next dockerd would take it for alive.
+        (self._folder / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
 
     def restart(self) -> Self:
         """Stop and start it, as an upgrade of Docker does."""
@@ -115,13 +121,13 @@ class Dockerd:
             self._clear()
         self.stop()
 
-    def _launch(self) -> None:
+    def _launch(self, driver: str) -> None:
         # An empty configuration, or it would read the one of the machine's own daemon.
         (self._folder / "daemon.json").write_text("{}\n")
         # Whoever killed the last one left it.
         (self._folder / "docker.pid").unlink(missing_ok=True)
         command = ["dockerd", "--config-file", "daemon.json", "--data-root", "data", "--exec-root", "exec"]
-        command += ["--pidfile", "docker.pid", "--host", self.url, "--storage-driver", self._driver]
+        command += ["--pidfile", "docker.pid", "--host", self.url, "--storage-driver", driver]
         command += ["--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
         command = [self._absolute(word) for word in command]
         with (self._folder / "dockerd.log").open("ab") as log:
@@ -173,9 +179,11 @@ class Dockerd:
         for mount in reversed(_mounts_below(self._folder)):
             subprocess.run(["umount", "--lazy", mount], check=False, stderr=sys.stderr)
 
-    def _own(self) -> list[int]:
-        """Processes that name its folder for what they run: containerd and its shims."""
-        return [pid for pid, words in _processes() if any(word.startswith(f"{self._folder}/exec/") for word in words)]
+    def _own(self, name: str = "") -> list[int]:
+        """Processes that name its folder for what they run: containerd and its shims, or those of one name."""
+        inside = f"{self._folder}/exec/"
+        found = [(pid, words) for pid, words in _processes() if any(word.startswith(inside) for word in words)]
+        return [pid for pid, words in found if not name or Path(words[0]).name == name]
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

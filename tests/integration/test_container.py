@@ -226,6 +226,20 @@ def test_an_engine_in_a_network_of_its_own_is_reached_and_has_what_it_needs(
         network.remove()
 
 
+def test_a_docker_that_is_killed_is_told_while_the_engine_runs_on(dockerd: Dockerd, launched: Launched) -> None:
+    engine = launched(MODEST, [])
+    probe = EngineClient(eventually(lambda: engine.url, "its address is known"))
+    eventually(probe.ready, "it is ready")
+    dockerd.kill()
+    said = eventually(engine.trouble, "it is told that Docker is away")
+    assert said.startswith(f"no Docker answers at {dockerd.url}")
+    assert (probe.ready(), engine.exit_code()) == (True, None)
+    probe.close()
+    dockerd.start()
+    eventually(lambda: engine.exit_code() is not None, "Docker ends what ran without it")
+    assert engine.ending() == "Docker was away, and the engine ended with it"
+
+
 def test_an_engine_that_needs_too_much_memory_says_so(launched: Launched) -> None:
     engine = launched(GREEDY, [], memory="64MiB")
     eventually(lambda: engine.exit_code() is not None, "it is killed")
