@@ -23,6 +23,7 @@ from ddpm.observability.profiling import profiling
 from ddpm.observability.push import push
 from ddpm.observability.recent import RecentLog
 from ddpm.orchestrator.bounded import Bound
+from ddpm.orchestrator.datafolder import check_folder, claim_folder
 from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
@@ -89,6 +90,9 @@ def run(config: Config, options: RunOptions) -> None:
     """
     entrance = door(config.server)
     check_embedded(config)
+    check_folder(DATA_DIR)
+    # It reads what was remembered, and so finds out what a newer ddpm wrote before anything is changed.
+    supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines])
     closing = threading.Event()
     profiled = any(pipeline.profiling for pipeline in config.pipelines)
     with (
@@ -97,6 +101,7 @@ def run(config: Config, options: RunOptions) -> None:
         profiling(PROFILES) if profiled else nullcontext(),
     ):
         check_launchers(config)
+        claim_folder(DATA_DIR)
         wanted = {pipeline.engine.binary for pipeline in config.pipelines}
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
         # Before anything is made: a mistake in a mapping is the most common one.
@@ -105,7 +110,6 @@ def run(config: Config, options: RunOptions) -> None:
             write_and_lint(binary, generated_path(pipeline), text, pipeline)
             if parsers.reads_files(pipeline.source):
                 check(config, pipeline, options.progress)
-        supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines])
         about = descriptions(config)
         letters = Desk(lambda: supervisor.draining)
         sources = Sources(supervisor, about, options.recent, closing.is_set, letters)

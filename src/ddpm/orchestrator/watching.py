@@ -19,7 +19,7 @@ from ddpm.config.model import Pipeline
 from ddpm.deadletters.shelf import Shelf
 from ddpm.engine.counters import counters
 from ddpm.engine.probes import EngineClient
-from ddpm.errors import DdpmError
+from ddpm.errors import DdpmError, NewerStateError
 from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.months import MONTHS_SECONDS
 from ddpm.orchestrator.provision import make_dead_letter_topic, month_keeper, watched_table
@@ -261,6 +261,7 @@ class _Letters:
         self._shelf = shelf
         self._pipelines = pipelines
         self._supervisor = supervisor
+        self._told_newer = False
 
     def look(self) -> None:
         begun = time.monotonic()
@@ -268,6 +269,11 @@ class _Letters:
             while not (complete := self._shelf.refresh(_LETTERS_AT_ONCE)):
                 if time.monotonic() - begun > _LETTERS_LOOK_SECONDS:
                     break
+        except NewerStateError as error:
+            if not self._told_newer:
+                self._told_newer = True
+                structlog.get_logger().warning(f"dead letters are not counted: {error}", topic=self._shelf.topic)
+            complete = False
         except DdpmError as error:
             # What watches the cluster says why.
             structlog.get_logger().debug("dead letters could not be read", topic=self._shelf.topic, error=error.message)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddpm.errors import ConfigError, EngineError, MissingToolError
+from ddpm.errors import ConfigError, EngineError, MissingToolError, NewerStateError
 from ddpm.supervisor.memory import MemoryFile
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import Managed
@@ -376,8 +376,19 @@ def test_run_ends_every_engine_when_it_is_interrupted(world: World, monkeypatch:
 
 
 def test_memory_that_cannot_be_read_is_left_aside(tmp_path: Path) -> None:
-    (tmp_path / "orders.json").write_text('{"version": 99, "wish": "pause"}')
+    (tmp_path / "orders.json").write_text('{"version": 1, "wish": "fly"}')
     assert World(tmp_path).begin().after(2) is State.RUNNING
+
+
+def test_memory_of_a_newer_ddpm_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    text = '{"version": 3, "ddpm": "0.9.2", "wish": "pause"}'
+    (tmp_path / "orders.json").write_text(text)
+    with pytest.raises(
+        NewerStateError, match=r"orders\.json has version 3, written by ddpm 0\.9\.2; .*up to 1"
+    ) as refused:
+        World(tmp_path)
+    assert refused.value.hint == "upgrade ddpm to 0.9.2 or later"
+    assert (tmp_path / "orders.json").read_text() == text
 
 
 def test_memory_that_cannot_be_written_does_not_disturb(tmp_path: Path) -> None:
