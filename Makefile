@@ -36,7 +36,7 @@ test-integration-plugin: $(VENV)/.installed ## the integration test of one parse
 test-faults: $(VENV)/.installed ## every fault under traffic, three rounds each, then an audit; writes the table of docs/guarantees.md
 	@$(PY) -m pytest tests/faults --fault-rounds 3 --update-docs
 
-test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Prometheus, Graphviz, Docker
+test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Prometheus, Graphviz, Docker, systemd's tools
 	@$(PY) scripts/test_tools.py
 
 lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet

@@ -36,7 +36,21 @@ CONTAINERD = Tool(("containerd",), "containerd", service=True)
 RUNC = Tool(("runc",), "runc")
 DOCKER = Tool(("docker",), "docker.io", service=True)
 DEBOOTSTRAP = Tool(("debootstrap",), "debootstrap")
-TOOLS = (CHROMIUM, CHROMEDRIVER, DOT, PROMETHEUS, PROMTOOL, PUSHGATEWAY, DOCKERD, CONTAINERD, RUNC, DEBOOTSTRAP)
+SYSTEMD_ANALYZE = Tool(("systemd-analyze",), "systemd")
+TOOLS = (
+    CHROMIUM,
+    CHROMEDRIVER,
+    DOT,
+    PROMETHEUS,
+    PROMTOOL,
+    PUSHGATEWAY,
+    DOCKERD,
+    CONTAINERD,
+    RUNC,
+    DOCKER,
+    DEBOOTSTRAP,
+    SYSTEMD_ANALYZE,
+)
 
 
 def unpacked(tool: Tool) -> Path:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing as closing_at_end
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from ddpm.observability import logging
 from ddpm.observability.profiling import profiling
 from ddpm.observability.push import push
 from ddpm.observability.recent import RecentLog
+from ddpm.observability.systemd import Notifier
 from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.datafolder import check_folder, claim_folder
 from ddpm.orchestrator.describe import descriptions
@@ -33,6 +34,7 @@ from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.provision import Provisioned, provision
 from ddpm.orchestrator.renewing import Renewal
 from ddpm.orchestrator.replaying import refeeder_of
+from ddpm.orchestrator.service import Announcer
 from ddpm.orchestrator.shelves import shelves
 from ddpm.orchestrator.signals import signal_desk
 from ddpm.orchestrator.watching import BROKER_PROBE, DATABASE_PROBE, foreign_clusters, sink_cluster_probe, watching
@@ -70,6 +72,7 @@ class RunOptions:
         stop_after: Drain by itself after so many seconds; None runs until a signal.
         provisioned: Called when topics and tables exist and no engine runs yet.
         started: Called when the engines have been handed to the supervisor.
+        notifier: Tells the service manager that started ddpm.
 
     """
 
@@ -78,6 +81,7 @@ class RunOptions:
     stop_after: float | None = None
     provisioned: Callable[[Config], None] = lambda _: None
     started: Callable[[Started], None] = lambda _: None
+    notifier: Notifier = field(default_factory=Notifier)
 
 
 def run(config: Config, options: RunOptions) -> None:
@@ -145,7 +149,7 @@ def run(config: Config, options: RunOptions) -> None:
                     _stopping_after(options.stop_after, supervisor),
                 ):
                     options.started(Started(config, url, endpoints))
-                    supervisor.run(launchables)
+                    supervisor.run(launchables, Announcer(options.notifier, supervisor))
         desk.raise_if_forced()
     _report(config, supervisor)
     _raise_if_failed(supervisor)

@@ -167,16 +167,18 @@ class Supervisor:
             pipeline.announce(reason)
         self._publish()
 
-    def run(self, launchables: Mapping[str, Launchable]) -> None:
+    def run(self, launchables: Mapping[str, Launchable], ticked: Callable[[], object] = lambda: None) -> None:
         """Keep the pipelines running until all have ended; ends every engine on the way out.
 
-        It goes on while a pipeline was only drained on request: someone may resume it.
+        It goes on while a pipeline was only drained on request: someone may resume it. `ticked` is called after each
+        tick, and must not raise.
         """
         for name, launchable in launchables.items():
             self._pipelines[name].launch_with(launchable.launch, launchable.config_hash, launchable.partitions)
         try:
             while not self._over():
                 self.tick()
+                ticked()
                 time.sleep(TICK_SECONDS)
         finally:
             for pipeline in self._pipelines.values():
