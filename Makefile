@@ -7,6 +7,7 @@ SHIPPED_CONFIG := config/app-config.yaml
 export CONFIG_PATH ?= $(SHIPPED_CONFIG)
 # The sample records belong to the shipped configuration only.
 SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjson.gz)
+COMPILE = uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-unit test-integration test-integration-plugin test-faults test-tools lint format docs lock bench profile-report reset clean
@@ -35,7 +36,7 @@ test-integration-plugin: $(VENV)/.installed ## the integration test of one parse
 test-faults: $(VENV)/.installed ## every fault under traffic, three rounds each, then an audit; writes the table of docs/guarantees.md
 	@$(PY) -m pytest tests/faults --fault-rounds 3 --update-docs
 
-test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Prometheus, Graphviz, systemd's tools
+test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Prometheus, Graphviz, Docker, systemd's tools
 	@$(PY) scripts/test_tools.py
 
 lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet
@@ -55,8 +56,9 @@ docs: $(VENV)/.installed ## write docs/metrics.md anew
 	@$(PY) scripts/metrics_doc.py > docs/metrics.md
 
 lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with hashes (needs uv)
-	@uv pip compile pyproject.toml --extra embedded --extra profiling --extra dev --generate-hashes --universal --python-version 3.11 \
-		--no-annotate --no-header --quiet --output-file requirements/dev.lock
+	@$(COMPILE) --extra embedded --extra profiling --extra dev --output-file requirements/dev.lock
+	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/runtime.lock
+	@$(COMPILE) --constraint requirements/dev.lock --extra embedded --output-file requirements/embedded.lock
 
 bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration and a Python loop, and the cost of idling, into docs/benchmarks.md
 	@PYTHONPATH=tests $(PY) -m benchmarks.throughput

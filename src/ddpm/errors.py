@@ -8,10 +8,13 @@ Every error says what is wrong, where, and the way out; `exit_code` is what the 
      |    +-- SchemaMismatchError  the user's table does not fit what the pipeline writes
      +-- MissingToolError   3  a tool, file or port of this machine is missing or in the way
      +-- ServiceError       3  a broker, a database or a registry did not answer
+     +-- NewerStateError    3  what ddpm keeps was written by a newer ddpm
      +-- EngineError        1  the engine refused or died
 """
 
 from enum import IntEnum
+
+from ddpm import __version__
 
 
 class ExitCode(IntEnum):
@@ -59,6 +62,29 @@ class ServiceError(DdpmError):
 
 class SchemaMismatchError(ConfigError):
     """A table exists with other columns than the pipeline writes; ddpm shows both and changes nothing."""
+
+
+class NewerStateError(DdpmError):
+    """Something that ddpm keeps has a version that this ddpm does not know; it changes nothing."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+    def __init__(self, what: str, version: int, known: int, writer: str | None = None) -> None:
+        """Word it.
+
+        Args:
+            what: What it is and where it stands.
+            version: Its version.
+            known: The newest version that this ddpm knows.
+            writer: The version of the ddpm that wrote it, where that is noted.
+
+        """
+        by = f", written by ddpm {writer}" if writer else ""
+        message = (
+            f"{what} has version {version}{by}; this is ddpm {__version__}, which knows versions up to {known}, "
+            "and it has changed nothing"
+        )
+        super().__init__(message, hint=f"upgrade ddpm to {writer or 'the version that wrote it'} or later")
 
 
 class EngineError(DdpmError):

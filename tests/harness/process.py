@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,13 +17,16 @@ from harness.waiting import eventually
 
 START_TIMEOUT = 90.0
 STOP_TIMEOUT = 60.0
+THIS_DDPM = (sys.executable, "-m", "ddpm")
 _HEALTH_URL = re.compile(r"http://127\.0\.0\.1:\d+(?=/health)")
 
 
-def ddpm(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+def ddpm(
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, program: Sequence[str] = THIS_DDPM
+) -> "subprocess.CompletedProcess[str]":
     """Run one command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "ddpm", *arguments],
+        [*program, *arguments],
         cwd=cwd,
         env=_environment(env),
         capture_output=True,
@@ -45,11 +48,20 @@ def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
 class Ddpm:
     """One `ddpm run`; a context manager that leaves nothing running."""
 
-    def __init__(self, config: Mapping[str, Any], folder: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        folder: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        program: Sequence[str] = THIS_DDPM,
+        options: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
         self.config_path = folder / "app-config.yaml"
         self.config_path.write_text(yaml.safe_dump(dict(config), allow_unicode=True))
         self._env = env
+        self._command = [*program, "run", "--config", str(self.config_path), *options]
         self._log_path = folder / "ddpm.log"
         self._url: str | None = None
 
@@ -57,7 +69,7 @@ class Ddpm:
         with self._log_path.open("ab") as log, (self.folder / "stdout").open("ab") as out:
             self._offset = log.tell()
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "ddpm", "run", "--config", str(self.config_path)],
+                self._command,
                 cwd=self.folder,
                 env=_environment(self._env),
                 stdin=subprocess.DEVNULL,

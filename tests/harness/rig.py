@@ -95,8 +95,11 @@ class Rig:
             self.admin(
                 sql.SQL("alter role {} reset default_tablespace").format(self.loader),
                 sql.SQL("drop table {}").format(self.table),
-                # The first pipeline made it, wherever that stood.
-                sql.SQL("alter table {} set tablespace pg_default").format(sql.Identifier("ddpm_sources")),
+                # The first pipeline made them, wherever that stood.
+                *(
+                    sql.SQL("alter table {} set tablespace pg_default").format(sql.Identifier(name))
+                    for name in ("ddpm_sources", "ddpm_schema")
+                ),
                 sql.SQL("drop tablespace {}").format(sql.Identifier(f"small_{self.world.tag}")),
             )
 

@@ -113,3 +113,32 @@ def test_table_of_the_forerunner(world: World, tmp_path: Path) -> None:
     assert code == 2
     assert "ALTER TABLE" in message
     assert world.rows() == []
+
+
+@pytest.mark.parametrize("file", ["version.json", "state/pipeline.json"])
+def test_a_data_folder_of_a_newer_ddpm_is_left_as_it_is(world: World, tmp_path: Path, file: str) -> None:
+    newer = tmp_path / ".ddpm" / file
+    newer.parent.mkdir(parents=True)
+    newer.write_text('{"version": 5, "ddpm": "3.0.0"}')
+    code, message = run(world, tmp_path)
+    assert code == 3
+    assert "has version 5, written by ddpm 3.0.0" in message
+    assert "hint: upgrade ddpm to 3.0.0 or later" in message
+    assert [path for path in (tmp_path / ".ddpm").rglob("*") if path.is_file()] == [newer]
+    assert made(world) == []
+
+
+def test_tables_of_a_newer_ddpm_are_left_as_they_are(world: World, tmp_path: Path) -> None:
+    schema = f"newer_{world.tag}"
+    world.execute(
+        f"create schema {schema}",
+        f"create table {schema}.ddpm_schema as select 5 as version, '3.0.0' as ddpm",
+    )
+    code, message = run(world, tmp_path, postgres={"table": f"{schema}.{world.table}"})
+    assert code == 3
+    assert f"what ddpm keeps in the schema {schema}" in message
+    assert "hint: upgrade ddpm to 3.0.0 or later" in message
+    with psycopg.connect(world.dsn) as connection:
+        tables = connection.execute("select tablename from pg_tables where schemaname = %s", [schema]).fetchall()
+    assert tables == [("ddpm_schema",)]
+    assert made(world) == []

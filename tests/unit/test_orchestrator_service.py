@@ -32,13 +32,20 @@ class Told(Notifier):
 class Engine:
     """An engine that runs until somebody ends it."""
 
-    pid, port = 1, 4196
-
     def __init__(self) -> None:
+        self.pid: int | None = 1
+        self.container: str | None = None
+        self.url: str | None = "http://127.0.0.1:4196"
         self.ended: int | None = None
 
     def exit_code(self) -> int | None:
         return self.ended
+
+    def ending(self) -> str | None:
+        return None
+
+    def trouble(self) -> str | None:
+        return None
 
     def terminate(self) -> None:
         self.ended = 0

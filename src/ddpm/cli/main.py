@@ -13,6 +13,7 @@ from ddpm.cli import (
     dlq,
     engine,
     following,
+    init,
     offsets,
     parse,
     plugins,
@@ -39,9 +40,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command("init")(init.init_command)
 app.command("run")(running.run_command)
 app.command("provision")(provisioning.provision_command)
 app.command("reset")(running.reset_command)
+app.command("schema")(init.schema_command)
 app.command("produce")(produce.produce_command)
 app.command("parse")(parse.parse_command)
 app.command("test")(testing.run_cases_command)

@@ -7,7 +7,8 @@ from pathlib import Path
 from ddpm.errors import ConfigError
 
 VARIABLE = "CONFIG_PATH"
-DEFAULT_PATH = Path("config/app-config.yaml")
+# Where ddpm's own checkout has it, and where `ddpm init` writes it.
+USUAL_PATHS = (Path("config/app-config.yaml"), Path("app-config.yaml"))
 
 
 def find_config_path(option: Path | None, env: Mapping[str, str]) -> Path:
@@ -17,10 +18,11 @@ def find_config_path(option: Path | None, env: Mapping[str, str]) -> Path:
     """
     named = env.get(VARIABLE, "").strip()
     path, namer = (option, "--config") if option is not None else (Path(named), VARIABLE)
-    default = f"{VARIABLE}={DEFAULT_PATH}" if DEFAULT_PATH.is_file() else f"{VARIABLE}=path/to/app-config.yaml"
+    usual = next((usual for usual in USUAL_PATHS if usual.is_file()), None)
+    default = f"{VARIABLE}={usual or 'path/to/app-config.yaml'}"
     if option is None and not named:
         msg = f"no configuration is named: neither the option --config nor the environment variable {VARIABLE} is set"
-        raise ConfigError(msg, hint=f"export {default}")
+        raise ConfigError(msg, hint=f"export {default}" + ("" if usual else "; `ddpm init` writes one to begin with"))
     if not path.is_file():
         state = "is a folder" if path.is_dir() else "does not exist" if not path.exists() else "is not a file"
         msg = f"the configuration {path}, which {namer} names, {state}"

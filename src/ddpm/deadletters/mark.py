@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from ddpm.deadletters.letter import LAST_MS, LetterId, Origin
-from ddpm.errors import ConfigError
+from ddpm.errors import ConfigError, NewerStateError
 
+# Stands in each mark; one without it has version 1.
+VERSION = 1
 SUFFIX = "-handled"
 
 
@@ -55,13 +57,22 @@ def encode(mark: Mark) -> tuple[bytes, bytes]:
     """The key and value of its record."""
     fields = asdict(mark)
     del fields["id"]
+    fields["version"] = VERSION
     return str(mark.id).encode(), json.dumps(fields, separators=(",", ":")).encode()
 
 
 def decode(key: bytes | None, value: bytes | None) -> Mark | None:
-    """Read a mark; None for anything else that may stand in the topic."""
+    """Read a mark; None for anything else that may stand in the topic.
+
+    Raises:
+        NewerStateError: A newer ddpm wrote it.
+
+    """
     try:
         fields = json.loads(value or b"")
+        version = fields.get("version", 1)
+        if isinstance(version, int) and version > VERSION:
+            raise NewerStateError(f"a mark of the dead letter {_shown(key)}", version, VERSION)
         origin = fields["origin"]
         return Mark(
             id=LetterId.parse((key or b"").decode()),
@@ -72,5 +83,9 @@ def decode(key: bytes | None, value: bytes | None) -> Mark | None:
             at_ms=min(max(0, int(fields["at_ms"])), LAST_MS),
             run=str(fields["run"]),
         )
-    except (ValueError, TypeError, KeyError, RecursionError, ConfigError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ConfigError):
         return None
+
+
+def _shown(key: bytes | None) -> str:
+    return (key or b"").decode("ascii", "backslashreplace")

@@ -19,7 +19,7 @@ from ddpm.deadletters.books import Books, Depth, Entry
 from ddpm.deadletters.letter import KEPT, DeadLetter, LetterId, parse
 from ddpm.deadletters.mark import Mark, decode, encode, topic_of
 from ddpm.deadletters.selection import Selection
-from ddpm.errors import DdpmError
+from ddpm.errors import DdpmError, NewerStateError
 from ddpm.store.kept import KeptLetter, KeptLetters
 
 _ALL = 2**62
@@ -57,6 +57,7 @@ class Shelf:
         self.troubles: tuple[str, ...] = ()
         self._letters = Tail(brokers, topic, timeout)
         self._marks = Tail(brokers, topic_of(topic), timeout)
+        self._newer: NewerStateError | None = None
         self._books = Books()
         self._starts: dict[int, int] = {}
         # One who reads Kafka keeps others from reading it too, but nobody from the books.
@@ -68,9 +69,12 @@ class Shelf:
 
         Raises:
             ServiceError: No broker answers.
+            NewerStateError: A newer ddpm wrote what was done with letters; from then on it is raised each time.
 
         """
         with self._reading:
+            if self._newer is not None:
+                raise self._newer
             marks, letters = self._marks.read(most), self._letters.read(most)
             if marks is None or letters is None:
                 # One of the topics was made anew: begin again with both.
@@ -81,7 +85,7 @@ class Shelf:
             left = _ALL if most is None else most
             for record in marks:
                 left -= 1
-                mark = decode(record.key, record.value)
+                mark = self._decoded(record)
                 if mark is not None:
                     with self._lock:
                         self._books.note(mark)
@@ -96,6 +100,14 @@ class Shelf:
                 with self._lock:
                     self._books.forget_before(self._starts)
             return left > 0
+
+    def _decoded(self, record: RawRecord) -> Mark | None:
+        try:
+            return decode(record.key, record.value)
+        except NewerStateError as error:
+            # The books would be wrong from here on.
+            self._newer = error
+            raise
 
     def _look_into_tables(self) -> None:
         """Enter the kept letters; a database that is away hides them, which `troubles` says, and no others."""

@@ -74,7 +74,7 @@ class EmbeddedServer(ABC):
         except OSError as error:
             self._let_go()
             msg = f"{self.title} cannot use its data folder {self.data_dir}: {error}"
-            raise MissingToolError(msg, hint="free or correct what it names; `make reset` makes a new start") from error
+            raise MissingToolError(msg, hint="free or correct what it names; `ddpm reset` makes a new start") from error
         except BaseException:
             self._let_go()
             raise

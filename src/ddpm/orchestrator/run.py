@@ -24,9 +24,11 @@ from ddpm.observability.push import push
 from ddpm.observability.recent import RecentLog
 from ddpm.observability.systemd import Notifier
 from ddpm.orchestrator.bounded import Bound
+from ddpm.orchestrator.datafolder import check_folder, claim_folder
 from ddpm.orchestrator.describe import descriptions
-from ddpm.orchestrator.embedded import Endpoints, embedded_servers
+from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
+from ddpm.orchestrator.launchers import check_launchers, launchers
 from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.provision import Provisioned, provision
@@ -91,6 +93,10 @@ def run(config: Config, options: RunOptions) -> None:
 
     """
     entrance = door(config.server)
+    check_embedded(config)
+    check_folder(DATA_DIR)
+    # It reads what was remembered, and so finds out what a newer ddpm wrote before anything is changed.
+    supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines])
     closing = threading.Event()
     profiled = any(pipeline.profiling for pipeline in config.pipelines)
     with (
@@ -98,6 +104,8 @@ def run(config: Config, options: RunOptions) -> None:
         listen(config.server.host, config.server.port) as listener,
         profiling(PROFILES) if profiled else nullcontext(),
     ):
+        check_launchers(config)
+        claim_folder(DATA_DIR)
         wanted = {pipeline.engine.binary for pipeline in config.pipelines}
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
         # Before anything is made: a mistake in a mapping is the most common one.
@@ -106,21 +114,22 @@ def run(config: Config, options: RunOptions) -> None:
             write_and_lint(binary, generated_path(pipeline), text, pipeline)
             if parsers.reads_files(pipeline.source):
                 check(config, pipeline, options.progress)
-        supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines])
         about = descriptions(config)
         letters = Desk(lambda: supervisor.draining)
         sources = Sources(supervisor, about, options.recent, closing.is_set, letters)
         app = create(sources, lambda: _engine_pages(supervisor), entrance)
         with serving(app, listener, closing) as url:
             supervisor.announce("the servers it needs are being prepared")
-            with embedded_servers(config, options.progress) as endpoints:
+            with embedded_servers(config, options.progress) as endpoints, launchers(config) as starting:
                 config = endpoints.resolve(config)
                 about.update(descriptions(config))
                 logging.configure(
                     config.logger.level, style=config.logger.format, secrets=config.secrets, recent=options.recent
                 )
                 makers = {
-                    pipeline.name: partial(launchable, config, pipeline, binaries[pipeline.engine.binary])
+                    pipeline.name: partial(
+                        launchable, config, pipeline, binaries[pipeline.engine.binary], starting[pipeline.name]
+                    )
                     for pipeline in config.pipelines
                 }
                 provisioned = {pipeline.name: provision(pipeline) for pipeline in config.pipelines}
@@ -162,6 +171,7 @@ def _managed(pipeline: Pipeline) -> Managed:
         memory=MemoryFile(DATA_DIR / "state" / f"{pipeline.name}.json"),
         patience=_patience(scale) if scale else Patience(),
         bounded=pipeline.once,
+        external=pipeline.engine.external,
     )
 
 
@@ -190,8 +200,8 @@ def _bound(pipeline: Pipeline) -> Bound:
 
 def _engine_pages(supervisor: Supervisor) -> Iterator[EnginePage]:
     for status in supervisor.statuses():
-        for index, port in supervisor.vitals(status.name).answering:
-            client = EngineClient(port, SCRAPE_TIMEOUT_SECONDS)
+        for index, url in supervisor.vitals(status.name).answering:
+            client = EngineClient(url, SCRAPE_TIMEOUT_SECONDS)
             try:
                 text = client.metrics()
             finally:

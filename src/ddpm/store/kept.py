@@ -9,6 +9,7 @@ from psycopg import sql
 
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect
+from ddpm.store.version import own_table
 
 TABLE = "ddpm_dead_letters"
 
@@ -51,6 +52,7 @@ class KeptLetters:
         Raises:
             ServiceError: The database cannot be reached.
             ConfigError: It lets nobody in like this.
+            NewerStateError: A newer ddpm has changed the table.
 
         """
         after = max(self._seen, default=0) - _OVERLAP
@@ -77,8 +79,7 @@ class KeptLetters:
             return [_letter(*row) for row in connection.execute(queries.KEPT_WHOLE.format(table=table), wanted)]
 
     def _table(self, connection: Connection) -> sql.Identifier | None:
-        row = connection.execute(queries.TABLE, {"schema": self._schema, "name": TABLE}).fetchone()
-        return sql.Identifier(row[1], TABLE) if row else None
+        return own_table(connection, self._schema, TABLE)
 
 
 def _letter(

@@ -103,6 +103,28 @@ COMMENT_SOURCES = SQL(
     "COMMENT ON TABLE {table} IS 'The numbers that ddpm gives to incarnations of Kafka topics: "
     "rows name them in their column source. Deleting a line here makes ddpm write its records again.'"
 )
+
+# One row: a second one would contradict it.
+CREATE_VERSION = SQL("""
+CREATE TABLE {table} (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  version integer NOT NULL,
+  ddpm text NOT NULL,
+  changed_at timestamptz NOT NULL DEFAULT now()
+)
+""")
+COMMENT_VERSION = SQL(
+    "COMMENT ON TABLE {table} IS 'The version of the tables that ddpm keeps in this schema: "
+    "an older ddpm that does not know it changes nothing here.'"
+)
+# Whoever may write the tables has to be able to know what they are.
+SHOW_VERSION = SQL("GRANT SELECT ON {table} TO PUBLIC")
+VERSION = SQL("SELECT version, ddpm FROM {table}")
+NOTE_VERSION = SQL("""
+INSERT INTO {table} (version, ddpm) VALUES (%(version)s, %(ddpm)s)
+ON CONFLICT (one) DO UPDATE SET version = excluded.version, ddpm = excluded.ddpm, changed_at = now()
+""")
+
 FIND_SOURCE = SQL("""
 SELECT number FROM {table}
  WHERE cluster_id = %(cluster_id)s AND topic = %(topic)s AND coalesce(topic_id, '') = coalesce(%(topic_id)s, '')

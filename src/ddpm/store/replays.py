@@ -17,6 +17,7 @@ from ddpm.errors import ConfigError, ServiceError
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect, where
 from ddpm.store.tables import TableSpec, schema_for_new_table
+from ddpm.store.version import bring_up, own_table
 
 TABLE = "ddpm_replays"
 
@@ -265,12 +266,13 @@ class Replays:
         return sql.Identifier(self._schema, name)
 
     def _has_books(self, connection: Connection) -> bool:
-        return connection.execute(queries.TABLE, {"schema": self._schema, "name": TABLE}).fetchone() is not None
+        return own_table(connection, self._schema, TABLE) is not None
 
     def _ensure_books(self, connection: Connection) -> None:
         if self._has_books(connection):
             return
         schema_for_new_table(connection, self._schema, connection.info.user, TABLE, self._url)
+        bring_up(connection, self._schema)
         for statement in (queries.CREATE_REPLAYS, queries.COMMENT_REPLAYS):
             connection.execute(statement.format(table=self._books))
 

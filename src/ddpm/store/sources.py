@@ -13,6 +13,7 @@ from ddpm.errors import SchemaMismatchError
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect
 from ddpm.store.tables import schema_for_new_table
+from ddpm.store.version import bring_up, own_table
 
 TABLE = "ddpm_sources"
 
@@ -54,6 +55,7 @@ def ensure_sources(url: str, incarnations: Mapping[str, Incarnation], schema: st
         SchemaMismatchError: A table of that name is something else.
         ConfigError: The schema does not exist.
         ServiceError: The database cannot be reached, is read-only, or ddpm lacks a right.
+        NewerStateError: A newer ddpm has changed the tables.
 
     """
     try:
@@ -78,10 +80,9 @@ def remade(url: str, incarnations: Mapping[str, Incarnation], schema: str | None
     Raises as `ensure_sources` does.
     """
     with connect(url) as connection:
-        found = connection.execute(queries.TABLE, {"schema": schema, "name": TABLE}).fetchone()
-        if not found:
+        table = own_table(connection, schema, TABLE)
+        if table is None:
             return frozenset()
-        table = sql.Identifier(found[1], TABLE)
         try:
             return frozenset(name for name, each in incarnations.items() if _is_another(connection, table, each))
         except (errors.UndefinedColumn, errors.WrongObjectType) as error:
@@ -103,10 +104,10 @@ def _not_ours(table: str, cause: object) -> SchemaMismatchError:
 def known_sources(url: str, incarnations: Mapping[str, Incarnation], schema: str | None = None) -> dict[str, int]:
     """Return the numbers of those of `incarnations` that have one, by topic; none is given. Raises ServiceError."""
     with connect(url) as connection:
-        found = connection.execute(queries.TABLE, {"schema": schema, "name": TABLE}).fetchone()
-        if found is None:
+        table = own_table(connection, schema, TABLE)
+        if table is None:
             return {}
-        statement = queries.FIND_SOURCE.format(table=sql.Identifier(found[1], TABLE))
+        statement = queries.FIND_SOURCE.format(table=table)
         rows = {
             name: connection.execute(statement, _parameters(each)).fetchone() for name, each in incarnations.items()
         }
@@ -120,9 +121,11 @@ class _NotOurs(Exception):  # noqa: N818 -- never leaves this module
 def _table(connection: Connection, url: str, schema: str | None) -> sql.Identifier:
     found = connection.execute(queries.TABLE, {"schema": schema, "name": TABLE}).fetchone()
     if found:
+        bring_up(connection, found[1])
         return sql.Identifier(found[1], TABLE)
-    user = connection.info.user
-    table = sql.Identifier(schema_for_new_table(connection, schema, user, TABLE, url), TABLE)
+    place = schema_for_new_table(connection, schema, connection.info.user, TABLE, url)
+    bring_up(connection, place)
+    table = sql.Identifier(place, TABLE)
     for statement in (queries.CREATE_SOURCES, queries.INDEX_SOURCES, queries.COMMENT_SOURCES):
         connection.execute(statement.format(table=table))
     return table

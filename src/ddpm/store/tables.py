@@ -14,6 +14,7 @@ from ddpm.errors import ConfigError, ServiceError
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect, where
 from ddpm.store.schema import Column, FoundColumn, FoundTable, Key, compare, identity_columns, with_identity
+from ddpm.store.version import check
 
 _ORDINARY = "r"
 _PARTITIONED = "p"
@@ -83,11 +84,13 @@ def ensure_table(url: str, spec: TableSpec) -> TableState:
         SchemaMismatchError: It exists and does not fit; tells the difference and the statements that would mend it.
         ConfigError: The schema is missing, a type is unknown, or the name belongs to something else than a table.
         ServiceError: The database cannot be reached, is read-only, or ddpm lacks a right; names the GRANT.
+        NewerStateError: A newer ddpm keeps its tables beside it.
 
     """
     with connect(url) as connection:
         server = _writable_server(connection, url)
         connection.execute(queries.LOCK)
+        check(connection, spec.schema)
         columns = _columns(connection, spec)
         table = _find(connection, spec)
         if table is None:

@@ -8,6 +8,7 @@ from psycopg.rows import dict_row
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect
 from ddpm.store.sources import TABLE, Incarnation
+from ddpm.store.version import own_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,13 @@ def rows_of(url: str, table: str, incarnation: Incarnation, partition: int, offs
 
     Raises:
         ServiceError: The database cannot be reached, or does not let ddpm read.
+        NewerStateError: A newer ddpm has changed the tables.
 
     """
     schema, _, name = table.rpartition(".")
     with connect(url) as connection:
         target = _found(connection, schema or None, name)
-        sources = _found(connection, schema or None, TABLE)
+        sources = own_table(connection, schema or None, TABLE)
         if target is None or sources is None:
             return []
         parameters = {"cluster_id": incarnation.cluster_id, "topic": incarnation.topic}

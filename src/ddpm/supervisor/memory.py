@@ -1,7 +1,7 @@
 """What ddpm remembers of a pipeline from one run to the next: what was asked of it, and how its last engine ended.
 
 One small JSON file a pipeline, written atomically. A file that cannot be read or written costs the memory, never the
-run: ddpm says so once and goes on.
+run: ddpm says so once and goes on. Only what a newer ddpm wrote is not lost like this: ddpm does not run with it.
 """
 
 import json
@@ -11,6 +11,8 @@ from typing import Any
 
 import structlog
 
+from ddpm import __version__
+from ddpm.errors import NewerStateError
 from ddpm.files import write_atomically
 from ddpm.supervisor.states import Wish
 from ddpm.supervisor.status import Exit
@@ -39,9 +41,16 @@ class MemoryFile:
         self._complained = False
 
     def load(self) -> Memory:
-        """What was remembered; nothing when there is no file, or none that this version understands."""
+        """What was remembered; nothing when there is no file, or none that can be read.
+
+        Raises:
+            NewerStateError: A newer ddpm wrote it.
+
+        """
         try:
-            return _read(json.loads(self._path.read_text(encoding="utf-8")))
+            body = json.loads(self._path.read_text(encoding="utf-8"))
+            self._check(body["version"], body.get("ddpm"))
+            return _read(body)
         except FileNotFoundError:
             return Memory()
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -52,10 +61,15 @@ class MemoryFile:
             )
             return Memory()
 
+    def _check(self, version: Any, writer: Any) -> None:  # noqa: ANN401 -- JSON
+        if isinstance(version, int) and version > VERSION:
+            raise NewerStateError(f"the state in {self._path}", version, VERSION, str(writer) if writer else None)
+
     def save(self, memory: Memory) -> None:
         """Keep it; a failure is told once."""
         body = {
             "version": VERSION,
+            "ddpm": __version__,
             "wish": memory.wish.value,
             "replicas": memory.replicas,
             "paused_because": memory.paused_because,

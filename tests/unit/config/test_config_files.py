@@ -133,7 +133,7 @@ def test_without_a_name_the_error_tells_both_ways(folder: Folder, env: dict[str,
         find_config_path(None, env)
     assert "--config" in str(caught.value)
     assert "CONFIG_PATH" in str(caught.value)
-    assert caught.value.hint == "export CONFIG_PATH=path/to/app-config.yaml"
+    assert caught.value.hint == "export CONFIG_PATH=path/to/app-config.yaml; `ddpm init` writes one to begin with"
     folder.write("", "config/app-config.yaml")
     with pytest.raises(ConfigError, match=r"export CONFIG_PATH=config/app-config\.yaml"):
         find_config_path(None, env)

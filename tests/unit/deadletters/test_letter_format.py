@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ddpm.broker.dump import RawRecord
 from ddpm.deadletters.letter import LAST_MS, LetterId, Origin, parse
 from ddpm.deadletters.mark import Deed, Mark, decode, encode
-from ddpm.errors import ConfigError
+from ddpm.errors import ConfigError, NewerStateError
 from unit.deadletters.letters import NOW_MS, letter, mark, raw
 
 
@@ -103,3 +103,13 @@ def test_a_mark_comes_back_as_it_was_written(of: object, deed: Deed) -> None:
 def test_what_is_no_mark_is_passed_over(value: bytes | None) -> None:
     assert decode(b"0:1", value) is None
     assert decode(b"no id", encode(mark(letter()))[1]) is None
+
+
+def test_a_mark_without_a_version_is_one_of_the_first_and_a_newer_one_is_refused() -> None:
+    made = mark(letter(3))
+    key, value = encode(made)
+    fields = json.loads(value)
+    assert fields.pop("version") == 1
+    assert decode(key, json.dumps(fields).encode()) == made
+    with pytest.raises(NewerStateError, match="a mark of the dead letter 0:3 has version 2"):
+        decode(key, json.dumps({**fields, "version": 2}).encode())

@@ -1,0 +1,59 @@
+"""What `ddpm init` writes: a configuration that runs on the embedded servers, and records for it. Knows no command."""
+
+import json
+import os
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+from ddpm.config import json_schema
+from ddpm.errors import ConfigError, MissingToolError
+
+CONFIG = "app-config.yaml"
+SAMPLE = "orders.ndjson"
+SCHEMA = "app-config.schema.json"
+IGNORED = ".gitignore"
+# A package with a real .gitignore in it would lose files when it is built.
+_KEPT_AS = {CONFIG: CONFIG, SAMPLE: SAMPLE, IGNORED: "gitignore"}
+
+
+def write_starter(folder: Path) -> tuple[Path, ...]:
+    """Write the starter into `folder`, which is made if need be; return the files. A .gitignore of its own stays.
+
+    Raises:
+        ConfigError: Another of the files is there already; nothing was written.
+        MissingToolError: The folder cannot be written.
+
+    """
+    wanted = dict(_contents())
+    there = [name for name in wanted if os.path.lexists(folder / name)]
+    if IGNORED in there:
+        there.remove(IGNORED)
+        del wanted[IGNORED]
+    if there:
+        msg = f"{folder} already has {', '.join(there)}; nothing was written"
+        raise ConfigError(msg, hint="name another folder: ddpm init FOLDER")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return tuple(_written(folder / name, text) for name, text in wanted.items())
+    except OSError as error:
+        msg = f"{folder} cannot be written: {error.strerror}"
+        raise MissingToolError(msg, hint="name another folder: ddpm init FOLDER") from error
+
+
+def schema_text() -> str:
+    """The JSON Schema of a configuration as a file has it."""
+    return f"{json.dumps(json_schema(), indent=2, ensure_ascii=False)}\n"
+
+
+def _contents() -> Iterator[tuple[str, str]]:
+    for name, kept_as in _KEPT_AS.items():
+        yield name, (files(__name__) / kept_as).read_text(encoding="utf-8")
+    yield SCHEMA, schema_text()
+
+
+def _written(path: Path, text: str) -> Path:
+    # Exclusively: whoever made the file since the look keeps it.
+    with path.open("x", encoding="utf-8") as file:
+        file.write(text)
+    return path
