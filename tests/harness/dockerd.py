@@ -117,8 +117,9 @@ class Dockerd:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(DockerException, OSError):
-            self._clear()
+        if self._answers():
+            with suppress(DockerException, OSError):
+                self._clear()
         self.stop()
 
     def _launch(self, driver: str) -> None:

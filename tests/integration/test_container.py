@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,9 @@ def test_nothing_is_lost_or_doubled_when_the_container_or_docker_ends(
             assert only(client).name != first.name
 
             traffic.wait_for(300)
-            dockerd.stop()
-            eventually(lambda: "no Docker answers at" in pipeline(running)["reason"], "it says that Docker is away")
-            assert pipeline(running)["state"] == "recovering"
-            dockerd.start()
+            with away(dockerd, dockerd.stop):
+                eventually(lambda: "no Docker answers at" in pipeline(running)["reason"], "it says that Docker is away")
+                assert running.health()[0] == 503
             running.wait_healthy()
             traffic.wait_for(300)
         world.wait_consumed()
@@ -94,6 +94,16 @@ def test_nothing_is_lost_or_doubled_when_the_container_or_docker_ends(
         assert '"source": "engine"' in running.log, "the engine's own lines are in ddpm's log"
     assert client.containers.list(all=True) == []
     assert audit(world, expected, crashed=True).rows > 800
+
+
+@contextmanager
+def away(dockerd: Dockerd, end: Callable[[], None]) -> Iterator[None]:
+    """Other tests need it again, whatever becomes of this one."""
+    end()
+    try:
+        yield
+    finally:
+        dockerd.start()
 
 
 def shows_limits_and_no_secrets(container: Container, world: World) -> None:
@@ -230,12 +240,11 @@ def test_a_docker_that_is_killed_is_told_while_the_engine_runs_on(dockerd: Docke
     engine = launched(MODEST, [])
     probe = EngineClient(eventually(lambda: engine.url, "its address is known"))
     eventually(probe.ready, "it is ready")
-    dockerd.kill()
-    said = eventually(engine.trouble, "it is told that Docker is away")
-    assert said.startswith(f"no Docker answers at {dockerd.url}")
-    assert (probe.ready(), engine.exit_code()) == (True, None)
-    probe.close()
-    dockerd.start()
+    with away(dockerd, dockerd.kill):
+        said = eventually(engine.trouble, "it is told that Docker is away")
+        assert said.startswith(f"no Docker answers at {dockerd.url}")
+        assert (probe.ready(), engine.exit_code()) == (True, None)
+        probe.close()
     eventually(lambda: engine.exit_code() is not None, "Docker ends what ran without it")
     assert engine.ending() == "Docker was away, and the engine ended with it"
 
