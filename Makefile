@@ -59,6 +59,7 @@ lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with ha
 	@$(COMPILE) --extra embedded --extra profiling --extra dev --output-file requirements/dev.lock
 	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/runtime.lock
 	@$(COMPILE) --constraint requirements/dev.lock --extra embedded --output-file requirements/embedded.lock
+	@echo "hatchling==1.29.0" | $(COMPILE:pyproject.toml=-) --output-file requirements/build.lock
 
 bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration and a Python loop, and the cost of idling, into docs/benchmarks.md
 	@PYTHONPATH=tests $(PY) -m benchmarks.throughput
