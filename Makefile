@@ -10,13 +10,32 @@ SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjs
 COMPILE = uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-integration test-integration-plugin test-faults test-tools lint format docs lock bench profile-report reset clean
+.PHONY: help run up down image test test-unit test-integration test-integration-plugin test-faults test-tools lint format docs lock bench profile-report reset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## run the pipelines of CONFIG_PATH (default: the shipped one on embedded servers)
 	@$(PY) cmd/pipeline-manager/main.py $(SEED)
+
+COMPOSE = docker compose --file deployments/docker/docker-compose.yml
+SECRETS := deployments/docker/.env
+
+image: ## build the image of ddpm with its engine (needs Docker)
+	@docker build --file deployments/docker/Dockerfile --tag ddpm:local .
+
+up: $(SECRETS) ## run ddpm with Redpanda, Postgres, Prometheus and Grafana in containers (needs Docker Compose)
+	@docker compose version >/dev/null 2>&1 || { echo "docker compose is missing: install Docker with its Compose plugin" >&2; exit 3; }
+	@$(COMPOSE) up --build --detach --wait
+	@echo "ddpm       http://127.0.0.1:4195   its token is DDPM_TOKEN in $(SECRETS)"
+	@echo "dashboard  http://127.0.0.1:3000"
+
+down: ## stop what `make up` started; its data stay (docker compose down --volumes removes them)
+	@$(COMPOSE) down
+
+$(SECRETS):
+	@umask 077 && for name in PGPASSWORD DDPM_TOKEN GRAFANA_PASSWORD; do \
+		echo "$$name=$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(16))')"; done > $@
 
 test: test-tools ## all tests: Go, unit, golden, integration on real servers
 	@$(PY) -m pytest

@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     go = find_go(Terminal(Console(stderr=True)))
     if arguments == ["fmt-check"]:
         gofmt = go.path.with_name("gofmt")
-        command = [str(gofmt), "-l", str(SOURCES), str(ROOT / "tests" / "kubernetes")]
+        command = [str(gofmt), "-l", str(SOURCES), str(ROOT / "tests" / "kubernetes"), str(ROOT / "tests" / "compose")]
         listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         if listed:
             sys.stderr.write(f"gofmt would change:\n{listed}")

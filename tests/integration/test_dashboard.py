@@ -52,7 +52,9 @@ def test_every_query_of_the_dashboard_is_answered(world: World, tmp_path: Path) 
 def test_the_rules_hold_what_their_own_cases_say() -> None:
     folder = DOCKER / "prometheus"
     for command in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
-        ran = subprocess.run([require(PROMTOOL), *command], cwd=folder, capture_output=True, text=True, check=False)
+        ran = subprocess.run(
+            [str(require(PROMTOOL)), *command], cwd=folder, capture_output=True, text=True, check=False
+        )
         assert ran.returncode == 0, ran.stdout + ran.stderr
     cases = yaml.safe_load((folder / "alerts_test.yml").read_text())["tests"]
     assert [case["name"] for case in cases] == [rule["alert"] for rule in RULES]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import docker
 import httpx2 as httpx
@@ -46,7 +47,7 @@ class Run:
             read_only=True,
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
-            tmpfs={"/var/lib/ddpm": "uid=65532,gid=65532,mode=0700", "/tmp": ""},  # noqa: S108 -- in the container
+            tmpfs={"/var/lib/ddpm": "uid=10001,gid=10001,mode=0700", "/tmp": ""},  # noqa: S108 -- in the container
             volumes={str(config): {"bind": CONFIG, "mode": "ro"}},
             **settings,
         )
@@ -126,3 +127,31 @@ def test_beyond_loopback_it_wants_a_token_and_takes_it_from_the_environment(
 def test_the_engine_alone_says_what_it_is(client: docker.DockerClient, engine_image: str) -> None:
     said = client.containers.run(engine_image, ["--version"], remove=True, network_mode="none").decode()
     assert "Version:" in said
+
+
+def test_a_configuration_for_the_compose_file_runs_unchanged_with_its_settings(
+    client: docker.DockerClient, image: str, world: World, tmp_path: Path
+) -> None:
+    # Names as in the Compose file; the ports are those of the servers here.
+    names = {"redpanda": "127.0.0.1", "postgres": "127.0.0.1"}
+    service = yaml.safe_load((images.DOCKERFILE.parent / "docker-compose.yml").read_text())["services"]["ddpm"]
+    world.create_topic()
+    port = free_port()
+    dsn = urlsplit(world.dsn)
+    config = world.config(server={"port": port})
+    del config["app"]["engine"]
+    config["app"]["kafka"]["brokers"] = [world.bootstrap.replace("127.0.0.1", "redpanda")]
+    config["app"]["postgres"]["url"] = urlunsplit(
+        dsn._replace(netloc=f"{dsn.username}:${{PGPASSWORD}}@postgres:{dsn.port}")
+    )
+    path = tmp_path / "app-config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    secrets = {"PGPASSWORD": unquote(dsn.password or ""), "DDPM_TOKEN": TOKEN}
+    env = {name: secrets.get(name, value) for name, value in service["environment"].items()}
+    with Run(client, image, path, port, environment=env, extra_hosts=names) as run:
+        eventually(run.ready, "it is ready", 60)
+        world.produce(json_records([{"n": number} for number in range(100)]))
+        eventually(lambda: world.count() == 100, "all records are in the table", 60)
+        run.container.stop(timeout=30)
+        assert run.container.wait()["StatusCode"] == 0, run.container.logs().decode()
+        assert secrets["PGPASSWORD"] not in run.container.logs().decode()
