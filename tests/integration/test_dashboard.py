@@ -65,7 +65,7 @@ def test_the_rules_hold_what_their_own_cases_say() -> None:
 
 
 def test_the_configuration_of_prometheus_is_one(tmp_path: Path) -> None:
-    command = [require(PROMTOOL), "check", "config", "prometheus.yml"]
+    command = [str(require(PROMTOOL)), "check", "config", "prometheus.yml"]
     ran = subprocess.run(command, cwd=DOCKER / "prometheus", capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
