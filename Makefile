@@ -36,7 +36,7 @@ test-integration-plugin: $(VENV)/.installed ## the integration test of one parse
 test-faults: $(VENV)/.installed ## every fault under traffic, three rounds each, then an audit; writes the table of docs/guarantees.md
 	@$(PY) -m pytest tests/faults --fault-rounds 3 --update-docs
 
-test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Prometheus, Graphviz
+test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Prometheus, Graphviz, Docker, systemd's tools
 	@$(PY) scripts/test_tools.py
 
 lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet
@@ -65,6 +65,7 @@ lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with ha
 	@$(COMPILE) --extra embedded --extra profiling --extra dev --output-file requirements/dev.lock
 	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/runtime.lock
 	@$(COMPILE) --constraint requirements/dev.lock --extra embedded --output-file requirements/embedded.lock
+	@echo "hatchling==1.29.0" | $(COMPILE:pyproject.toml=-) --output-file requirements/build.lock
 
 bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration and a Python loop, and the cost of idling, into docs/benchmarks.md
 	@PYTHONPATH=tests $(PY) -m benchmarks.throughput

@@ -1,4 +1,4 @@
-"""Makes sure that the programs which the tests use are on this machine: a browser, Prometheus, Graphviz.
+"""Makes sure that the programs which the tests use are on this machine: a browser, Prometheus, Docker, systemd.
 
 On Debian and its relatives what is missing is installed; packages that would start a service are unpacked into the
 user's cache folder instead. Elsewhere it says what to install. It is quick when everything is there.
@@ -50,10 +50,11 @@ def _fetch(missing: Sequence[Tool]) -> None:
     try:
         if root is not None:
             _run(*root, "apt-get", "update", "-q")
-        installed = _packages([tool for tool in missing if not tool.service])
+        installed = [tool.package for tool in missing if not tool.service]
+        installed += [library for tool in missing for library in tool.libraries]
         if installed and root is not None:
             noninteractive = (*root, "env", "DEBIAN_FRONTEND=noninteractive")
-            _run(*noninteractive, "apt-get", "install", "-qy", "--no-install-recommends", *installed.split())
+            _run(*noninteractive, "apt-get", "install", "-qy", "--no-install-recommends", *installed)
         for tool in missing:
             if tool.service:
                 make_once(unpacked(tool), partial(_unpack, tool.package))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["fix_services", "fix_world"]
+pytest_plugins = ["fix_services", "fix_world", "fix_docker"]
 
 # A slow machine is no defect of the code.
 settings.register_profile("ddpm", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -9,6 +9,7 @@ import (
 
 	"github.com/warpstreamlabs/bento/public/service"
 
+	"ddpm/engine/handover"
 	"ddpm/engine/leash"
 	"ddpm/engine/profiling"
 
@@ -35,6 +36,7 @@ const (
 )
 
 func main() {
+	handover.Take()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)
 	}

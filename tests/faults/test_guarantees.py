@@ -44,8 +44,7 @@ def results(request: pytest.FixtureRequest) -> Iterator[Results]:
     found: Results = {}
     yield found
     if request.config.getoption("--update-docs") and found.keys() == {fault.name for fault in FAULTS}:
-        before, _, rest = DOCS.read_text(encoding="utf-8").partition(f"{MARK}\n")
-        _, _, after = rest.partition(f"\n{MARK}")
+        before, _, after = DOCS.read_text(encoding="utf-8").split(MARK)
         DOCS.write_text(f"{before}{MARK}\n{table(found)}\n{MARK}{after}", encoding="utf-8")
 
 

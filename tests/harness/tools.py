@@ -14,11 +14,15 @@ from ddpm.engine.cache import cache_dir
 
 @dataclass(frozen=True)
 class Tool:
-    """A program: the names it goes by, Debian's package, and whether that package would start a service."""
+    """A program: the names it goes by, Debian's package, and whether that package would start a service.
+
+    `libraries` are the packages that such a program needs besides: they are installed.
+    """
 
     names: tuple[str, ...]
     package: str
     service: bool = False
+    libraries: tuple[str, ...] = ()
 
 
 CHROMIUM = Tool(("chromium", "chromium-browser", "google-chrome"), "chromium")
@@ -27,7 +31,26 @@ DOT = Tool(("dot",), "graphviz")
 PROMETHEUS = Tool(("prometheus",), "prometheus", service=True)
 PROMTOOL = Tool(("promtool",), "prometheus", service=True)
 PUSHGATEWAY = Tool(("prometheus-pushgateway", "pushgateway"), "prometheus-pushgateway", service=True)
-TOOLS = (CHROMIUM, CHROMEDRIVER, DOT, PROMETHEUS, PROMTOOL, PUSHGATEWAY)
+DOCKERD = Tool(("dockerd",), "docker.io", service=True, libraries=("libdevmapper1.02.1",))
+CONTAINERD = Tool(("containerd",), "containerd", service=True)
+RUNC = Tool(("runc",), "runc")
+DOCKER = Tool(("docker",), "docker.io", service=True)
+DEBOOTSTRAP = Tool(("debootstrap",), "debootstrap")
+SYSTEMD_ANALYZE = Tool(("systemd-analyze",), "systemd")
+TOOLS = (
+    CHROMIUM,
+    CHROMEDRIVER,
+    DOT,
+    PROMETHEUS,
+    PROMTOOL,
+    PUSHGATEWAY,
+    DOCKERD,
+    CONTAINERD,
+    RUNC,
+    DOCKER,
+    DEBOOTSTRAP,
+    SYSTEMD_ANALYZE,
+)
 
 
 def unpacked(tool: Tool) -> Path:
@@ -37,7 +60,7 @@ def unpacked(tool: Tool) -> Path:
 
 def find(tool: Tool) -> Path | None:
     """The program's path; None when it is missing."""
-    folders = (None, str(unpacked(tool) / "usr" / "bin"))
+    folders = (None, *(str(unpacked(tool) / "usr" / folder) for folder in ("bin", "sbin")))
     found = (shutil.which(name, path=folder) for folder in folders for name in tool.names)
     return next((Path(path) for path in found if path), None)
 

@@ -87,5 +87,7 @@ class Traffic:
             ahead = number / self.per_second - (time.monotonic() - begin)
             if ahead > 0.01:
                 self._stop.wait(ahead)
-            yield Record(value=value(number, self.padding), key=str(number).encode(), partition=number % 3)
+            yield Record(
+                value=value(number, self.padding), key=str(number).encode(), partition=number % self._world.partitions
+            )
             number += 1

@@ -232,7 +232,18 @@ def gives_many(source: Source) -> bool:
 
 def reads_files(source: Source) -> bool:
     """Whether the engine reads a file for it, such as a schema; raises ConfigError as `parser_of` does."""
-    return any(isinstance(value, Path) for _, value in _options(parser_of(source), source))
+    return bool(_named_files(source))
+
+
+def files(source: Source) -> tuple[Path, ...]:
+    """What the engine reads for it: schemas, a mapping; raises ConfigError as `parser_of` does."""
+    plugin = source.plugin
+    mapping_file = plugin.path if plugin is not None and plugin.kind is PluginKind.MAPPING else None
+    return (*_named_files(source), *([Path(mapping_file)] if mapping_file else []))
+
+
+def _named_files(source: Source) -> tuple[Path, ...]:
+    return tuple(value for _, value in _options(parser_of(source), source) if isinstance(value, Path))
 
 
 def expands(source: Source) -> bool:

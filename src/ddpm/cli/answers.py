@@ -44,7 +44,7 @@ class Scaling(Answer):
 
 
 class Replica(Answer):
-    """One engine process."""
+    """One engine."""
 
     index: int
     state: str
@@ -53,6 +53,7 @@ class Replica(Answer):
     restarts: int
     ready: bool
     pid: int | None
+    container: str | None
     next_retry: AwareDatetime | None
 
 

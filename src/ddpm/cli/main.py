@@ -18,6 +18,7 @@ from ddpm.cli import (
     parse,
     plugins,
     produce,
+    provisioning,
     replaying,
     rereading,
     running,
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.command("init")(init.init_command)
 app.command("run")(running.run_command)
+app.command("provision")(provisioning.provision_command)
 app.command("reset")(running.reset_command)
 app.command("schema")(init.schema_command)
 app.command("produce")(produce.produce_command)

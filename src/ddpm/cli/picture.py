@@ -163,7 +163,7 @@ def _replica_rows(replicas: Iterable[Replica], now: datetime, *, terminal: bool)
             Text(str(each.index)),
             state_text(each.state, terminal=terminal),
             f"for {_age(each.since, now)}",
-            "" if each.pid is None else f"pid {each.pid}",
+            plain(each.container or ("" if each.pid is None else f"pid {each.pid}")),
             f"{each.restarts} restarts",
             Text(reason),
         )

@@ -1,11 +1,13 @@
 """`ddpm run` and `ddpm reset`."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ddpm.cli.address import TOKEN_VARIABLE
 from ddpm.cli.common import ConfigOption, load_config
 from ddpm.devstack import remove_data, stop_leftovers
 from ddpm.orchestrator.datafolder import check_folder
@@ -20,12 +22,23 @@ def run_command(
             help="Produce this file into the first topic when that is still empty.", exists=True, dir_okay=False
         ),
     ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(envvar="DDPM_HOST", help="The address to serve on, instead of the configuration's server.host."),
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(envvar="DDPM_ALLOWED_HOSTS", help="A name besides addresses that ddpm answers to; repeatable."),
+    ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Serve beyond loopback without a token: anyone may steer the pipelines.")
     ] = False,
 ) -> None:
     """Run all pipelines of a configuration until Ctrl-C; a second Ctrl-C does not wait for the drain."""
     loaded = load_config(config)
+    # A container's address is none of the business of what is carried from where to where.
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    loaded = loaded.served_at(host, token, allowed_host or ()) if host or allowed_host else loaded
     loaded = loaded.served_insecurely() if insecure else loaded
     from ddpm.cli.session import run_session
 

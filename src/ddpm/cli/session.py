@@ -19,6 +19,7 @@ from ddpm.cli.produce import produce_file
 from ddpm.config.model import Config, masked_url
 from ddpm.errors import ConfigError
 from ddpm.observability.recent import RecentLog
+from ddpm.observability.systemd import Notifier
 from ddpm.orchestrator.run import RunOptions, Started, run
 
 INTEGRATION_TEST_SECONDS = 30.0
@@ -32,6 +33,7 @@ def run_session(config: Config, seed: Path | None) -> None:
         stop_after=_stop_after(),
         provisioned=lambda resolved: _seed(resolved, seed) if seed else None,
         started=_show_where_to_look,
+        notifier=Notifier.taken(os.environ),
     )
     run(config, options)
 

@@ -6,6 +6,7 @@ Every model forbids unknown keys, is frozen, and masks its secrets when shown.
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,11 +20,14 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    ValidationError,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
+
+from ddpm.errors import ConfigError
 
 EMBEDDED = "embedded"
 IDENTITY_COLUMNS = ("source", "partition", "offset")
@@ -35,6 +39,8 @@ RECORD_TIME_COLUMN = "timestamp"
 BLOBLANG = ".blobl"
 URL_SCHEMES = ("postgresql://", "postgres://")
 SINK_KINDS = ("postgres", "kafka", "stdout")
+DOCKER_SCHEMES = ("unix://", "tcp://", "http://", "https://", "ssh://", "npipe://")
+HOST_NETWORK = "host"
 
 _DURATION = re.compile(r"(?P<value>\d{1,12}(?:\.\d{1,12})?)\s*(?P<unit>ms|s|m|h)")
 _DURATION_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -539,13 +545,84 @@ class DeadLetter(Model):
         return None if breaker is False or breaker == "off" else breaker
 
 
-class Engine(Model):
-    """`app.engine`: which engine runs, and how long it may take to drain."""
+class Container(Model):
+    """`app.engine.container`: the container that an engine runs in.
 
+    `docker` is the address of the Docker daemon (default: as the docker command finds it). `network` is `host`, or a
+    network that exists. `env` names variables of ddpm's own environment that mappings read, `files` what they read
+    besides the files that the configuration names; both are handed over, files at the same absolute path.
+    """
+
+    image: NonEmptyStr = Field(examples=["ddpm-engine:0.1.0"])
+    network: NonEmptyStr = HOST_NETWORK
+    memory: ByteSize | None = None
+    cpus: float | None = Field(default=None, gt=0, le=1_024, allow_inf_nan=False)
+    docker: NonEmptyStr | None = Field(default=None, examples=["unix:///var/run/docker.sock"])
+    user: NonEmptyStr | None = None
+    env: tuple[NonEmptyStr, ...] = ()
+    files: tuple[FilePath, ...] = ()
+
+    @field_validator("docker")
+    @classmethod
+    def _docker_is_an_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(DOCKER_SCHEMES):
+            msg = f'"{url}" is not the address of a Docker daemon; write for example unix:///var/run/docker.sock'
+            raise ValueError(msg)
+        return url
+
+    @field_validator("network")
+    @classmethod
+    def _network_leads_to_kafka(cls, network: str) -> str:
+        if network == "none" or network.startswith("container:"):
+            msg = f'"{network}" cannot be used; write host, or the name of a network from which Kafka can be reached'
+            raise ValueError(msg)
+        return network
+
+
+class Engine(Model):
+    """`app.engine`: which engine runs, who starts it and in what, and how long it may take to drain.
+
+    With `launcher: external` others start it, and `url` is where its HTTP server is.
+    """
+
+    launcher: Literal["process", "container", "external"] = "process"
     binary: FilePath | None = None
     drain: Seconds = 20.0
     memory_limit: ByteSize = 800_000_000
     stall_timeout: Seconds = 60.0
+    container: Container | None = None
+    url: NonEmptyStr | None = Field(default=None, examples=["http://orders-engine:4195"])
+
+    @property
+    def external(self) -> bool:
+        """Whether others start and end it."""
+        return self.launcher == "external"
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_http(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "http://none")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            msg = f'"{url}" is not the address of an engine; write for example http://orders-engine:4195'
+            raise ValueError(msg)
+        return url and url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _sections_fit_the_launcher(self) -> "Engine":
+        for name, section in (("container", self.container), ("url", self.url)):
+            wanted = {"container": "container", "url": "external"}[name]
+            if section is None and self.launcher == wanted:
+                msg = f"the launcher {wanted} needs it"
+                raise PydanticCustomError("missing_section", "{text}", {"text": msg, "at": (name,)})
+            if section is not None and self.launcher != wanted:
+                raise broken_rule(f"is for the launcher {wanted} only; write launcher: {wanted}, or remove it", name)
+        if self.container and self.container.memory and self.container.memory <= self.memory_limit:
+            msg = (
+                f"must be above engine.memory_limit, which is {self.memory_limit} bytes and what the engine aims at; "
+                f"is {self.container.memory}"
+            )
+            raise broken_rule(msg, "container", "memory")
+        return self
 
 
 class Scale(Model):
@@ -654,6 +731,27 @@ class Pipeline(Model):
         return self
 
     @model_validator(mode="after")
+    def _launcher_can_do_it(self) -> "Pipeline":
+        launcher = self.engine.launcher
+        if launcher == "process":
+            return self
+        stdout = next((index for index, sink in enumerate(self.sinks) if sink.kind == "stdout"), None)
+        if launcher == "container" and stdout is not None:
+            msg = "the documents of a stdout sink would stay in the container; write them to a topic or a table"
+            raise broken_rule(msg, "sinks", stdout)
+        if self.profiling:
+            raise broken_rule(f"the profiles of an engine with launcher: {launcher} are out of reach", "profiling")
+        network = self.engine.container.network if self.engine.container else HOST_NETWORK
+        if network != HOST_NETWORK and (self.kafka.embedded or (self.postgres and self.postgres.embedded)):
+            msg = f'the embedded servers listen on loopback, which cannot be reached from the network "{network}"'
+            raise broken_rule(msg, "engine", "container", "network")
+        if launcher == "external":
+            for name, given in (("replicas", self.replicas != 1), ("scale", self.scale), ("once", self.once)):
+                if given:
+                    raise broken_rule("ddpm does not start or end this engine (launcher: external)", name)
+        return self
+
+    @model_validator(mode="after")
     def _topics_do_not_circle(self) -> "Pipeline":
         outgoing = {self.dead_letter.topic: "the topic of its dead letters"}
         for sink in self.sinks:
@@ -685,7 +783,24 @@ class Config(Model):
 
     def served_insecurely(self) -> "Config":
         """The same configuration, with a server that asks nobody for a token."""
-        server = self.server.model_copy(update={"insecure": True})
+        return self._served(self.server.model_copy(update={"insecure": True}))
+
+    def served_at(self, host: str | None, token: str | None, names: Sequence[str] = ()) -> "Config":
+        """The same configuration for another place: another address if one is given, and a token if it has none.
+
+        Raises ConfigError when the token is too short.
+        """
+        given = {"host": host or self.server.host, "token": self.server.token or token}
+        try:
+            server = Server(
+                **self.server.model_dump() | given | {"allowed_hosts": [*self.server.allowed_hosts, *names]}
+            )
+        except ValidationError as error:
+            msg = "the token has fewer than 16 characters"
+            raise ConfigError(msg, hint="make one: openssl rand -hex 16") from error
+        return self._served(server)
+
+    def _served(self, server: Server) -> "Config":
         pipelines = tuple(each.model_copy(update={"server": server}) for each in self.pipelines)
         return self.model_copy(update={"pipelines": pipelines})
 

@@ -128,11 +128,21 @@ def _inspected(root: tree.Mapping, key_at: Place, name: str, file: Path | None, 
         findings += judge_options(root, key_at, {name: NoOptions})
     if kind is not PluginKind.FUNCTION:
         findings += _idle_workers(root, key_at, name)
+    else:
+        findings += _no_python_in_containers(root, name)
     return Found(inspection.plugin, tuple(findings))
 
 
 def _broken(culprit: Scalar, message: str, hint: str, code: str = "plugin-broken") -> Found:
     return Found(findings=(Finding(code, culprit.at, culprit.path, message, hint),))
+
+
+def _no_python_in_containers(root: tree.Mapping, name: str) -> Iterator[Finding]:
+    launcher = text_at(root, "engine", "launcher")
+    if launcher is not None and launcher.value == "container":
+        message = f'the parser "{name}" is a Python function, and the container of an engine holds no Python'
+        hint = "write launcher: process, or a mapping (.blobl) in the parser's place"
+        yield Finding("launcher-unfit", launcher.at, launcher.path, message, hint)
 
 
 def _idle_workers(root: tree.Mapping, key_at: Place, name: str) -> Iterator[Finding]:

@@ -19,6 +19,8 @@ REQUIRED_COMPONENTS = frozenset(
     {"postgres_copy", "ddpm_origin", "ddpm_json", "ddpm_python", "ddpm_forward", "ddpm_dead_letter", "ddpm_feed"}
 )
 
+ENGINE_VARIABLE = "DDPM_ENGINE"
+
 _NAME = "ddpm-engine"
 _BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-ldflags", "-s -w")
 _SOURCES = ("*.go", "go.mod", "go.sum", "*.sql", "*.json", "*.yaml")
@@ -31,7 +33,9 @@ _LINT_PLACE = re.compile(r"^\S.*?\(\d+,\d+\)\s")
 
 
 def installed() -> Path | None:
-    """ddpm's own engine, if it has been built already."""
+    """ddpm's own engine, if it has been built already, or the one that `DDPM_ENGINE` names."""
+    if named := os.environ.get(ENGINE_VARIABLE):
+        return Path(named)
     try:
         binary = _folder(engine_source(), ()) / _NAME
     except MissingToolError:
@@ -73,11 +77,15 @@ def locate(
 ) -> Path:
     """Return the binary to use: `configured` after a check that it has what is needed, or the one that ddpm builds.
 
+    Where none is configured, as in an image that has an engine, `DDPM_ENGINE` may name one.
+
     Raises:
         ConfigError: The configured binary is not one that can be used.
         MissingToolError: ddpm's own could not be built.
 
     """
+    named = os.environ.get(ENGINE_VARIABLE)
+    configured = Path(named) if configured is None and named else configured
     if configured is None:
         return install(progress)
     check_plugin(configured, needed)

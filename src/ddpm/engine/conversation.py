@@ -5,7 +5,7 @@ import queue
 import subprocess
 import threading
 
-from ddpm.engine.launcher import EngineProcess
+from ddpm.engine.process import EngineProcess
 from ddpm.errors import EngineError
 
 _END_SECONDS = 5.0

@@ -1,7 +1,8 @@
-"""Asks a running engine how it is, over its own HTTP server on loopback."""
+"""Asks a running engine how it is, over its own HTTP server."""
 
 import http.client
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 PROBE_TIMEOUT_SECONDS = 4.0
 _OK = 200
@@ -26,9 +27,12 @@ class EngineClient:
     The standard library's client, because it is asked every second for as long as ddpm runs.
     """
 
-    def __init__(self, port: int, timeout: float = PROBE_TIMEOUT_SECONDS) -> None:
-        self.port = port
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    def __init__(self, url: str, timeout: float = PROBE_TIMEOUT_SECONDS) -> None:
+        self.url = url
+        parts = urlsplit(url)
+        self._path = parts.path
+        scheme = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = scheme(parts.hostname or "", parts.port, timeout=timeout)
 
     def ready(self) -> bool | None:
         """Whether input and outputs are connected; None when the engine does not answer."""
@@ -46,7 +50,7 @@ class EngineClient:
 
     def _get(self, path: str) -> Answer | None:
         try:
-            self._connection.request("GET", path)
+            self._connection.request("GET", self._path + path)
             response = self._connection.getresponse()
             return Answer(response.status, response.read().decode("utf-8", "replace"))
         except (OSError, http.client.HTTPException):

@@ -11,7 +11,7 @@ import structlog
 from ddpm.catalogue import environment, parsers
 from ddpm.config.model import BLOBLANG, Config, Pipeline, PluginKind, Source
 from ddpm.engine import binary as engine_binary
-from ddpm.engine import launcher
+from ddpm.engine.launching import Engine, EngineSpec, Launcher
 from ddpm.errors import ConfigError
 from ddpm.observability.logging import EngineLog, Masker
 from ddpm.observability.profiling import engine_environment
@@ -22,9 +22,16 @@ from ddpm.supervisor.runner import Launchable
 PROFILES = DATA_DIR / "profiles"
 
 _HASH_LENGTH = 12
+_STARTED = {
+    "process": "engine started",
+    "container": "engine is started in a container",
+    "external": "an engine that others run is watched",
+}
 
 
-def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Provisioned) -> Launchable:
+def launchable(
+    config: Config, pipeline: Pipeline, binary: Path, launcher: Launcher, provisioned: Provisioned
+) -> Launchable:
     """How the engines of a pipeline are started."""
     path, text = generated_path(pipeline), rendered(config, pipeline)
     handed = {
@@ -39,17 +46,17 @@ def launchable(config: Config, pipeline: Pipeline, binary: Path, provisioned: Pr
     # The resolved configuration may differ from the one that was tried before the servers had their addresses.
     write_and_lint(binary, path, text, pipeline)
 
-    def launch(replica: int) -> "_Engine":
+    def launch(replica: int) -> Engine:
         if not path.is_file() or path.read_bytes() != text.encode():
             write_and_lint(binary, path, text, pipeline)
         log = EngineLog(pipeline.name, replica)
         profiles = engine_environment(PROFILES, pipeline.name, replica) if pipeline.profiling else {}
         env = {**handed, **profiles}
-        spec = launcher.EngineSpec(binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
-        process = launcher.launch(spec, lambda line: log(line.level, line.message, line.fields))
+        spec = EngineSpec(binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
+        engine = launcher.launch(spec, replica, lambda line: log(line.level, line.message, line.fields))
         started = structlog.get_logger().bind(pipeline=pipeline.name, replica=replica)
-        started.info("engine started", pid=process.pid, config=str(path))
-        return _Engine(process, masker)
+        started.info(_STARTED[pipeline.engine.launcher], **_known(engine), config=str(path))
+        return _Masked(engine, masker)
 
     return Launchable(launch, config_hash(text), provisioned.partitions)
 
@@ -93,17 +100,36 @@ def _mistakes_in_mappings(binary: Path, pipeline: Pipeline) -> Iterator[str]:
                 yield f"app.processors[{index}].{'mapping' if processor.mapping else 'filter'}:{problem}"
 
 
-class _Engine:
-    """An engine process whose last words are fit to be shown."""
+def _known(engine: Engine) -> dict[str, object]:
+    return {name: value for name, value in (("pid", engine.pid), ("url", engine.url)) if value is not None}
 
-    def __init__(self, process: launcher.EngineProcess, masker: Masker) -> None:
-        self._process = process
+
+class _Masked:
+    """An engine whose last words are fit to be shown."""
+
+    def __init__(self, engine: Engine, masker: Masker) -> None:
+        self._engine = engine
         self._masker = masker
-        self.pid = process.pid
-        self.port = process.port
-        self.exit_code = process.exit_code
-        self.terminate = process.terminate
-        self.kill = process.kill
+        self.exit_code = engine.exit_code
+        self.trouble = engine.trouble
+        self.terminate = engine.terminate
+        self.kill = engine.kill
+
+    @property
+    def pid(self) -> int | None:
+        return self._engine.pid
+
+    @property
+    def container(self) -> str | None:
+        return self._engine.container
+
+    @property
+    def url(self) -> str | None:
+        return self._engine.url
+
+    def ending(self) -> str | None:
+        said = self._engine.ending()
+        return None if said is None else self._masker.text(said)
 
     def last_lines(self) -> tuple[str, ...]:
-        return tuple(self._masker.text(line) for line in self._process.last_lines())
+        return tuple(self._masker.text(line) for line in self._engine.last_lines())

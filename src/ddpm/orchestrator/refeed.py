@@ -24,9 +24,10 @@ from ddpm.broker.dump import RawRecord
 from ddpm.catalogue import environment
 from ddpm.catalogue.feeding import ACKNOWLEDGED, fed_sections
 from ddpm.config.model import Config, Pipeline
-from ddpm.engine import launcher
+from ddpm.engine import process as engine_process
 from ddpm.engine.counters import counters
 from ddpm.engine.exposition import samples
+from ddpm.engine.launching import EngineSpec
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import ConfigError, EngineError
 from ddpm.observability.masking import Masker
@@ -143,10 +144,10 @@ class _Count:
 class _Process:
     """An engine that is fed."""
 
-    def __init__(self, process: launcher.EngineProcess) -> None:
+    def __init__(self, process: engine_process.EngineProcess) -> None:
         assert process.stdin is not None  # noqa: S101 -- launched with a pipe
         self.stdin: IO[bytes] = process.stdin
-        self.port = process.port
+        self.url = process.url
         self._process = process
 
     def wait_long(self) -> int:
@@ -167,15 +168,15 @@ class _Process:
 
 
 @contextmanager
-def _running(spec: launcher.EngineSpec) -> Iterator[_Process]:
-    process = _Process(launcher.launch(spec, lambda _: None, pipes="input"))
+def _running(spec: EngineSpec) -> Iterator[_Process]:
+    process = _Process(engine_process.launch(spec, lambda _: None, pipes="input"))
     try:
         yield process
     finally:
         process.close()
 
 
-def _spec(feeding: Feeding, path: Path, totals: Path) -> launcher.EngineSpec:
+def _spec(feeding: Feeding, path: Path, totals: Path) -> EngineSpec:
     pipeline = feeding.pipeline
     text = _configuration(feeding, totals)
     try:
@@ -191,7 +192,7 @@ def _spec(feeding: Feeding, path: Path, totals: Path) -> launcher.EngineSpec:
     }
     if pipeline.postgres is not None:
         env[environment.POSTGRES_DSN] = pipeline.postgres.url
-    return launcher.EngineSpec(feeding.binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
+    return EngineSpec(feeding.binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
 
 
 def _configuration(feeding: Feeding, totals: Path) -> str:
@@ -251,7 +252,7 @@ def _watched(process: _Process, count: _Count, told: Callable[[Fed], None]) -> I
     over = threading.Event()
 
     def watch() -> None:
-        client = EngineClient(process.port)
+        client = EngineClient(process.url)
         try:
             while not over.wait(_LOOK_SECONDS):
                 text = client.metrics()

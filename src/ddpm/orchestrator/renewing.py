@@ -13,6 +13,7 @@ from ddpm.orchestrator.provision import Provisioned, provision
 from ddpm.supervisor.runner import Launchable, Supervisor
 
 RETRY_SECONDS = 2.0
+_TOLD = "deleted and made again: {}; restart ddpm, and then the engine, which is not ddpm's to restart"
 _POLL_SECONDS = 0.1
 
 MakeLaunchable = Callable[[Provisioned], Launchable]
@@ -50,7 +51,10 @@ class Renewal:
         if self._busy is not None and self._busy.is_alive():
             return
         remade = sorted(name for name, known in self._ids.items() if _another(topics.get(name), known))
-        if remade:
+        if remade and self._pipeline.engine.external:
+            self._ids |= {name: str(topics[name].topic_id) for name in remade}
+            self._supervisor.alarm(self._pipeline.name, _TOLD.format(", ".join(remade)))
+        elif remade:
             name = f"renew {self._pipeline.name}"
             self._busy = threading.Thread(target=self._renew, args=(remade,), name=name, daemon=True)
             self._busy.start()

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing as closing_at_end
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -22,16 +22,19 @@ from ddpm.observability import logging
 from ddpm.observability.profiling import profiling
 from ddpm.observability.push import push
 from ddpm.observability.recent import RecentLog
+from ddpm.observability.systemd import Notifier
 from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.datafolder import check_folder, claim_folder
 from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
+from ddpm.orchestrator.launchers import check_launchers, launchers
 from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.provision import Provisioned, provision
 from ddpm.orchestrator.renewing import Renewal
 from ddpm.orchestrator.replaying import refeeder_of
+from ddpm.orchestrator.service import Announcer
 from ddpm.orchestrator.shelves import shelves
 from ddpm.orchestrator.signals import signal_desk
 from ddpm.orchestrator.watching import BROKER_PROBE, DATABASE_PROBE, foreign_clusters, sink_cluster_probe, watching
@@ -69,6 +72,7 @@ class RunOptions:
         stop_after: Drain by itself after so many seconds; None runs until a signal.
         provisioned: Called when topics and tables exist and no engine runs yet.
         started: Called when the engines have been handed to the supervisor.
+        notifier: Tells the service manager that started ddpm.
 
     """
 
@@ -77,6 +81,7 @@ class RunOptions:
     stop_after: float | None = None
     provisioned: Callable[[Config], None] = lambda _: None
     started: Callable[[Started], None] = lambda _: None
+    notifier: Notifier = field(default_factory=Notifier)
 
 
 def run(config: Config, options: RunOptions) -> None:
@@ -99,6 +104,7 @@ def run(config: Config, options: RunOptions) -> None:
         listen(config.server.host, config.server.port) as listener,
         profiling(PROFILES) if profiled else nullcontext(),
     ):
+        check_launchers(config)
         claim_folder(DATA_DIR)
         wanted = {pipeline.engine.binary for pipeline in config.pipelines}
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
@@ -114,14 +120,16 @@ def run(config: Config, options: RunOptions) -> None:
         app = create(sources, lambda: _engine_pages(supervisor), entrance)
         with serving(app, listener, closing) as url:
             supervisor.announce("the servers it needs are being prepared")
-            with embedded_servers(config, options.progress) as endpoints:
+            with embedded_servers(config, options.progress) as endpoints, launchers(config) as starting:
                 config = endpoints.resolve(config)
                 about.update(descriptions(config))
                 logging.configure(
                     config.logger.level, style=config.logger.format, secrets=config.secrets, recent=options.recent
                 )
                 makers = {
-                    pipeline.name: partial(launchable, config, pipeline, binaries[pipeline.engine.binary])
+                    pipeline.name: partial(
+                        launchable, config, pipeline, binaries[pipeline.engine.binary], starting[pipeline.name]
+                    )
                     for pipeline in config.pipelines
                 }
                 provisioned = {pipeline.name: provision(pipeline) for pipeline in config.pipelines}
@@ -141,7 +149,7 @@ def run(config: Config, options: RunOptions) -> None:
                     _stopping_after(options.stop_after, supervisor),
                 ):
                     options.started(Started(config, url, endpoints))
-                    supervisor.run(launchables)
+                    supervisor.run(launchables, Announcer(options.notifier, supervisor))
         desk.raise_if_forced()
     _report(config, supervisor)
     _raise_if_failed(supervisor)
@@ -163,6 +171,7 @@ def _managed(pipeline: Pipeline) -> Managed:
         memory=MemoryFile(DATA_DIR / "state" / f"{pipeline.name}.json"),
         patience=_patience(scale) if scale else Patience(),
         bounded=pipeline.once,
+        external=pipeline.engine.external,
     )
 
 
@@ -191,8 +200,8 @@ def _bound(pipeline: Pipeline) -> Bound:
 
 def _engine_pages(supervisor: Supervisor) -> Iterator[EnginePage]:
     for status in supervisor.statuses():
-        for index, port in supervisor.vitals(status.name).answering:
-            client = EngineClient(port, SCRAPE_TIMEOUT_SECONDS)
+        for index, url in supervisor.vitals(status.name).answering:
+            client = EngineClient(url, SCRAPE_TIMEOUT_SECONDS)
             try:
                 text = client.metrics()
             finally:

@@ -152,8 +152,8 @@ class _Engines:
         self._pipeline = pipeline
         self._changed = changed
         self._supervisor = supervisor
-        self._clients: dict[int, EngineClient] = {}
-        self._asked: dict[int, Future[None]] = {}
+        self._clients: dict[str, EngineClient] = {}
+        self._asked: dict[str, Future[None]] = {}
         self._threads = ThreadPoolExecutor(max_workers=MOST_ENGINES, thread_name_prefix=f"engine of {pipeline.name}")
         self._looks = 0
 
@@ -161,15 +161,15 @@ class _Engines:
         engines = self._supervisor.vitals(self._pipeline.name).engines
         counting = self._looks % COUNTERS_EVERY == 0
         self._looks += 1
-        ports = {port for _, port in engines}
-        for port in [port for port, asked in self._asked.items() if asked.done() and port not in ports]:
-            del self._asked[port]
-            self._clients.pop(port).close()
-        for index, port in engines:
-            if port not in self._asked or self._asked[port].done():
-                client = self._clients.setdefault(port, EngineClient(port))
+        urls = {url for _, url in engines}
+        for url in [url for url, asked in self._asked.items() if asked.done() and url not in urls]:
+            del self._asked[url]
+            self._clients.pop(url).close()
+        for index, url in engines:
+            if url not in self._asked or self._asked[url].done():
+                client = self._clients.setdefault(url, EngineClient(url))
                 changed = self._changed.get(self._pipeline.name)
-                self._asked[port] = self._threads.submit(
+                self._asked[url] = self._threads.submit(
                     _ask, self._supervisor, self._pipeline, index, client, counting=counting, changed=changed
                 )
 
@@ -181,8 +181,8 @@ class _Engines:
 
 def count(pipeline: Pipeline, supervisor: Supervisor) -> None:
     """Read the counters of a pipeline's engines now, whenever they were read last."""
-    for index, port in supervisor.vitals(pipeline.name).answering:
-        client = EngineClient(port)
+    for index, url in supervisor.vitals(pipeline.name).answering:
+        client = EngineClient(url)
         _ask(supervisor, pipeline, index, client, counting=True)
         client.close()
 
@@ -201,12 +201,12 @@ def _ask(
         return
     text = client.metrics() if counting else None
     if text is None:
-        supervisor.engine_answered(pipeline.name, index, client.port, ready=ready)
+        supervisor.engine_answered(pipeline.name, index, client.url, ready=ready)
         return
     seen = counters(text)
     reading = Reading(seen.read, seen.written, seen.dead, seen.duplicates)
     supervisor.engine_answered(
-        pipeline.name, index, client.port, ready=ready, reading=reading, waiting=waits(pipeline, seen, changed)
+        pipeline.name, index, client.url, ready=ready, reading=reading, waiting=waits(pipeline, seen, changed)
     )
 
 

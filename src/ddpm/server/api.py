@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ddpm.deadletters.desk import Desk
 from ddpm.observability.recent import Line, Trouble
 from ddpm.server import dead_letters
-from ddpm.server.refusal import RequestRefusedError, asked, check_known, found
+from ddpm.server.refusal import RequestRefusedError, check_known, found, steered
 from ddpm.server.views import (
     AcceptedView,
     Description,
@@ -189,28 +189,28 @@ def _requests(api: APIRouter, supervisor: Supervisor) -> None:
     @api.post("/pipelines/{name}/restart", status_code=202)
     def restart(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Drain the engines and start them again; a paused, stopped or failed pipeline is started."""
-        _not_finished(asked(supervisor, name))
+        _not_finished(steered(supervisor, name))
         supervisor.restart(name, "restarted on request")
         return AcceptedView(pipeline=name, accepted="restart", message="the engines are drained and started again")
 
     @api.post("/pipelines/{name}/pause", status_code=202)
     def pause(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Drain, and stay paused until resumed, over restarts of ddpm too."""
-        asked(supervisor, name)
+        steered(supervisor, name)
         supervisor.pause(name)
         return AcceptedView(pipeline=name, accepted="pause", message="it drains and stays paused until it is resumed")
 
     @api.post("/pipelines/{name}/resume", status_code=202)
     def resume(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Run a pipeline that is paused, stopped or failed."""
-        _not_finished(asked(supervisor, name))
+        _not_finished(steered(supervisor, name))
         supervisor.resume(name)
         return AcceptedView(pipeline=name, accepted="resume", message="it is started")
 
     @api.post("/pipelines/{name}/drain", status_code=202)
     def drain(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Finish what is in flight and stop, until it is resumed or ddpm starts again."""
-        status = asked(supervisor, name)
+        status = steered(supervisor, name)
         if status.state is State.FAILED and not any(each.pid for each in status.replicas):
             raise RequestRefusedError(409, f"{name} has failed, nothing of it runs", "mend it and resume it")
         supervisor.drain_one(name)
@@ -219,7 +219,7 @@ def _requests(api: APIRouter, supervisor: Supervisor) -> None:
     @api.post("/pipelines/{name}/scale", status_code=202)
     def scale(name: Name, body: Annotated[Replicas, Body()]) -> AcceptedView:
         """Run so many replicas; null gives the decision back to the configuration."""
-        status = asked(supervisor, name)
+        status = steered(supervisor, name)
         partitions = _most_partitions(status)
         if body.replicas is not None and partitions is not None and body.replicas > partitions:
             raise RequestRefusedError(

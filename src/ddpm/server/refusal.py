@@ -28,6 +28,15 @@ def asked(supervisor: Supervisor, name: str) -> Status:
     return status
 
 
+def steered(supervisor: Supervisor, name: str) -> Status:
+    """The status of a pipeline whose engines are to be started or ended; raises RequestRefusedError when others do."""
+    status = asked(supervisor, name)
+    if status.external:
+        message = f"the engine of {name} is started and ended by others, ddpm only watches it (launcher: external)"
+        raise RequestRefusedError(409, message, "ask whoever runs it")
+    return status
+
+
 def check_known(supervisor: Supervisor, name: str | None) -> None:
     """Raise RequestRefusedError when a name is given and no pipeline has it."""
     known = [status.name for status in supervisor.statuses()]

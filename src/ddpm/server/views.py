@@ -60,7 +60,7 @@ class ScalingView(View):
 
 
 class ReplicaView(View):
-    """One engine process."""
+    """One engine; `container` is the name of the container that it runs in."""
 
     index: int
     state: State
@@ -69,6 +69,7 @@ class ReplicaView(View):
     restarts: int
     ready: bool
     pid: int | None
+    container: str | None
     next_retry: Time | None
 
 

@@ -9,10 +9,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import structlog
 
+from ddpm.engine.launching import Engine
 from ddpm.errors import ConfigError, DdpmError
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.expiry import Expiry
@@ -47,30 +48,6 @@ _SEVERITY = {State.DEGRADED: "warning", State.RECOVERING: "warning", State.FAILE
 _TROUBLED = frozenset({State.DEGRADED, State.RECOVERING, State.FAILED})
 
 
-class Engine(Protocol):
-    """A running engine, as a launcher returns it."""
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-
-    @property
-    def port(self) -> int:
-        """The loopback port of its own HTTP server."""
-
-    def exit_code(self) -> int | None:
-        """None while it runs."""
-
-    def terminate(self) -> None:
-        """Ask it to drain and end."""
-
-    def kill(self) -> None:
-        """End it at once."""
-
-    def last_lines(self) -> tuple[str, ...]:
-        """The last lines it wrote, oldest first, fit to be shown."""
-
-
 Launch = Callable[[int], Engine]
 
 
@@ -79,7 +56,7 @@ class Vitals:
     """What the watchers of a pipeline need to know.
 
     Attributes:
-        engines: Index and port of every engine that runs.
+        engines: Index and address of every engine that runs and has one.
         answering: Those of them that have answered just now.
         healthy: Whether engines are meant to move records: they run, broker and sinks answer, and none waits.
         changed_at: When an engine was last started, connected or ended, in seconds of the monotonic clock.
@@ -87,8 +64,8 @@ class Vitals:
 
     """
 
-    engines: tuple[tuple[int, int], ...]
-    answering: tuple[tuple[int, int], ...]
+    engines: tuple[tuple[int, str], ...]
+    answering: tuple[tuple[int, str], ...]
     healthy: bool
     changed_at: float
     held: bool = False
@@ -107,6 +84,7 @@ class Managed:
         patience: How long the lag must say the same before it decides.
         memory: What is kept from one run of ddpm to the next.
         bounded: Whether it ends by itself, so that nobody would be there to resume it.
+        external: Whether others start and end its engine, and ddpm only watches.
 
     """
 
@@ -118,6 +96,7 @@ class Managed:
     patience: Patience
     memory: MemoryFile
     bounded: bool = False
+    external: bool = False
 
 
 @dataclass(slots=True)
@@ -164,7 +143,8 @@ class SupervisedPipeline:
     """One pipeline: `tick` looks at it once; the other methods take in what others saw or ask for."""
 
     def __init__(self, managed: Managed, events: EventLog, clock: Callable[[], float]) -> None:
-        remembered = managed.memory.load()
+        # What is asked of an engine that others run cannot be carried out, now as little as later.
+        remembered = Memory() if managed.external else managed.memory.load()
         self.managed = managed
         self._events = events
         self._clock = clock
@@ -222,11 +202,15 @@ class SupervisedPipeline:
         if self._wanted() > partitions:
             self._log.warning(self._clipped())
 
+    def alarm(self, message: str) -> None:
+        """Tell what somebody should look at."""
+        self._events.add(self.managed.name, "alarm", message)
+        self._log.warning(message)
+
     def hold(self, reason: str) -> None:
         """End all engines at once and start none until `launch_with` brings how they are started from now on."""
         if self._held is None:
-            self._events.add(self.managed.name, "alarm", reason)
-            self._log.warning(reason)
+            self.alarm(reason)
         self._held = reason
 
     def forgive(self, gap: float) -> None:
@@ -236,11 +220,11 @@ class SupervisedPipeline:
             replica.ready_at += gap
 
     def engine_answered(
-        self, index: int, port: int, *, ready: bool, reading: Reading | None, waiting: Waits | None
+        self, index: int, url: str, *, ready: bool, reading: Reading | None, waiting: Waits | None
     ) -> None:
-        """Take what the engine on a port said; an answer of one that is gone by now is left aside."""
+        """Take what the engine at an address said; an answer of one that is gone by now is left aside."""
         replica = self._replicas.get(index)
-        if replica is None or replica.engine is None or replica.engine.port != port:
+        if replica is None or replica.engine is None or replica.engine.url != url:
             return
         now = self._clock()
         replica.answered_at, replica.ready = now, ready
@@ -249,7 +233,7 @@ class SupervisedPipeline:
         if reading is not None:
             replica.waiting = waiting
             self._meter.read(index, reading)
-            if waiting is not None and waiting.kind == "breaker":
+            if waiting is not None and waiting.kind == "breaker" and not self.managed.external:
                 self._trip(waiting.reason)
 
     def probed(self, name: str, problem: str | None, *, broken: bool = False) -> None:
@@ -323,6 +307,9 @@ class SupervisedPipeline:
         """Drain every engine and start it again; a paused or stopped pipeline is started, but not by the watchdog."""
         if self._finished is not None or (kind == "stall" and self._wish is not Wish.RUN):
             return
+        if self.managed.external:
+            self.alarm(f"{reason}; the engine is not ddpm's to restart")
+            return
         self._paused, self._paused_because, self._gave_up = False, None, None
         self._events.add(self.managed.name, kind, reason)
         self._log.info("restart", reason=reason)
@@ -348,11 +335,11 @@ class SupervisedPipeline:
             and all(probe.ok for probe in self._seen.probes.values())
             and not any(each.waiting for each in running)
         )
-        engines = tuple((each.index, each.engine.port) for each in running if each.engine is not None)
+        engines = tuple((each.index, each.engine.url) for each in running if each.engine and each.engine.url)
         recent = self._clock() - ANSWERING_SECONDS
         silent = {each.index for each in running if each.answered_at < recent}
-        answering = tuple((index, port) for index, port in engines if index not in silent)
-        return Vitals(engines, answering, healthy, self._changed_at, self._held is not None and not engines)
+        answering = tuple((index, url) for index, url in engines if index not in silent)
+        return Vitals(engines, answering, healthy, self._changed_at, self._held is not None and not running)
 
     def tick(self, *, stopping: bool, forced: bool) -> bool:
         """Look once, do what the policy says, and name the state that follows; tells whether anything changed."""
@@ -408,6 +395,7 @@ class SupervisedPipeline:
             finished=self.finished,
             expired=self._expiry.lost,
             dead_letters=self._seen.dead_letters,
+            external=self.managed.external,
             tripped=self._wish is Wish.PAUSE and self._paused_because is not None,
             trips=self._trips,
         )
@@ -429,6 +417,7 @@ class SupervisedPipeline:
             waiting=self._waiting(),
             paused_because=self._paused_because,
             held=self._held,
+            external=self.managed.external,
         )
 
     def _waiting(self) -> Waits | None:
@@ -483,7 +472,12 @@ class SupervisedPipeline:
             return
         replica.engine, replica.exit_code, replica.ready = None, code, False
         self._meter.ended(replica.index)
+        if self.managed.external:
+            replica.exit_code = None
+            return
         asked = replica.state is State.DRAINING
+        if not asked and replica.killed is None:
+            replica.killed = engine.ending()
         reason = replica.reason if asked else replica.killed or f"engine {describe_exit(code)}"
         self._last_exit = Exit(
             replica=replica.index,
@@ -620,7 +614,8 @@ class SupervisedPipeline:
             restarts=replica.restarts,
             ready=replica.ready,
             pid=replica.engine.pid if replica.engine else None,
-            port=replica.engine.port if replica.engine else None,
+            container=replica.engine.container if replica.engine else None,
+            url=replica.engine.url if replica.engine else None,
             next_retry=replica.retry_at + to_wall if replica.state is State.RECOVERING else None,
         )
 
@@ -634,6 +629,7 @@ class SupervisedPipeline:
             message = "" if each.ready else "input or outputs are not connected"
             if late > 3 * ENGINE_PROBE_SECONDS:
                 message = f"no answer for {late:.0f} s"
+            message = each.engine.trouble() or message
             probes.append(Probe(f"engine {each.index}", "engine", not message, message, each.answered_at + to_wall))
         return probes
 
@@ -657,6 +653,7 @@ def _view(replica: _Replica) -> ReplicaView:
         restart=replica.restart,
         killed=replica.killed,
         reason=replica.reason,
+        trouble=replica.engine.trouble() if replica.engine else None,
     )
 
 

@@ -54,8 +54,9 @@ class ReplicaView:
         failures: Its unasked exits since it was last healthy for a while.
         retry_at: When a recovering replica starts again.
         restart: Why it is to be restarted; None when it is not.
-        killed: Why ddpm itself ended the last engine by force; None when it did not.
+        killed: Why the last engine ended, where that says more than its exit code.
         reason: The reason of its present state.
+        trouble: What keeps its engine from being started or looked after at the moment.
 
     """
 
@@ -72,6 +73,7 @@ class ReplicaView:
     restart: str | None = None
     killed: str | None = None
     reason: str = ""
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class Snapshot:
         waiting: What an engine says it waits for.
         paused_because: Why it is paused; None when somebody asked for it.
         held: Why no engine may run at the moment, whatever is wanted; None when they may.
+        external: Whether others start and end its engine, and ddpm only watches.
 
     """
 
@@ -123,6 +126,7 @@ class Snapshot:
     waiting: Waits | None = None
     paused_because: str | None = None
     held: str | None = None
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +174,12 @@ def _one(seen: Snapshot, replica: ReplicaView, wanted: bool, now: float, jitter:
         return _overdue(seen, replica, now)
     if replica.restart is not None:
         return Step(replica.index, Action.TERMINATE, State.DRAINING, replica.restart, replica.failures)
-    return _while_alive(replica, now)
+    return _while_alive(replica, now, seen.external)
 
 
 def _why_ended(seen: Snapshot) -> str:
+    if seen.external:
+        return "the engine is left alone"
     if seen.wish is Wish.RUN:
         return f"fewer replicas are wanted; draining for at most {seen.drain:.0f} s"
     return f"draining for at most {seen.drain:.0f} s"
@@ -227,9 +233,9 @@ def _launch(replica: ReplicaView, reason: str, failures: int | None = None) -> S
     return Step(replica.index, Action.LAUNCH, State.STARTING, reason, kept)
 
 
-def _while_alive(replica: ReplicaView, now: float) -> Step | None:
+def _while_alive(replica: ReplicaView, now: float, external: bool) -> Step | None:
     silent = now - replica.answered_at
-    if silent >= UNRESPONSIVE_AFTER:
+    if silent >= UNRESPONSIVE_AFTER and replica.trouble is None and not external:
         reason = f"engine did not answer for {silent:.0f} s and was ended by force"
         return Step(replica.index, Action.KILL, replica.state, reason, replica.failures)
     if replica.state is State.STARTING and replica.ready:
@@ -264,7 +270,7 @@ def _when_some_run(seen: Snapshot, wanted: Sequence[ReplicaView], now: float) ->
         return Verdict(State.FAILED, "; ".join(dict.fromkeys([*broken, *culprits])))
     unasked = [probe.name for probe in seen.probes if probe.at is None]
     if not any(replica.state is State.RUNNING for replica in alive):
-        return Verdict(State.STARTING, "; ".join([alive[0].reason, *culprits]))
+        return _before_any_runs(seen, alive, culprits, now)
     if unasked:
         return Verdict(State.STARTING, f"waiting for the first answer of {', '.join(unasked)}")
     culprits += [f"replica {replica.index}: {replica.reason}" for replica in wanted if _is_broken(replica)]
@@ -273,6 +279,15 @@ def _when_some_run(seen: Snapshot, wanted: Sequence[ReplicaView], now: float) ->
     if culprits:
         return Verdict(State.DEGRADED, "; ".join(culprits))
     return Verdict(State.RUNNING, _running(alive, seen.desired))
+
+
+def _before_any_runs(seen: Snapshot, alive: Sequence[ReplicaView], culprits: list[str], now: float) -> Verdict:
+    troubles = [replica.trouble for replica in alive if replica.trouble]
+    if troubles:
+        return Verdict(State.RECOVERING, "; ".join(dict.fromkeys([*troubles, *culprits])))
+    if seen.external and (silent := _silent(alive, seen.desired, now)):
+        return Verdict(State.DEGRADED, "; ".join([*silent, *culprits]))
+    return Verdict(State.STARTING, "; ".join([alive[0].reason, *culprits]))
 
 
 def _broken(seen: Snapshot) -> list[str]:
@@ -324,6 +339,9 @@ def _silent(alive: Sequence[ReplicaView], desired: int, now: float) -> list[str]
     found = []
     for replica in alive:
         name = f"engine {replica.index}" if desired > 1 else "engine"
+        if replica.trouble:
+            found.append(f"{name}: {replica.trouble}")
+            continue
         if now - replica.answered_at > ENGINE_PATIENCE:
             found.append(f"{name}: does not answer")
         elif replica.state is State.RUNNING and now - replica.ready_at > ENGINE_PATIENCE:

@@ -86,15 +86,15 @@ class Supervisor:
         self,
         name: str,
         index: int,
-        port: int,
+        url: str,
         *,
         ready: bool,
         reading: Reading | None = None,
         waiting: Waits | None = None,
     ) -> None:
-        """Note what the engine on a port said."""
+        """Note what the engine at an address said."""
         pipeline = self._pipelines[name]
-        self._notes.put(partial(pipeline.engine_answered, index, port, ready=ready, reading=reading, waiting=waiting))
+        self._notes.put(partial(pipeline.engine_answered, index, url, ready=ready, reading=reading, waiting=waiting))
 
     def probed(self, name: str, probe: str, problem: str | None, *, broken: bool = False) -> None:
         """Note the answer of the broker or a sink; `problem` is None when all is well, `broken` waits for a person."""
@@ -149,6 +149,10 @@ class Supervisor:
         """End the engines of a pipeline at once and start none until it is launched anew."""
         self._notes.put(partial(self._pipelines[name].hold, reason))
 
+    def alarm(self, name: str, message: str) -> None:
+        """Tell what somebody should look at."""
+        self._notes.put(partial(self._pipelines[name].alarm, message))
+
     def launch_anew(self, name: str, launchable: Launchable) -> None:
         """From now on start the engines of a pipeline in this way; ends a hold."""
         self._notes.put(
@@ -163,16 +167,18 @@ class Supervisor:
             pipeline.announce(reason)
         self._publish()
 
-    def run(self, launchables: Mapping[str, Launchable]) -> None:
+    def run(self, launchables: Mapping[str, Launchable], ticked: Callable[[], object] = lambda: None) -> None:
         """Keep the pipelines running until all have ended; ends every engine on the way out.
 
-        It goes on while a pipeline was only drained on request: someone may resume it.
+        It goes on while a pipeline was only drained on request: someone may resume it. `ticked` is called after each
+        tick, and must not raise.
         """
         for name, launchable in launchables.items():
             self._pipelines[name].launch_with(launchable.launch, launchable.config_hash, launchable.partitions)
         try:
             while not self._over():
                 self.tick()
+                ticked()
                 time.sleep(TICK_SECONDS)
         finally:
             for pipeline in self._pipelines.values():

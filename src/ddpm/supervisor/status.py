@@ -56,7 +56,11 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """One engine process of a pipeline; `pid` and `port` are None while none runs."""
+    """One engine of a pipeline.
+
+    `pid` and `url` are None while none runs, and as long as they are not known; `container` is the name of the
+    container that it runs in.
+    """
 
     index: int
     state: State
@@ -65,7 +69,8 @@ class ReplicaStatus:
     restarts: int
     ready: bool
     pid: int | None
-    port: int | None
+    container: str | None
+    url: str | None
     next_retry: float | None
 
 
@@ -158,7 +163,8 @@ class Status:
 
     `finished` when it ended because its bounded work was done; `expired` is how many offsets retention has removed
     before they were read, by topic and partition; `dead_letters` is None while that is not known; `tripped` while it is
-    paused because too many records were dead, which happened `trips` times since ddpm started.
+    paused because too many records were dead, which happened `trips` times since ddpm started; `external` when others
+    start and end its engine.
     """
 
     name: str
@@ -183,6 +189,7 @@ class Status:
     dead_letters: OpenLetters | None = None
     tripped: bool = False
     trips: int = 0
+    external: bool = False
 
     @property
     def lag(self) -> int | None:

@@ -60,7 +60,18 @@ class Obedient(Desk):
         )
 
     def _engine(self, index: int) -> ReplicaStatus:
-        return ReplicaStatus(index, State.RUNNING, "connected", 1_700_000_000.0, 0, True, next(self.pids), 5001, None)
+        return ReplicaStatus(
+            index,
+            State.RUNNING,
+            "connected",
+            1_700_000_000.0,
+            0,
+            True,
+            next(self.pids),
+            None,
+            "http://127.0.0.1:5001",
+            None,
+        )
 
 
 class Deaf(Desk):

@@ -193,6 +193,38 @@ def test_typed_columns_in_both_forms(folder: Folder) -> None:
             None,
         ),
         ("dead_letter: {topic: orders}", "invalid-value", "app.kafka.topics[0]", "records would run in a circle", None),
+        ("engine: {launcher: docker}", "invalid-value", "app.engine.launcher", "process, container, external", None),
+        ("engine: {launcher: container}", "missing-field", "app.engine.container", "launcher container needs it", None),
+        ("engine: {launcher: external}", "missing-field", "app.engine.url", "the launcher external needs it", None),
+        ("engine: {url: 'http://e:1'}", "invalid-value", "app.engine.url", "is for the launcher external only", None),
+        (
+            "engine: {launcher: external, url: 'e:4195'}",
+            "invalid-value",
+            "app.engine.url",
+            "write for example http://",
+            None,
+        ),
+        (
+            "engine: {launcher: container, container: {image: e, memory: 100MB}}",
+            "invalid-value",
+            "app.engine.container.memory",
+            "must be above engine.memory_limit, which is 800000000 bytes",
+            None,
+        ),
+        (
+            "engine: {launcher: container, container: {image: e, network: none}}",
+            "invalid-value",
+            "app.engine.container.network",
+            "from which Kafka can be reached",
+            None,
+        ),
+        (
+            "engine: {launcher: container, container: {image: e, docker: /var/run/docker.sock}}",
+            "invalid-value",
+            "app.engine.container.docker",
+            "write for example unix:///var/run/docker.sock",
+            None,
+        ),
         ("dead_letter: {topic: ..}", "invalid-value", "app.dead_letter.topic", '".." is not the name of a topic', None),
         ("processors: [{mapping: a, filter: b}]", "invalid-value", "app.processors[0]", "exactly one of", None),
         ("processors: [{}]", "invalid-value", "app.processors[0]", "exactly one of", None),
@@ -405,3 +437,24 @@ def test_keys_for_anchors_are_ignored(folder: Folder) -> None:
           postgres: {url: embedded, table: orders}
         """)
     assert folder.load(text).config.pipelines[0].kafka.brokers == ("localhost:9092",)
+
+
+CONTAINER = "engine: {launcher: container, container: {image: e}}"
+EXTERNAL = "engine: {launcher: external, url: 'http://e:4195'}"
+
+
+@pytest.mark.parametrize(
+    ("engine", "line", "path", "message"),
+    [
+        (CONTAINER, "sinks: [postgres, stdout]", "app.sinks[1]", "would stay in the container"),
+        (CONTAINER, "profiling: true", "app.profiling", "are out of reach"),
+        (EXTERNAL, "profiling: true", "app.profiling", "are out of reach"),
+        (EXTERNAL, "replicas: 2", "app.replicas", "ddpm does not start or end this engine"),
+        (EXTERNAL, "scale: {max: 2}", "app.scale", "ddpm does not start or end this engine"),
+        (EXTERNAL, "once: true", "app.once", "ddpm does not start or end this engine"),
+    ],
+)
+def test_what_a_launcher_cannot_do_is_told(folder: Folder, engine: str, line: str, path: str, message: str) -> None:
+    (problem,) = folder.errors(app(f"{engine}\n  {line}"))
+    assert (problem.path, problem.line) == (path, 5)
+    assert message in problem.message

@@ -155,6 +155,13 @@ def test_workers_of_a_parser_that_has_none_are_told_to_be_idle() -> None:
     assert (warning.code, warning.path) == ("workers-ignored", "app.source.workers")
 
 
+def test_a_function_cannot_run_in_a_container_without_python(folder: Path) -> None:
+    (folder / "function.py").write_text("def parse(payload, meta):\n    return []\n")
+    engine = "engine: {launcher: container, container: {image: e}"
+    told = problem_of(f"parser: pairs, plugin_path: function.py}}\n  {engine}")
+    assert told.startswith('launcher-unfit app.engine.launcher: the parser "pairs" is a Python function')
+
+
 def test_installed_parsers_are_found_by_their_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = folder / "site" / "shop-1.dist-info"
     info.mkdir(parents=True)

@@ -38,7 +38,9 @@ ORDERS = Status(
     last_exit=Exit(0, 1_700_000_000.0, None, "SIGKILL", "engine was ended by signal 9", ("error: oh",), "abc"),
     config_hash="abc",
     scaling=Scaling(1, 1, 3, "lag", "lag 0 s, target 30 s"),
-    replicas=(ReplicaStatus(0, State.RUNNING, "connected", 1_700_000_000.0, 2, True, 41, 5001, None),),
+    replicas=(
+        ReplicaStatus(0, State.RUNNING, "connected", 1_700_000_000.0, 2, True, 41, None, "http://127.0.0.1:5001", None),
+    ),
     probes=(
         Probe("engine 0", "engine", True, "", 1_700_000_000.0),
         Probe("kafka", "broker", True, "", 1_700_000_000.0),

@@ -47,8 +47,8 @@ ORDERS = Status(
     config_hash="abc",
     scaling=Scaling(2, 1, 3, "lag", "lag above target", ups=1, downs=0),
     replicas=(
-        ReplicaStatus(0, State.RUNNING, "", NOW, 2, True, 41, 5001, None),
-        ReplicaStatus(1, State.STARTING, "", NOW, 0, False, 42, 5002, None),
+        ReplicaStatus(0, State.RUNNING, "", NOW, 2, True, 41, None, "http://127.0.0.1:5001", None),
+        ReplicaStatus(1, State.STARTING, "", NOW, 0, False, 42, None, "http://127.0.0.1:5002", None),
     ),
     probes=(Probe("kafka", "broker", True, "", NOW - 3), Probe("postgres", "sink", False, "refused", None)),
     partitions=(PartitionStatus("events", 0, 90, 100, 10, 2.5), PartitionStatus("events", 1, None, 7, 7, 1.0)),

@@ -10,6 +10,7 @@ from ddpm.supervisor.policy import (
     ProbeView,
     ReplicaView,
     Snapshot,
+    Verdict,
     Waits,
     backoff,
     decide,
@@ -239,3 +240,24 @@ def test_backoff_doubles_up_to_five_minutes_and_jitter_only_adds() -> None:
 def test_exits_are_described_for_people() -> None:
     assert describe_exit(-15) == "was ended by signal 15"
     assert describe_exit(None) == "runs"
+
+
+class TestLaunchersThatCannotAct:
+    def test_an_engine_that_docker_cannot_start_yet_is_waited_for(self) -> None:
+        waiting = replica(NEW, trouble="no Docker answers")
+        assert decide(seen(waiting), now=1_000.0) == ()
+        assert judge(seen(waiting), now=1_000.0) == Verdict(State.RECOVERING, "no Docker answers")
+
+    def test_an_engine_that_runs_without_its_docker_is_told_and_left_running(self) -> None:
+        alone = fresh(1_000.0, trouble="no Docker answers")
+        assert decide(seen(alone), now=1_000.0) == ()
+        assert judge(seen(alone), now=1_000.0) == Verdict(State.DEGRADED, "engine: no Docker answers")
+
+    def test_a_silent_engine_of_others_is_told_and_never_ended(self) -> None:
+        for base in (NEW, RUNNING):
+            silent = seen(base, external=True)
+            assert decide(silent, now=10_000.0) == ()
+            assert judge(silent, now=10_000.0) == Verdict(State.DEGRADED, "engine: does not answer")
+
+    def test_an_engine_of_others_gets_time_for_its_first_answer(self) -> None:
+        assert judge(seen(NEW, external=True), now=1.0).state is State.STARTING

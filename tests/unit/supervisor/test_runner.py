@@ -21,14 +21,23 @@ class FakeEngine:
     """An engine whose end the test decides."""
 
     def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.port = 4000 + pid
+        self.pid: int | None = pid
+        self.container: str | None = None
+        self.url: str | None = f"http://127.0.0.1:{4000 + pid}"
+        self.ended_by: str | None = None
+        self.in_trouble: str | None = None
         self.ended_with: int | None = None
         self.asked_to_drain = False
         self.said = ("error: out of luck",)
 
     def exit_code(self) -> int | None:
         return self.ended_with
+
+    def ending(self) -> str | None:
+        return self.ended_by
+
+    def trouble(self) -> str | None:
+        return self.in_trouble
 
     def terminate(self) -> None:
         self.asked_to_drain = True
@@ -74,9 +83,9 @@ class World:
         """Let time pass while engines and probes answer, then look."""
         end = self.now + seconds
         while True:
-            for index, port in self.supervisor.vitals("orders").engines:
+            for index, url in self.supervisor.vitals("orders").engines:
                 if "engine" not in self.mute:
-                    self.supervisor.engine_answered("orders", index, port, ready=True)
+                    self.supervisor.engine_answered("orders", index, url, ready=True)
             self.supervisor.probed("orders", "kafka", problem)
             self.supervisor.probed("orders", "postgres", None)
             self.supervisor.tick()
@@ -328,12 +337,12 @@ def test_scaling_by_hand_starts_and_ends_engines_and_never_more_than_partitions(
 
 def test_totals_go_on_over_a_restart(world: World) -> None:
     world.run()
-    port = world.engines[0].port
-    world.supervisor.engine_answered("orders", 0, port, ready=True, reading=Reading(10, 8, 2, 0))
+    url = str(world.engines[0].url)
+    world.supervisor.engine_answered("orders", 0, url, ready=True, reading=Reading(10, 8, 2, 0))
     world.engines[0].ended_with = 1
     world.after(3)
-    port = world.engines[1].port
-    world.supervisor.engine_answered("orders", 0, port, ready=True, reading=Reading(5, 5, 0, 1))
+    url = str(world.engines[1].url)
+    world.supervisor.engine_answered("orders", 0, url, ready=True, reading=Reading(5, 5, 0, 1))
     world.after(0)
     totals = world.status.totals
     assert (totals.read, totals.written, totals.dead, totals.duplicates) == (15, 13, 2, 1)
@@ -395,8 +404,8 @@ TRIPPED = Waits("paused by the breaker: 500 of 1000 records in a row are dead", 
 
 
 def trip(world: World) -> None:
-    ((index, port),) = world.supervisor.vitals("orders").engines
-    world.supervisor.engine_answered("orders", index, port, ready=True, reading=Reading(), waiting=TRIPPED)
+    ((index, url),) = world.supervisor.vitals("orders").engines
+    world.supervisor.engine_answered("orders", index, url, ready=True, reading=Reading(), waiting=TRIPPED)
     world.after(1)
 
 
@@ -442,3 +451,39 @@ def test_what_a_person_must_mend_does_not_end_the_run(world: World) -> None:
     assert world.status.state is State.FAILED
     assert not world.supervisor._pipelines["orders"].settled
     assert world.after(1) is State.RUNNING
+
+
+def test_an_engine_that_knows_how_it_ended_gives_the_reason(tmp_path: Path) -> None:
+    world = World(tmp_path).begin()
+    world.run()
+    world.engines[0].ended_by = "it needed more memory than its container may have"
+    world.engines[0].ended_with = -9
+    assert world.after(0) is State.RECOVERING
+    assert world.status.reason.startswith("it needed more memory than its container may have; starting again in")
+    assert world.status.last_exit is not None
+    assert (world.status.last_exit.signal, world.status.last_exit.reason) == ("SIGKILL", world.engines[0].ended_by)
+
+
+def test_an_engine_of_others_is_neither_paused_nor_restarted_nor_held_against_its_exit(tmp_path: Path) -> None:
+    world = World(tmp_path, external=True).begin()
+    world.run()
+    ((index, url),) = world.supervisor.vitals("orders").engines
+    world.supervisor.engine_answered("orders", index, url, ready=True, reading=Reading(), waiting=TRIPPED)
+    world.supervisor.restart("orders", "stalled: nothing was committed", "stall")
+    assert world.after(0) is State.DEGRADED
+    assert TRIPPED.reason in world.status.reason
+    assert not world.engines[0].asked_to_drain
+    alarms = [event.message for event in world.supervisor.events.since() if event.kind == "alarm"]
+    assert alarms == ["stalled: nothing was committed; the engine is not ddpm's to restart"]
+    world.supervisor.drain()
+    assert world.after(1) is State.STOPPED
+    assert (world.status.reason, world.status.last_exit) == ("stopped", None)
+
+
+def test_an_engine_of_others_does_not_stay_paused_because_one_of_ours_was(tmp_path: Path) -> None:
+    world = World(tmp_path).begin()
+    world.run()
+    world.supervisor.pause("orders")
+    assert world.after(1) is State.PAUSED
+    again = World(tmp_path, external=True).begin()
+    again.run()

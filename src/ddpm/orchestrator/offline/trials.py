@@ -13,8 +13,9 @@ from typing import Self
 
 from ddpm.catalogue.offline import PROCESSOR, configuration
 from ddpm.engine import binary as engine_binary
-from ddpm.engine import launcher
+from ddpm.engine import process as engine_process
 from ddpm.engine.conversation import Conversation
+from ddpm.engine.launching import EngineSpec
 from ddpm.engine.progress import Progress
 from ddpm.errors import ConfigError, EngineError
 from ddpm.observability.masking import Masker
@@ -135,8 +136,8 @@ class Trials:
     def _begin(self) -> Conversation:
         engine = self._pipeline.engine
         env = handed_to_parser(self._pipeline.source)
-        spec = launcher.EngineSpec(self._binary, self._config, env, engine.drain, engine.memory_limit)
-        self._conversation = Conversation(launcher.launch(spec, lambda _: None, pipes="both"), self._patience)
+        spec = EngineSpec(self._binary, self._config, env, engine.drain, engine.memory_limit)
+        self._conversation = Conversation(engine_process.launch(spec, lambda _: None, pipes="both"), self._patience)
         return self._conversation
 
     def _hang_up(self) -> None:

@@ -115,7 +115,7 @@ function replicas({ replicas: all, scaling }, now) {
       h("span", { class: "list-space" }), h("span", { class: "age" }, since(each.since, now))),
     h("div", { class: "list-text" }, each.reason),
     h("div", { class: "list-text num faint-text" }, each.ready ? "ready" : "not ready", " · ",
-      each.pid === null ? "no process" : `pid ${each.pid}`, " · ", plural(each.restarts, "restart"),
+      each.container ?? (each.pid === null ? "no process" : `pid ${each.pid}`), " · ", plural(each.restarts, "restart"),
       each.next_retry && Date.parse(each.next_retry) > now ? ` · next try in ${age((Date.parse(each.next_retry) - now) / 1000 + 1)}` : null)));
   return card("replicas", "Replicas", `${scaling.desired} ${by}${range}`,
     scaling.reason ? h("p", { class: "card-text" }, scaling.reason) : null,

@@ -5,63 +5,31 @@ holds the reading end of a pipe whose writing end only ddpm has: when ddpm dies 
 the engine drains and ends by itself.
 """
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Literal
 
 from ddpm.catalogue import environment
+from ddpm.engine.launching import KEPT_LINES, LAST_WORDS_SECONDS, EngineSpec, OnLog, parse_log_line
 from ddpm.errors import MissingToolError
-
-KEPT_LINES = 20
-LAST_WORDS_SECONDS = 1.0
-
-_LEASH_FD = "DDPM_LEASH_FD"
-_LEASH_GRACE = "DDPM_LEASH_GRACE"
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line that an engine wrote: its level in lower case, its text, and the engine's own fields."""
-
-    level: str
-    message: str
-    fields: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSpec:
-    """All that is needed to start one engine.
-
-    `env` holds what must not stand in the configuration; `drain` is in seconds, `memory_limit` in bytes.
-    """
-
-    binary: Path
-    config: Path
-    env: Mapping[str, str] = field(repr=False)
-    drain: float
-    memory_limit: int
 
 
 class EngineProcess:
-    """A running engine: its pid, the port of its own HTTP server, and its end."""
+    """A running engine: its pid, the address of its own HTTP server, and its end."""
 
-    def __init__(
-        self, popen: "subprocess.Popen[bytes]", port: int, leash: int, on_log: Callable[[LogLine], None]
-    ) -> None:
+    container = None
+
+    def __init__(self, popen: "subprocess.Popen[bytes]", port: int, leash: int, on_log: OnLog) -> None:
         self._popen = popen
         self._leash = leash
         self._tail: deque[str] = deque(maxlen=KEPT_LINES)
         self._pump = threading.Thread(target=self._relay, args=(on_log,), name=f"engine-log-{popen.pid}", daemon=True)
         self._pump.start()
-        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
 
     @property
     def stdin(self) -> IO[bytes] | None:
@@ -85,6 +53,14 @@ class EngineProcess:
             self._let_go()
         return code
 
+    def ending(self) -> str | None:
+        """Its exit code says it all."""
+        return None
+
+    def trouble(self) -> str | None:
+        """Nothing stands between ddpm and a process."""
+        return None
+
     def last_lines(self) -> tuple[str, ...]:
         """The last lines it wrote, oldest first; of an engine that has ended, all of its last words."""
         if self._popen.poll() is not None:
@@ -107,7 +83,7 @@ class EngineProcess:
         self._let_go()
         return code
 
-    def _relay(self, on_log: Callable[[LogLine], None]) -> None:
+    def _relay(self, on_log: OnLog) -> None:
         assert self._popen.stderr is not None  # noqa: S101 -- a pipe was asked for
         with self._popen.stderr as stream:
             for raw in stream:
@@ -123,9 +99,18 @@ class EngineProcess:
             self._leash = -1
 
 
-def launch(
-    spec: EngineSpec, on_log: Callable[[LogLine], None], *, pipes: Literal["none", "input", "both"] = "none"
-) -> EngineProcess:
+class ProcessLauncher:
+    """Starts engines as processes of this machine."""
+
+    def launch(self, spec: EngineSpec, replica: int, on_log: OnLog) -> EngineProcess:
+        """Start one; raises MissingToolError when the binary cannot be executed."""
+        return launch(spec, on_log)
+
+    def close(self) -> None:
+        """Nothing is held: who started a process ends it, and its leash does where that fails."""
+
+
+def launch(spec: EngineSpec, on_log: OnLog, *, pipes: Literal["none", "input", "both"] = "none") -> EngineProcess:
     """Start an engine.
 
     Args:
@@ -138,7 +123,7 @@ def launch(
         MissingToolError: The binary cannot be executed.
 
     """
-    port = _free_port()
+    port = free_port()
     read_end, write_end = os.pipe()
     try:
         popen = subprocess.Popen(
@@ -171,25 +156,15 @@ def _environment(spec: EngineSpec, port: int, leash: int) -> dict[str, str]:
     return inherited | {
         "GOMEMLIMIT": str(spec.memory_limit),
         environment.ENGINE_PORT: str(port),
-        _LEASH_FD: str(leash),
-        _LEASH_GRACE: str(spec.drain),
+        environment.LEASH_FD: str(leash),
+        environment.LEASH_GRACE: str(spec.drain),
         **spec.env,
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A loopback port that nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def parse_log_line(text: str) -> LogLine:
-    """One line of the engine's standard error; whatever is not its JSON (a panic, say) is an error as it stands."""
-    try:
-        entry = json.loads(text)
-        level, message = entry.pop("level"), entry.pop("msg")
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        return LogLine("error", text, {})
-    entry.pop("time", None)
-    return LogLine(str(level).lower(), str(message), entry)

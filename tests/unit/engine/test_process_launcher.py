@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ddpm.engine.launcher import EngineSpec, LogLine, launch, parse_log_line
+from ddpm.engine.launching import EngineSpec, LogLine, parse_log_line
+from ddpm.engine.process import launch
 from ddpm.errors import MissingToolError
 from harness.process import alive
 from harness.waiting import eventually
@@ -54,7 +55,7 @@ def test_the_engine_gets_its_settings_and_a_group_of_its_own(tmp_path: Path, mon
         "SHOP": "berlin",
         "GOMEMLIMIT": "123",
         "DDPM_POSTGRES_DSN": "secret",
-        "DDPM_ENGINE_PORT": str(engine.port),
+        "DDPM_ENGINE_PORT": engine.url.rpartition(":")[2],
         "DDPM_LEASH_GRACE": "7.0",
     }
     assert fields["argv"] == ["-c", str(tmp_path / "config.yaml")]
