@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,13 @@ def test_another_folder_time_and_umask_give_the_same_bytes_and_so_does_the_sourc
     again = build(source, tmp_path / "dist", env, umask=0o077)
     assert again.wheel.read_bytes() == built.wheel.read_bytes()
     assert again.sdist.read_bytes() == built.sdist.read_bytes()
+
+
+def test_the_wheel_has_the_licences_and_nothing_that_only_tests_need(built: Built) -> None:
+    names = zipfile.ZipFile(built.wheel).namelist()
+    for name in ("LICENSE", "docs/licences.md", "docs/licences-engine.txt"):
+        assert f"ddpm-{checkout.__version__}.dist-info/licenses/{name}" in names
+    assert not [name for name in names if name.endswith("_test.go") or "testdata" in name or "/tests/" in name]
 
 
 def test_the_wheel_runs_the_starter_from_an_empty_environment(
