@@ -92,15 +92,14 @@ class Rig:
     def __exit__(self, *_: object) -> None:
         self.proxy.__exit__()
         if self.disk is not None:
+            space = sql.Identifier(f"small_{self.world.tag}")
             self.admin(
                 sql.SQL("alter role {} reset default_tablespace").format(self.loader),
                 sql.SQL("drop table {}").format(self.table),
-                # The first pipeline made them, wherever that stood.
-                *(
-                    sql.SQL("alter table {} set tablespace pg_default").format(sql.Identifier(name))
-                    for name in ("ddpm_sources", "ddpm_schema")
-                ),
-                sql.SQL("drop tablespace {}").format(sql.Identifier(f"small_{self.world.tag}")),
+                # The first pipeline made ddpm's own tables, wherever that stood.
+                sql.SQL("alter table all in tablespace {} set tablespace pg_default").format(space),
+                sql.SQL("alter index all in tablespace {} set tablespace pg_default").format(space),
+                sql.SQL("drop tablespace {}").format(space),
             )
 
     @contextmanager
