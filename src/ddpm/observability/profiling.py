@@ -12,6 +12,7 @@ in its hands. The optional libraries are imported only when somebody asks for pr
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,7 @@ _POLL_SECONDS = 0.01
 _ANSWER_BYTES = 4096
 _READY = "Sampling process"
 _PR_SET_PTRACER = 0x59616D61
+_SAMPLE = re.compile(r"\S.* [0-9]+")
 
 
 @contextmanager
@@ -128,6 +130,7 @@ def _sampling(sampler: str, path: Path) -> Iterator[None]:
             yield
         finally:
             _end(process)
+            _keep_whole_samples(path)
 
 
 @contextmanager
@@ -172,6 +175,17 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _keep_whole_samples(path: Path) -> None:
+    """Drop the lines that are no samples: a name that is read while its memory changes may hold anything, newlines too.
+
+    A sample is a stack and a count, as flame graph tools read them (https://github.com/brendangregg/FlameGraph).
+    """
+    if not path.is_file():
+        return
+    lines = path.read_text("utf-8", "replace").splitlines()
+    path.write_text("".join(f"{line}\n" for line in lines if _SAMPLE.fullmatch(line)), "utf-8")
 
 
 def _tell(own: Path) -> None:
