@@ -37,8 +37,8 @@ $(SECRETS):
 	@umask 077 && for name in PGPASSWORD DDPM_TOKEN GRAFANA_PASSWORD; do \
 		echo "$$name=$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(16))')"; done > $@
 
-test: test-tools ## all tests: Go, unit, golden, integration on real servers
-	@$(PY) -m pytest
+test: test-tools ## all tests: Go, unit, golden, integration on real servers; two files at a time
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(VENV)/.installed ## the tests that need no services
 	@$(PY) -m pytest tests/unit

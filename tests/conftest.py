@@ -1,5 +1,6 @@
 """Options of the test run, its markers, and the fixtures that start real services."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ settings.register_profile("ddpm", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("ddpm")
 
 TESTS = Path(__file__).parent
+SLOWEST_FIRST = ("faults", "integration", "browser", "unit")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,8 +23,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-screenshots", action="store_true", help="make the pictures of the README anew")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
-        if folder in ("integration", "faults"):
-            item.add_marker(folder)
+        if _folder(item) in ("integration", "faults"):
+            item.add_marker(_folder(item))
+    twice = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if twice:
+        msg = f"several tests are called {twice[0]}: side by side only one of them would run"
+        raise pytest.UsageError(msg)
+    if hasattr(config, "workerinput"):
+        # Of several processes each takes the next file: the quick ones at the end let them end together.
+        items.sort(key=lambda item: SLOWEST_FIRST.index(_folder(item)))
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).parts[0]
