@@ -21,8 +21,10 @@ run: $(VENV)/.installed ## run the pipelines of CONFIG_PATH (default: the shippe
 COMPOSE = docker compose --file deployments/docker/docker-compose.yml
 SECRETS := deployments/docker/.env
 
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/ddpm/__init__.py)
+
 image: ## build the image of ddpm with its engine (needs Docker)
-	@docker build --file deployments/docker/Dockerfile --tag ddpm:local .
+	@docker build --file deployments/docker/Dockerfile --build-arg VERSION=$(VERSION) --tag ddpm:local .
 
 up: $(SECRETS) ## run ddpm with Redpanda, Postgres, Prometheus and Grafana in containers (needs Docker Compose)
 	@docker compose version >/dev/null 2>&1 || { echo "docker compose is missing: install Docker with its Compose plugin" >&2; exit 3; }

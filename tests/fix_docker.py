@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ddpm.engine.progress import Progress
+from harness import images
 from harness.dockerd import Dockerd
 
 
@@ -15,5 +17,7 @@ def dockerd(data_dir: Path) -> Iterator[Dockerd]:
 
 
 @pytest.fixture(scope="session")
-def engine_image(dockerd: Dockerd, engine_binary: Path) -> str:
-    return dockerd.engine_image(engine_binary)
+def engine_image(dockerd: Dockerd, engine_binary: Path, data_dir: Path, progress: Progress) -> str:
+    # With the binary Go's cache has what it is made of.
+    del engine_binary
+    return images.engine(dockerd, data_dir, progress)

@@ -106,11 +106,6 @@ class Dockerd:
             client.close()
         return str(image.id)
 
-    def engine_image(self, binary: Path, tag: str = "ddpm-engine:test") -> str:
-        """Build an image that holds the engine alone, and return its tag."""
-        self.build(tag, f'FROM scratch\nCOPY {binary.name} /engine\nENTRYPOINT ["/engine"]\n', binary)
-        return tag
-
     def __enter__(self) -> Self:
         return self.start()
 

@@ -4,14 +4,22 @@ No image can be pulled from everywhere that tests run, so the base is a small De
 packages. It is kept in the user's cache folder.
 """
 
+import io
 import os
 import shutil
 import subprocess
+import tarfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+import ddpm
+from ddpm.engine.binary import BUILD_FLAGS
 from ddpm.engine.cache import cache_dir, make_once
+from ddpm.engine.progress import Progress
+from ddpm.engine.toolchain import Go, find_go
 from harness.dockerd import Dockerd
 from harness.tools import DEBOOTSTRAP, DOCKER, require, unpacked
 
@@ -24,6 +32,10 @@ _PACKAGES = "ca-certificates,python3,python3-venv"
 _CHAFF = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
 _BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _BARE = "ddpm-debian:test"
+_GO = "ddpm-go:test"
+ENGINE = "ddpm-engine:test"
+# Bytes; what Go keeps of a compilation beside the package itself is a few lines.
+_SMALL = 65536
 
 
 def build(daemon: Dockerd, tag: str, *, target: str | None = None, **arguments: str) -> str:
@@ -40,10 +52,54 @@ def build(daemon: Dockerd, tag: str, *, target: str | None = None, **arguments: 
         "--quiet",
     ]
     command += ["--target", target] if target else []
-    for name, value in arguments.items():
+    for name, value in {"VERSION": ddpm.__version__, **arguments}.items():
         command += ["--build-arg", f"{name}={value}"]
     _docker(daemon, [*command, CHECKOUT])
     return tag
+
+
+def engine(daemon: Dockerd, folder: Path, progress: Progress) -> str:
+    """Build the bare engine as the Dockerfile does, with the Go of this machine, and return the tag.
+
+    What Go has compiled for the engine of this machine is put into the builder's caches first: the same sources with
+    the same flags are not compiled twice.
+
+    Args:
+        daemon: Builds it.
+        folder: For files on the way.
+        progress: Shows fetching a Go, where there is none.
+
+    """
+    go = find_go(progress)
+    root = Path(_said(go, "env", "GOROOT").strip())
+    modules = Path(_said(go, "env", "GOMODCACHE").strip())
+    compiled = Path(_said(go, "env", "GOCACHE").strip())
+    context = folder / "go.tar"
+    with tarfile.open(context, "w") as archive:
+        lines = (
+            f"FROM {base(daemon)}",
+            "COPY go /usr/local/go",
+            "ENV PATH=/usr/local/go/bin:$PATH GOTOOLCHAIN=local",
+            "RUN --mount=type=bind,target=/context"
+            " --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build"
+            " cp -r /context/compiled/. /root/.cache/go-build/ && cp -r /context/modules/. /go/pkg/mod/",
+        )
+        text = "\n".join(lines).encode()
+        # The first entry: Docker knows an archive by its beginning, and takes what it does not know for a Dockerfile.
+        entry = tarfile.TarInfo("Dockerfile")
+        entry.size = len(text)
+        archive.addfile(entry, io.BytesIO(text))
+        archive.add(root, "go")
+        for file in _packages_of_engine(go, compiled):
+            archive.add(file, f"compiled/{file.relative_to(compiled)}")
+        for module in _modules_of_engine(go, modules):
+            archive.add(module, f"modules/{module.relative_to(modules)}")
+    try:
+        with context.open("rb") as stream:
+            _docker(daemon, [_docker_program(), "build", "--network", "host", "--tag", _GO, "-"], stream)
+    finally:
+        context.unlink()
+    return build(daemon, ENGINE, target="engine", GO_BASE=_GO)
 
 
 def base(daemon: Dockerd) -> str:
@@ -79,13 +135,40 @@ def _bootstrap(folder: Path) -> None:
         subprocess.run(["rm", "-rf", "--one-file-system", root], check=True)
 
 
+def _packages_of_engine(go: Go, compiled: Path) -> Iterator[Path]:
+    """The files of Go's build cache that a build of the engine reads: packages, and the small ones that say which."""
+    listed = _said(go, "list", "-deps", "-export", "-f", "{{.Export}}", *BUILD_FLAGS, ".").split()
+    yield from (Path(path) for path in listed if Path(path).is_relative_to(compiled))
+    known = set(listed)
+    for file in compiled.glob("[0-9a-f][0-9a-f]/*"):
+        if str(file) not in known and (file.name.endswith("-a") or file.stat().st_size < _SMALL):
+            yield file
+
+
+def _modules_of_engine(go: Go, modules: Path) -> Iterator[Path]:
+    """The downloads of the modules that the engine is built of."""
+    template = "{{with .Module}}{{if .GoMod}}{{.GoMod}}{{end}}{{end}}"
+    for path in sorted(set(_said(go, "list", "-deps", "-f", template, ".").split())):
+        # The definition, VERSION.mod, stands beside VERSION.zip and what belongs to it.
+        definition = Path(path)
+        if definition.is_relative_to(modules):
+            yield from sorted(definition.parent.glob(f"{definition.stem}.*"))
+
+
+def _said(go: Go, *arguments: str) -> str:
+    sources = CHECKOUT / "cmd" / "engine"
+    return subprocess.run(
+        [go.path, *arguments], cwd=sources, env=go.environment(), check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
 def _docker_program() -> Path:
     """The client of the daemon's own version; newer ones build with a plugin that may not be there."""
     own = unpacked(DOCKER) / "usr" / "bin" / "docker"
     return own if own.is_file() else require(DOCKER)
 
 
-def _docker(daemon: Dockerd, command: list[str | Path]) -> None:
+def _docker(daemon: Dockerd, command: list[str | Path], context: IO[bytes] | None = None) -> None:
     env = os.environ | {"DOCKER_HOST": daemon.url, "DOCKER_BUILDKIT": "1"}
-    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, env=env, stdin=context, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr[-8000:]

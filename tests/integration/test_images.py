@@ -1,6 +1,9 @@
 """The images, built from the project's Dockerfile by a real Docker and run: what they are and what they do."""
 
+import io
+import tarfile
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -20,6 +23,7 @@ from harness.world import World, json_records
 
 LARGEST = 250_000_000
 TOKEN = "a-token-of-a-test"
+LICENCES = (images.CHECKOUT / "LICENSE", images.CHECKOUT / "docs" / "licences-engine.txt")
 CONFIG = "/etc/ddpm/app-config.yaml"
 
 
@@ -69,6 +73,18 @@ class Run:
     def health(self) -> str:
         self.container.reload()
         return str(self.container.attrs["State"]["Health"]["Status"])
+
+
+def files_of(client: docker.DockerClient, image: str, path: str) -> dict[str, str]:
+    """The SHA-256 of each file below a path of an image."""
+    container = client.containers.create(image, ["nothing"], network_mode="none")
+    try:
+        content = io.BytesIO(b"".join(container.get_archive(path)[0]))
+    finally:
+        container.remove()
+    with tarfile.open(fileobj=content) as archive:
+        found = {member.name: archive.extractfile(member) for member in archive.getmembers() if member.isfile()}
+        return {name: sha256(file.read()).hexdigest() for name, file in found.items() if file is not None}
 
 
 def test_the_image_is_small_and_nobody_special_runs_in_it(client: docker.DockerClient, image: str) -> None:
@@ -124,9 +140,25 @@ def test_beyond_loopback_it_wants_a_token_and_takes_it_from_the_environment(
         run.container.stop(timeout=30)
 
 
-def test_the_engine_alone_says_what_it_is(client: docker.DockerClient, engine_image: str) -> None:
+def test_the_engine_alone_is_the_one_that_ddpm_builds_itself(
+    client: docker.DockerClient, engine_image: str, engine_binary: Path
+) -> None:
     said = client.containers.run(engine_image, ["--version"], remove=True, network_mode="none").decode()
     assert "Version:" in said
+    assert files_of(client, engine_image, "/engine") == {"engine": sha256(engine_binary.read_bytes()).hexdigest()}
+
+
+def test_images_say_their_version_and_carry_the_licences_of_what_is_in_them(
+    client: docker.DockerClient, image: str, engine_image: str
+) -> None:
+    for each in (image, engine_image):
+        labels = client.images.get(each).labels
+        assert labels["org.opencontainers.image.version"] == ddpm.__version__
+    of_engine = {f"licences/{name.name}": sha256(name.read_bytes()).hexdigest() for name in LICENCES}
+    assert files_of(client, engine_image, "/licences") == of_engine
+    code = "import importlib.metadata as m; print(*[f.name for f in m.files('ddpm') if 'licenses' in f.parts])"
+    listed = client.containers.run(image, ["-c", code], entrypoint="python3", remove=True, network_mode="none")
+    assert set(listed.decode().split()) == {"LICENSE", "licences.md", "licences-engine.txt"}
 
 
 def test_a_configuration_for_the_compose_file_runs_unchanged_with_its_settings(

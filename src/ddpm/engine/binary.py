@@ -21,8 +21,10 @@ REQUIRED_COMPONENTS = frozenset(
 
 ENGINE_VARIABLE = "DDPM_ENGINE"
 
+# The same sources become the same bytes, wherever they are built; deployments/docker/Dockerfile repeats them.
+BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-ldflags", "-s -w")
+
 _NAME = "ddpm-engine"
-_BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-ldflags", "-s -w")
 _SOURCES = ("*.go", "go.mod", "go.sum", "*.sql", "*.json", "*.yaml")
 _LINES_OF_COMPILER = 15
 _COMPONENT = re.compile(r"^\s*-\s+(\S+)\s*$", re.MULTILINE)
@@ -62,7 +64,7 @@ def install(progress: Progress | None = None, *, tags: Sequence[str] = ()) -> Pa
 
     def build(part: Path) -> None:
         shown = progress or Silent()
-        _build(find_go(shown), source, part / _NAME, (*_BUILD_FLAGS, "-tags", ",".join(tags)), shown)
+        _build(find_go(shown), source, part / _NAME, (*BUILD_FLAGS, "-tags", ",".join(tags)), shown)
 
     return make_once(folder, build, complete=lambda made: (made / _NAME).is_file()) / _NAME
 
@@ -167,7 +169,7 @@ def mapping_problem(binary: Path, mapping: Path) -> str | None:
 
 def source_key(source: Path) -> str:
     """A hash of everything in the folder `source` that goes into the binary: all but tests."""
-    digest = hashlib.sha256(" ".join(_BUILD_FLAGS).encode())
+    digest = hashlib.sha256(" ".join(BUILD_FLAGS).encode())
     files = {file for pattern in _SOURCES for file in source.rglob(pattern)}
     for file in sorted(files):
         name = file.relative_to(source).as_posix()
