@@ -42,7 +42,16 @@ def client(dockerd: Dockerd) -> Iterator[docker.DockerClient]:
 class Run:
     """A container of ddpm, as safe as its image allows: read only, no rights, and nothing to write but its state."""
 
-    def __init__(self, client: docker.DockerClient, image: str, config: Path, port: int, **settings: Any) -> None:
+    def __init__(
+        self,
+        client: docker.DockerClient,
+        image: str,
+        config: Path,
+        port: int,
+        *,
+        volumes: dict[str, dict[str, str]] | None = None,
+        **settings: Any,
+    ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.container: Container = client.containers.run(
             image,
@@ -52,7 +61,7 @@ class Run:
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
             tmpfs={"/var/lib/ddpm": "uid=10001,gid=10001,mode=0700", "/tmp": ""},  # noqa: S108 -- in the container
-            volumes={str(config): {"bind": CONFIG, "mode": "ro"}},
+            volumes={str(config): {"bind": CONFIG, "mode": "ro"}} | (volumes or {}),
             **settings,
         )
 
@@ -138,6 +147,33 @@ def test_beyond_loopback_it_wants_a_token_and_takes_it_from_the_environment(
         named = {"Authorization": f"Bearer {TOKEN}", "Host": "ddpm"}
         assert httpx.get(url, headers=named, trust_env=False).status_code == httpx.codes.OK
         run.container.stop(timeout=30)
+
+
+def test_ddpm_in_a_container_runs_its_engine_in_another(
+    client: docker.DockerClient, dockerd: Dockerd, image: str, world: World, tmp_path: Path
+) -> None:
+    world.create_topic()
+    port = free_port()
+    engine = {"launcher": "container", "drain": "5s", "container": {"image": images.ENGINE}}
+    config = world.config(server={"port": port}, engine=engine)
+    del config["app"]["engine"]["binary"]
+    path = tmp_path / "app-config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    socket = urlsplit(dockerd.url).path
+    group = str(Path(socket).stat().st_gid)
+    door = {socket: {"bind": "/var/run/docker.sock", "mode": "rw"}}
+    with Run(client, image, path, port, volumes=door, group_add=[group]) as run:
+        eventually(run.ready, "it is ready", 60)
+        (beside,) = client.containers.list(filters={"label": "ddpm.owner"})
+        world.produce(json_records([{"n": number} for number in range(100)]))
+        eventually(lambda: world.count() == 100, "all records are in the table", 60)
+        beside.kill()
+        world.produce(json_records([{"n": number} for number in range(100)]))
+        eventually(lambda: world.count() == 200, "an engine takes its place", 60)
+        run.container.stop(timeout=30)
+        assert run.container.wait()["StatusCode"] == 0, run.container.logs().decode()
+        assert not client.containers.list(all=True, filters={"label": "ddpm.owner"})
+    assert world.lag() == 0
 
 
 def test_the_engine_alone_is_the_one_that_ddpm_builds_itself(
