@@ -116,8 +116,11 @@ type session struct {
 	patience time.Duration
 	table    *table
 	sql      statements
-	// skipped holds the lines that the last COPY skipped, counted from 1.
-	skipped []int
+	// skipped is what the last COPY left out.
+	skipped []skip
+	// seen holds the table's columns if this transaction has looked at them: what it has copied keeps others
+	// from changing them until its end.
+	seen []string
 	// wasIdle is set once the session waited for work: only then can it have died unnoticed.
 	wasIdle bool
 }

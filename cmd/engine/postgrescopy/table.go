@@ -17,12 +17,15 @@ type table struct {
 	keyed bool
 }
 
-const describeTable = `
-SELECT n.nspname, (
+// listColumns makes the text of table.columns of the attributes a of a table.
+const listColumns = `
 	SELECT pg_catalog.string_agg(pg_catalog.format('%I %s%s%s', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
 		CASE WHEN a.attnotnull THEN ' not null' END, CASE WHEN a.atthasdef THEN ' default' END), E'\n' ORDER BY a.attname)
 	FROM pg_catalog.pg_attribute a
-	WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+	WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = `
+
+const describeTable = `
+SELECT n.nspname, (` + listColumns + `c.oid
 ), EXISTS (
 	SELECT
 	FROM pg_catalog.pg_index i
@@ -59,10 +62,13 @@ func (s *session) describe(ctx context.Context, schema, name string) (*table, er
 func textArray(names []string) string {
 	quoted := make([]string, len(names))
 	for i, name := range names {
-		quoted[i] = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
+		quoted[i] = `"` + escapedInArray.Replace(name) + `"`
 	}
 	return "{" + strings.Join(quoted, ",") + "}"
 }
+
+// A Replacer does most of its work when it is used first.
+var escapedInArray = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 func place(schema, name string) string {
 	if schema == "" {
@@ -86,15 +92,23 @@ func (s *session) unchanged(ctx context.Context) error {
 	s.pool.mu.Lock()
 	before := s.pool.atStart
 	s.pool.mu.Unlock()
+	if s.seen != nil {
+		return before.differs(s.seen)
+	}
 	now, err := s.describe(ctx, before.schema, before.name)
 	if err != nil {
 		return err
 	}
-	if slices.Equal(before.columns, now.columns) {
+	return before.differs(now.columns)
+}
+
+// differs returns an obstacle if the columns are others now.
+func (before *table) differs(now []string) error {
+	if slices.Equal(before.columns, now) {
 		return nil
 	}
 	return &obstacle{classColumns, fmt.Sprintf("the columns of %s changed since the start (%s): undo it, or restart the pipeline to go on with them",
-		quote(before.schema, before.name), difference(before.columns, now.columns))}
+		quote(before.schema, before.name), difference(before.columns, now))}
 }
 
 func difference(before, now []string) string {

@@ -19,14 +19,17 @@ const tolerantSince = 17
 
 const skippedNotice = "skipping row due to data type incompatibility at line "
 
-// explainValues says of values which their columns do not accept, and why.
+// skip is a row that COPY skipped: its line, counted from 1, and the place of the column to blame.
+type skip struct{ line, col int }
+
+// explainValues says of values which their columns do not accept, and why; and which columns there are.
 const explainValues = `
-SELECT given.row, given.col, wrong.sql_error_code, wrong.message, wrong.detail
+SELECT given.row, given.col, wrong.sql_error_code, wrong.message, wrong.detail, (` + listColumns + `$1::regclass)
 FROM ROWS FROM (unnest($2::int[]), unnest($3::int[]), unnest($4::text[]), unnest($5::text[])) AS given(row, col, name, value)
 JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::regclass AND a.attname = given.name
 CROSS JOIN LATERAL pg_catalog.pg_input_error_info(given.value, pg_catalog.format_type(a.atttypid, a.atttypmod)) AS wrong
 WHERE wrong.message IS NOT NULL
-ORDER BY 1, 2`
+ORDER BY 1`
 
 // tolerant tells whether bad values can be left to the server to skip.
 func (s *session) tolerant() bool {
@@ -53,13 +56,12 @@ func (s *session) copyTolerant(ctx context.Context, b *encoded, from, to int) (i
 	if len(s.skipped) != missing {
 		return 0, nil, false, nil
 	}
-	rows := make([]int, missing)
-	for i, line := range s.skipped {
-		if rows[i] = from + line - 1; line < 1 || rows[i] >= to {
+	for _, each := range s.skipped {
+		if each.line < 1 || each.line > to-from {
 			return 0, nil, false, nil
 		}
 	}
-	skipped, err = s.explain(ctx, b, rows)
+	skipped, err = s.explain(ctx, b, from)
 	return inserted, skipped, err == nil && len(skipped) == missing && allBad(skipped), err
 }
 
@@ -74,19 +76,19 @@ func allBad(refused []refusedRow) bool {
 	return true
 }
 
-// explain returns those of the rows that have a value of a wrong kind, with the error that the server
-// would have answered.
-func (s *session) explain(ctx context.Context, b *encoded, rows []int) ([]refusedRow, error) {
+// explain returns those of the rows that the last COPY skipped whose value is of a wrong kind, with the
+// error that the server would have answered. The COPY began with the row from.
+func (s *session) explain(ctx context.Context, b *encoded, from int) ([]refusedRow, error) {
 	var at, cols, names, values []string
-	for _, row := range rows {
+	for _, each := range s.skipped {
+		row := from + each.line - 1
 		line := bytes.TrimSuffix(b.lines(row, row+1), []byte("\n"))
-		for i, field := range bytes.Split(line, []byte("\t")) {
-			if string(field) == `\N` {
-				continue
-			}
-			at, cols = append(at, strconv.Itoa(row)), append(cols, strconv.Itoa(i))
-			names, values = append(names, s.sql.names[i]), append(values, unescaped.Replace(string(field)))
+		field := bytes.Split(line, []byte("\t"))[each.col]
+		if string(field) == `\N` {
+			continue // a domain that is not null: only the server's own refusal tells
 		}
+		at, cols = append(at, strconv.Itoa(row)), append(cols, strconv.Itoa(each.col))
+		names, values = append(names, s.sql.names[each.col]), append(values, unescaped.Replace(string(field)))
 	}
 	wrong, err := s.query(ctx, explainValues, quote(s.table.schema, s.table.name),
 		"{"+strings.Join(at, ",")+"}", "{"+strings.Join(cols, ",")+"}", textArray(names), textArray(values))
@@ -96,9 +98,7 @@ func (s *session) explain(ctx context.Context, b *encoded, rows []int) ([]refuse
 	var refused []refusedRow
 	for _, each := range wrong {
 		row, _ := strconv.Atoi(string(each[0]))
-		if n := len(refused); n > 0 && refused[n-1].row == row {
-			continue // COPY stops at the first bad value of a row, too
-		}
+		s.seen = strings.Split(string(each[5]), "\n")
 		col, _ := strconv.Atoi(string(each[1]))
 		refused = append(refused, refusedRow{row, &pgconn.PgError{
 			Severity: "ERROR", SeverityUnlocalized: "ERROR",
@@ -108,14 +108,21 @@ func (s *session) explain(ctx context.Context, b *encoded, rows []int) ([]refuse
 	return refused, nil
 }
 
-// notice remembers the lines that COPY skipped.
+// notice remembers what COPY skipped. What it does not understand is missed when the rows are counted.
 func (s *session) notice(_ *pgconn.PgConn, notice *pgconn.Notice) {
 	rest, found := strings.CutPrefix(notice.Message, skippedNotice)
 	if !found {
 		return
 	}
-	digits, _, _ := strings.Cut(rest, " ")
-	if line, err := strconv.Atoi(digits); err == nil {
-		s.skipped = append(s.skipped, line)
+	digits, blamed, _ := strings.Cut(rest, " ")
+	line, err := strconv.Atoi(digits)
+	if err != nil {
+		return
+	}
+	for col, name := range s.sql.names {
+		if strings.HasPrefix(blamed, `for column "`+name+`": `) {
+			s.skipped = append(s.skipped, skip{line, col})
+			return
+		}
 	}
 }

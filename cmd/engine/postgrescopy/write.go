@@ -60,6 +60,8 @@ type piecewise struct {
 
 	inserted, accepted int
 	refused            []refusedRow
+	// unsaved tells whether rows came in since the last savepoint.
+	unsaved bool
 }
 
 // refusedRow is a row that was refused on its own, with the server's error.
@@ -109,6 +111,7 @@ func (p *piecewise) begin(ctx context.Context) error {
 	if p.b.conflicted {
 		sql += "; " + p.s.sql.createStage
 	}
+	p.s.seen = nil
 	_, err := p.s.exec(ctx, sql+"; SAVEPOINT "+savepoint)
 	return err
 }
@@ -175,13 +178,19 @@ func (p *piecewise) relation() string {
 // put tries the rows from, up to but not including, to. If they are refused the transaction is where
 // it was before; those that the server skips are noted as refused.
 func (p *piecewise) put(ctx context.Context, from, to int) error {
+	if p.unsaved {
+		if _, err := p.s.exec(ctx, "RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint); err != nil {
+			return err
+		}
+		p.unsaved = false
+	}
 	inserted, skipped, err := p.send(ctx, from, to)
 	if err == nil {
-		_, err = p.s.exec(ctx, "RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint)
+		p.unsaved = true
 		p.inserted += inserted
 		p.accepted += to - from - len(skipped)
 		p.refused = append(p.refused, skipped...)
-		return err
+		return nil
 	}
 	if p.judge(err) != mustWait {
 		if rollback := p.goBack(ctx); rollback != nil {
@@ -192,6 +201,7 @@ func (p *piecewise) put(ctx context.Context, from, to int) error {
 }
 
 func (p *piecewise) goBack(ctx context.Context) error {
+	p.s.seen = nil
 	_, err := p.s.exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint)
 	return err
 }
