@@ -1,5 +1,6 @@
 """Options of the test run, its markers, and the fixtures that start real services."""
 
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,9 @@ pytest_plugins = ["fix_services", "fix_world", "fix_docker"]
 # A slow machine is no defect of the code.
 settings.register_profile("ddpm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ddpm")
+
+# A script's background job inherits that Ctrl-C is ignored, and so would every command that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = Path(__file__).parent
 SLOWEST_FIRST = ("faults", "integration", "browser", "unit")
