@@ -10,7 +10,7 @@ SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjs
 COMPILE = uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down image test test-unit test-integration test-integration-plugin test-faults test-tools lint format docs licences wheel lock bench profile-report reset clean
+.PHONY: help run up down image test test-unit test-integration test-integration-plugin test-faults test-tools fuzz lint format docs licences wheel lock bench profile-report reset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ test-faults: $(VENV)/.installed ## every fault under traffic, three rounds each,
 
 test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Prometheus, Graphviz, Docker, systemd's tools
 	@$(PY) scripts/test_tools.py
+
+fuzz: $(VENV)/.installed ## fuzz the engine's packages: make fuzz [seconds=10] [target=FuzzRead]
+	@$(PY) scripts/fuzz.py $(or $(seconds),10) $(target)
 
 lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet
 	@$(VENV)/bin/ruff check .
