@@ -55,7 +55,11 @@ CASES: dict[str, dict[str, Any]] = {
         "postgres": POSTGRES,
         "source": {"parser": "csv", "options": {"delimiter": ";", "columns": ["id", "naïve ${HOME}"]}},
     },
-    "parser-tsv": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "tsv"}},
+    "parser-tsv": {
+        "kafka": KAFKA,
+        "postgres": POSTGRES | {"columns": {"id": "bigint", "city": {"type": "text", "from": "address.city"}}},
+        "source": {"parser": "tsv"},
+    },
     "parser-spade": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "spade"}},
     "parser-compressed": {
         "kafka": KAFKA,

@@ -108,6 +108,8 @@ func init() {
 		service.NewStringField("delimiter").Description("What stands between two values: one character."),
 		service.NewStringListField("columns").Description("The names of the columns; none where the first line names them.").
 			Default([]any{}),
+		service.NewStringListField("wanted").Description("Names that rows are filled from, of which a first line must have one; "+
+			"none where nobody knows.").Default([]any{}),
 	), buildCSV, true)
 	records.Register("ddpm_msgpack", spec("Reads records of one MessagePack value."), buildMessagePack, false)
 	records.Register("ddpm_avro_file", spec("Reads records that are Avro object container files."), buildAvroFile, true)
@@ -160,7 +162,11 @@ func buildCSV(conf *service.ParsedConfig, _ *service.Resources) (records.Decoder
 	if err != nil {
 		return nil, err
 	}
-	decoder, err := csvtext.New(delimiter, columns)
+	wanted, err := conf.FieldStringList("wanted")
+	if err != nil {
+		return nil, err
+	}
+	decoder, err := csvtext.New(delimiter, columns, wanted)
 	if err != nil {
 		return nil, err
 	}

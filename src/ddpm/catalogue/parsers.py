@@ -29,6 +29,7 @@ class Parser(Generic[Options]):
         summary: A sentence for people.
         options: What `source.options` may hold.
         processor: The engine's processor for options.
+        wanting: The same with the names that rows are filled from, where they are known.
         many: Whether a record can become many documents, for options.
         secrets: What the engine is told through its environment and no file, for options.
         sample: A record, for formats that a person can read.
@@ -40,6 +41,7 @@ class Parser(Generic[Options]):
     options: type[Options]
     processor: Callable[[Options], Component]
     many: Callable[[Options], bool] = lambda _: False
+    wanting: Callable[[Options, tuple[str, ...]], Component] | None = None
     secrets: Callable[[Options], dict[str, str]] = lambda _: {}
     sample: str | None = None
 
@@ -52,12 +54,19 @@ def _plain(name: str) -> Callable[[Model], Component]:
     return lambda _: {name: {}}
 
 
-def _csv(options: formats.Csv) -> Component:
-    return {"ddpm_csv": {"delimiter": options.delimiter, "columns": list(options.columns)}}
+def _csv(options: formats.Csv, wanted: tuple[str, ...] = ()) -> Component:
+    return _delimited(options.delimiter, options.columns, wanted)
 
 
-def _tsv(options: formats.Tsv) -> Component:
-    return {"ddpm_csv": {"delimiter": "\t", "columns": list(options.columns)}}
+def _tsv(options: formats.Tsv, wanted: tuple[str, ...] = ()) -> Component:
+    return _delimited("\t", options.columns, wanted)
+
+
+def _delimited(delimiter: str, columns: tuple[str, ...], wanted: tuple[str, ...]) -> Component:
+    made: Component = {"delimiter": delimiter, "columns": list(columns)}
+    if wanted and not columns:
+        made["wanted"] = list(wanted)
+    return {"ddpm_csv": made}
 
 
 def _avro(options: formats.Avro) -> Component:
@@ -112,6 +121,7 @@ _ALL: tuple[Parser[Any], ...] = (
         formats.Csv,
         _csv,
         _always,
+        _csv,
         sample='id,note\n1,"a, b"\n2,',
     ),
     Parser(
@@ -120,6 +130,7 @@ _ALL: tuple[Parser[Any], ...] = (
         formats.Tsv,
         _tsv,
         _always,
+        _tsv,
         sample="id\tnote\n1\ta, b\n2\t",
     ),
     Parser(
@@ -137,7 +148,7 @@ _ALL: tuple[Parser[Any], ...] = (
         formats.Avro,
         _avro,
         lambda options: options.framing == "file",
-        _avro_secrets,
+        secrets=_avro_secrets,
     ),
     Parser("parquet", "Apache Parquet: a record is a file of many rows", NoOptions, _plain("ddpm_parquet"), _always),
     Parser("protobuf", "one Protocol Buffers message a record", formats.Protobuf, _protobuf),
@@ -215,13 +226,24 @@ def _function(source: Source, plugin: Plugin) -> Component:
     }
 
 
-def processors(source: Source) -> list[Component]:
-    """The engine's processors that decompress and parse; raises ConfigError as `parser_of` does."""
+def processors(source: Source, wanted: tuple[str, ...] = ()) -> list[Component]:
+    """The engine's processors that decompress and parse.
+
+    Args:
+        source: The parser and its options.
+        wanted: The names that rows are filled from, where they are known.
+
+    Raises:
+        ConfigError: As `parser_of` does.
+
+    """
     parser = parser_of(source)
+    options = _options(parser, source)
     unpack: list[Component] = []
     if source.compression != "none":
         unpack = [{"ddpm_decompress": {"method": source.compression, "limit": source.max_decompressed}}]
-    return [*unpack, parser.processor(_options(parser, source))]
+    made = parser.wanting(options, wanted) if parser.wanting else parser.processor(options)
+    return [*unpack, made]
 
 
 def gives_many(source: Source) -> bool:

@@ -17,7 +17,7 @@ def sections(pipeline: Pipeline) -> dict[str, Value]:
     """
     # The identity is captured before any code of a user runs, so a mapping can break a record, never its identity.
     origin: list[Value] = [{"ddpm_origin": _asks(pipeline)}]
-    parser: list[Value] = [*parsers.processors(pipeline.source)]
+    parser: list[Value] = [*parsers.processors(pipeline.source, pipeline.filled_from)]
     steps: list[Value] = [*user_code(pipeline.processors)]
     processing: Component = {"threads": -1, "processors": [*origin, *parser, *steps]}
     return {

@@ -39,6 +39,8 @@ RECORD_TIME_COLUMN = "timestamp"
 BLOBLANG = ".blobl"
 URL_SCHEMES = ("postgresql://", "postgres://")
 SINK_KINDS = ("postgres", "kafka", "stdout")
+# Parsers whose documents have the names that `source.options.columns` gives.
+_DELIMITED = ("csv", "tsv")
 DOCKER_SCHEMES = ("unix://", "tcp://", "http://", "https://", "ssh://", "npipe://")
 HOST_NETWORK = "host"
 
@@ -713,6 +715,13 @@ class Pipeline(Model):
         """Whether one of the sinks is the table."""
         return any(sink.kind == "postgres" for sink in self.sinks)
 
+    @property
+    def filled_from(self) -> tuple[str, ...]:
+        """The names of the parsed documents that fill the table's columns; empty where nobody knows them."""
+        if self.processors or not self.writes_postgres or self.postgres is None:
+            return ()
+        return tuple(dict.fromkeys(column.keys[0] for column in (self.postgres.columns or {}).values()))
+
     @model_validator(mode="after")
     def _sinks_fit(self) -> "Pipeline":
         if self.writes_postgres and self.postgres is None:
@@ -720,6 +729,23 @@ class Pipeline(Model):
         for index, sink in enumerate(self.sinks):
             if sink in self.sinks[:index]:
                 raise broken_rule("this sink is named twice", "sinks", index)
+        return self
+
+    @model_validator(mode="after")
+    def _given_names_fill_the_table(self) -> "Pipeline":
+        given, wanted = self.source.options.get("columns"), self.filled_from
+        if self.source.parser not in _DELIMITED or not wanted or not given or not isinstance(given, list | tuple):
+            return self
+        at = ("source", "options", "columns")
+        lowered = {name.strip().lower(): name for name in wanted if name not in given}
+        for index, name in enumerate(given):
+            close = lowered.get(str(name).strip().lower())
+            if close is not None and name not in wanted:
+                msg = f'"{name}" fills no column of the table; "{close}" would, names are compared with case and spaces'
+                raise broken_rule(msg, *at, index)
+        if not any(name in wanted for name in given):
+            msg = f"none of these names fills a column of the table, which wants {', '.join(wanted)}"
+            raise broken_rule(msg, *at)
         return self
 
     @model_validator(mode="after")

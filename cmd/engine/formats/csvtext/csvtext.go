@@ -19,21 +19,25 @@ const (
 	codeUTF8    = "invalid_utf8"
 	codeColumns = "wrong_column_count"
 	codeHeader  = "bad_header"
+	codeNoRows  = "header_only"
 	codeQuotes  = "not_csv"
 )
 
 // Decoder reads records of one shape; it is never changed and serves any number of goroutines.
 type Decoder struct {
 	delimiter byte
+	columns   []string
 	keys      [][]byte
+	wanted    []string
 }
 
-// New returns a Decoder. Without columns, the first row of each record names them.
-func New(delimiter string, columns []string) (*Decoder, error) {
+// New returns a Decoder. Without columns, the first row of each record names them; it must then name one of the
+// wanted, unless nobody knows what is wanted.
+func New(delimiter string, columns, wanted []string) (*Decoder, error) {
 	if len(delimiter) != 1 || delimiter[0] >= utf8.RuneSelf || bytes.ContainsAny([]byte(delimiter), "\"\r\n") {
 		return nil, fmt.Errorf("the delimiter must be one ASCII character other than a quote or a line break, not %q", delimiter)
 	}
-	d := &Decoder{delimiter: delimiter[0]}
+	d := &Decoder{delimiter: delimiter[0], columns: columns, wanted: wanted}
 	if len(columns) == 0 {
 		return d, nil
 	}
@@ -47,7 +51,8 @@ func New(delimiter string, columns []string) (*Decoder, error) {
 }
 
 // Decode yields the documents of the rows, blank lines left out. A row with too few or too many values fails
-// alone; from a quote that is out of place on nobody can tell where rows begin, so that the record fails as a whole.
+// alone; from a quote that is out of place on nobody can tell where rows begin, so that the record fails as a whole,
+// as it does when its header cannot be the one that is wanted.
 func (d *Decoder) Decode(payload []byte, yield func(doc []byte, failure *reason.Reason) bool) *reason.Reason {
 	payload = bytes.TrimPrefix(payload, []byte("\uFEFF"))
 	if len(bytes.TrimSpace(payload)) == 0 {
@@ -56,33 +61,66 @@ func (d *Decoder) Decode(payload []byte, yield func(doc []byte, failure *reason.
 	if at := jsontext.InvalidUTF8(payload); at >= 0 {
 		return failed(codeUTF8, fmt.Sprintf("invalid UTF-8 at byte %d: 0x%02x", at, payload[at]))
 	}
-	rows := scanner{in: payload, delimiter: d.delimiter, line: 1}
-	keys := d.keys
+	rows := scanner{in: payload, delimiter: d.delimiter, end: lineEnd(payload), line: 1}
+	if failure := d.skipSeparatorLine(&rows); failure != nil {
+		return failure
+	}
+	rows.first = rows.at
+	return d.rows(&rows, yield)
+}
+
+func (d *Decoder) rows(rows *scanner, yield func(doc []byte, failure *reason.Reason) bool) *reason.Reason {
+	keys, count := d.keys, 0
 	for {
-		line := rows.line
+		line, start := rows.line, rows.at
 		values, err := rows.next()
 		switch {
 		case err != nil:
 			return failed(codeQuotes, err.Error())
 		case values == nil:
-			return nil
+			return d.end(rows, keys, count)
 		case keys == nil:
-			if keys, err = keysOf(values); err != nil {
-				return failed(codeHeader, err.Error())
+			var failure *reason.Reason
+			if keys, failure = d.named(values, rows.firstLine(start)); failure != nil {
+				return failure
 			}
 			continue
 		}
-		if len(values) != len(keys) {
-			message := fmt.Sprintf("line %d has %d values and not %d", line, len(values), len(keys))
-			if !yield(nil, failed(codeColumns, message)) {
-				return nil
-			}
-			continue
+		count++
+		doc, failure := []byte(nil), d.misfit(rows, values, len(keys), start, line, count == 1)
+		if failure == nil {
+			doc = document(keys, values)
 		}
-		if !yield(document(keys, values), nil) {
+		if !yield(doc, failure) {
 			return nil
 		}
 	}
+}
+
+// misfit says why values are no row of so many columns.
+func (d *Decoder) misfit(rows *scanner, values []value, columns, start, line int, first bool) *reason.Reason {
+	switch {
+	case len(values) != columns:
+		return failed(codeColumns, fmt.Sprintf("line %d has %d values and not %d%s",
+			line, len(values), columns, d.otherCount(rows.firstLine(start), columns)))
+	case first && d.repeated(values):
+		return failed(codeHeader, fmt.Sprintf("line %d repeats the names of source.options.columns: "+
+			"omit that option where the first line of each record names the columns", line))
+	}
+	return nil
+}
+
+// end says what is wrong with a record whose rows end here. A header without rows is an empty table, if it is known
+// to be a header; else it may as well be a row.
+func (d *Decoder) end(rows *scanner, keys [][]byte, count int) *reason.Reason {
+	switch {
+	case count > 0 || (len(d.wanted) > 0 && keys != nil):
+		return nil
+	case keys == nil || len(d.columns) > 0:
+		return failed(codeEmpty, "empty message: there is no row")
+	}
+	return failed(codeNoRows, fmt.Sprintf("the record has the one line %.200q, which was taken for the names of the columns: "+
+		"set source.options.columns if records have no line with names", rows.firstLine(rows.first)))
 }
 
 func document(keys [][]byte, values []value) []byte {
@@ -127,12 +165,34 @@ type value struct {
 	quoted bool
 }
 
+// lineEnd returns the last byte of a line break: CR for text that has CR and no LF outside of quotes, else LF.
+func lineEnd(text []byte) byte {
+	if bytes.IndexByte(text, '\r') < 0 {
+		return '\n'
+	}
+	end, quoted := byte('\n'), false
+	for _, c := range text {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '\n':
+			return '\n'
+		case c == '\r':
+			end = '\r'
+		}
+	}
+	return end
+}
+
 // scanner splits text into rows. The standard library's reader does not tell "" from nothing.
 type scanner struct {
 	in        []byte
 	at        int
 	line      int
 	delimiter byte
+	end       byte
+	first     int
 	values    []value
 }
 
@@ -182,7 +242,7 @@ func (s *scanner) quotedValue() (value, error) {
 	doubled := false
 	for s.at < len(s.in) {
 		switch c := s.in[s.at]; {
-		case c == '\n':
+		case c == s.end:
 			s.line++
 		case c == '"' && s.at+1 < len(s.in) && s.in[s.at+1] == '"':
 			doubled = true
@@ -191,7 +251,7 @@ func (s *scanner) quotedValue() (value, error) {
 			text := s.in[start:s.at]
 			s.at++
 			if s.at < len(s.in) && s.in[s.at] != s.delimiter && !s.atLineBreak() {
-				return value{}, fmt.Errorf("line %d: text behind the quote that closes a value", s.line)
+				return value{}, fmt.Errorf("line %d: text behind the quote that closes a value%s", s.line, s.advice())
 			}
 			if doubled {
 				text = bytes.ReplaceAll(text, []byte(`""`), []byte(`"`))
@@ -203,15 +263,34 @@ func (s *scanner) quotedValue() (value, error) {
 	return value{}, fmt.Errorf("line %d: %w", opened, errOpen)
 }
 
+// advice is for text behind a closing quote that may be the delimiter.
+func (s *scanner) advice() string {
+	if bytes.IndexByte([]byte(likely[:obvious]), s.in[s.at]) < 0 {
+		return ""
+	}
+	return ": " + setDelimiter(s.in[s.at])
+}
+
+// firstLine returns the text from a place to the end of its line.
+func (s *scanner) firstLine(start int) []byte {
+	line := bytes.TrimLeft(s.in[start:], "\r\n")
+	if end := bytes.IndexByte(line, s.end); end >= 0 {
+		line = line[:end]
+	}
+	return bytes.TrimRight(line, "\r\n")
+}
+
+// atLineBreak tells whether a line ends here: with LF or CRLF, or with CR where that is how lines end.
 func (s *scanner) atLineBreak() bool {
-	return s.in[s.at] == '\n' || (s.in[s.at] == '\r' && (s.at+1 == len(s.in) || s.in[s.at+1] == '\n'))
+	c := s.in[s.at]
+	return c == s.end || (c == '\r' && (s.at+1 == len(s.in) || s.in[s.at+1] == '\n'))
 }
 
 func (s *scanner) lineBreak() {
 	if s.at < len(s.in) && s.in[s.at] == '\r' {
 		s.at++
 	}
-	if s.at < len(s.in) && s.in[s.at] == '\n' {
+	if s.end == '\n' && s.at < len(s.in) && s.in[s.at] == '\n' {
 		s.at++
 	}
 	s.line++
