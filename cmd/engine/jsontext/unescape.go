@@ -1,6 +1,7 @@
 package jsontext
 
 import (
+	"bytes"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -54,4 +55,21 @@ func appendRune(dst []byte, r rune) []byte {
 		return append(dst, 0xE0|byte(r>>12), 0x80|byte(r>>6)&0x3F, 0x80|byte(r)&0x3F)
 	}
 	return utf8.AppendRune(dst, r)
+}
+
+// FindEscape returns where a checked document first has an escape of a character that is sought, or -1. Half of a
+// surrogate pair comes as such.
+func FindEscape(doc []byte, sought func(rune) bool) int {
+	for i := 0; ; {
+		at := bytes.IndexByte(doc[i:], '\\')
+		if at < 0 || i+at+1 >= len(doc) {
+			return -1
+		}
+		i += at
+		r, next := unescape(doc, i)
+		if sought(r) {
+			return i
+		}
+		i = min(next, len(doc))
+	}
 }

@@ -44,6 +44,9 @@ type Origin struct {
 	// means nothing unless HasIndex.
 	Index    int
 	HasIndex bool
+
+	// signs tell what the document had before a mapping saw it.
+	signs int
 }
 
 // Header is one name of a record's headers with its values in the order of the record.

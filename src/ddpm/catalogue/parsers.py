@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from ddpm.catalogue import environment, formats
 from ddpm.catalogue.component import Component, duration, mapping
+from ddpm.catalogue.processors import guarded
 from ddpm.config.model import Model, NoOptions, Plugin, PluginKind, Source
 from ddpm.errors import ConfigError
 
@@ -243,7 +244,8 @@ def processors(source: Source, wanted: tuple[str, ...] = ()) -> list[Component]:
     if source.compression != "none":
         unpack = [{"ddpm_decompress": {"method": source.compression, "limit": source.max_decompressed}}]
     made = parser.wanting(options, wanted) if parser.wanting else parser.processor(options)
-    return [*unpack, made]
+    maps = source.plugin is not None and source.plugin.kind is not PluginKind.FUNCTION
+    return [*unpack, *(guarded(made) if maps else [made])]
 
 
 def gives_many(source: Source) -> bool:

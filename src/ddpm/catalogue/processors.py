@@ -11,7 +11,14 @@ def user_code(steps: Sequence[Processor]) -> list[Component]:
     if not steps:
         return []
     # `try` also keeps a record's first failure: a mapping run on a record that is not JSON would overwrite it.
-    return [{"try": [_step(step) for step in steps]}]
+    run: Component = {"try": [_step(step) for step in steps]}
+    # A filter decodes a document and leaves it as it was.
+    return guarded(run) if any(step.mapping is not None for step in steps) else [run]
+
+
+def guarded(run: Component) -> list[Component]:
+    """The engine's processors around mappings: a mapping would put U+FFFD where text is not UTF-8, and say nothing."""
+    return [{"ddpm_before_mapping": {}}, run, {"ddpm_after_mapping": {}}]
 
 
 def _step(step: Processor) -> Component:

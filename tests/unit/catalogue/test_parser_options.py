@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ddpm.catalogue.parsers import OPTIONS, PARSERS, gives_many, processors, secrets
+from ddpm.catalogue.processors import guarded
 from ddpm.config import ConfigProblems, LoadResult, load
 
 HEAD = """\
@@ -135,7 +136,7 @@ def test_a_mistake_is_named_with_its_place(source: str, code: str, path: str, me
 def test_a_parser_of_ones_own_in_bloblang(folder: Path) -> None:
     (folder / "mine.blobl").write_text("root = this")
     source = loaded("parser: mine, plugin_path: mine.blobl").config.pipelines[0].source
-    assert processors(source) == [{"try": [{"mapping": f'from "{folder}/mine.blobl"'}]}]
+    assert processors(source) == guarded({"try": [{"mapping": f'from "{folder}/mine.blobl"'}]})
     assert not gives_many(source)
 
 

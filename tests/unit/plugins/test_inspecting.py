@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from ddpm.catalogue.component import Component
 from ddpm.catalogue.parsers import OPTIONS, gives_many, processors
+from ddpm.catalogue.processors import guarded
 from ddpm.config import ConfigProblems, LoadResult, load
 from ddpm.plugins.inspecting import inspect_plugin
 from ddpm.plugins.loading import entry_point_names
@@ -74,8 +76,8 @@ def test_a_function_becomes_workers(folder: Path) -> None:
 def test_a_class_becomes_its_processors(folder: Path) -> None:
     (folder / "pairs.py").write_text(CLASS)
     source = loaded('parser: pairs, plugin_path: pairs.py, options: {separator: ";"}').config.pipelines[0].source
-    (parser,) = processors(source)
-    assert parser == {"try": [{"mapping": 'root.separator = ";"'}, {"ddpm_index": {"many": True}}]}
+    made: Component = {"try": [{"mapping": 'root.separator = ";"'}, {"ddpm_index": {"many": True}}]}
+    assert processors(source) == guarded(made)
     assert gives_many(source)
 
 
@@ -178,7 +180,7 @@ def test_installed_parsers_are_found_by_their_names(folder: Path, monkeypatch: p
     source = loaded("parser: pairs").config.pipelines[0].source
     assert processors(source)[0]["ddpm_python"]["path"] == ""  # type: ignore[index, call-overload]
     mapping = loaded("parser: upper").config.pipelines[0].source
-    assert processors(mapping) == [{"try": [{"mapping": "root = content().uppercase()"}]}]
+    assert processors(mapping) == guarded({"try": [{"mapping": "root = content().uppercase()"}]})
     assert "plugin-broken app.source.parser: " in problem_of("parser: lost")
     assert "shop.py:6: ValueError: bent" in problem_of("parser: bent")
     with pytest.raises(ConfigProblems) as caught:
