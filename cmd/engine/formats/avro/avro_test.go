@@ -14,7 +14,7 @@ const orderDocument = `{"id":9223372036854775807,"amount":-12345678901234567890.
 	`"created_at":"2026-11-23T04:05:06.789123Z","seen_at":"2026-11-23T04:05:06.789000Z",` +
 	`"local_at":"2026-11-23T04:05:06.789123","day":"2026-11-23","clock":"04:05:06.789123",` +
 	`"key":"0191f3c0-1c9a-7c3e-8f1d-2b3c4d5e6f70","raw":"\\x00ff","note":"naïve","status":"OPEN","counts":{"a":1},` +
-	`"lines":[{"sku":"x","ratio":0.1},{"sku":"y","ratio":"NaN"}],"first":null,"paid":true,"weight":0.1}`
+	`"lines":[{"sku":"x","ratio":0.1},{"sku":"y","ratio":"NaN"}],"first":null,"paid":true,"weight":0.10000000149011612}`
 
 func sample(t testing.TB, name string) []byte {
 	t.Helper()

@@ -125,11 +125,11 @@ func (d *decoder) value(n *node, depth int) {
 		d.integer(n)
 	case kindFloat:
 		if b := d.take(4); b != nil {
-			d.out = jsonwrite.Float(d.out, float64(math.Float32frombits(binary.LittleEndian.Uint32(b))), 32)
+			d.out = jsonwrite.Float(d.out, float64(math.Float32frombits(binary.LittleEndian.Uint32(b))))
 		}
 	case kindDouble:
 		if b := d.take(8); b != nil {
-			d.out = jsonwrite.Float(d.out, math.Float64frombits(binary.LittleEndian.Uint64(b)), 64)
+			d.out = jsonwrite.Float(d.out, math.Float64frombits(binary.LittleEndian.Uint64(b)))
 		}
 	case kindBytes:
 		d.binary(n, d.take(d.long()))

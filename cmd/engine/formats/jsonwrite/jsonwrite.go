@@ -71,9 +71,14 @@ func appendEscaped(dst []byte, c byte) []byte {
 	return append(dst, '\\', 'u', '0', '0', lowerHex[c>>4], lowerHex[c&15])
 }
 
-// Float appends the shortest digits that read back as the same number of 32 or 64 bits; what JSON
-// cannot say becomes the text that Postgres reads: "NaN", "Infinity", "-Infinity".
-func Float(dst []byte, f float64, bits int) []byte {
+// longest is where whole numbers end to be written with all their digits: behind the largest float of 32 bits.
+const longest = 1e39
+
+// Float appends a number's exact value where it is whole, else the shortest digits that read back as the same number of 64
+// bits. One of 32 or 16 bits is the same number in 64. What JSON cannot say becomes the text that Postgres reads:
+// "NaN", "Infinity", "-Infinity".
+func Float(dst []byte, f float64) []byte {
+	abs := math.Abs(f)
 	switch {
 	case math.IsNaN(f):
 		return append(dst, `"NaN"`...)
@@ -81,12 +86,12 @@ func Float(dst []byte, f float64, bits int) []byte {
 		return append(dst, `"Infinity"`...)
 	case math.IsInf(f, -1):
 		return append(dst, `"-Infinity"`...)
+	case abs < longest && math.Trunc(f) == f:
+		return strconv.AppendFloat(dst, f, 'f', 0, 64)
+	case abs < 1e-6 || abs >= longest:
+		return strconv.AppendFloat(dst, f, 'e', -1, 64)
 	}
-	format := byte('f')
-	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-		format = 'e'
-	}
-	return strconv.AppendFloat(dst, f, format, -1, bits)
+	return strconv.AppendFloat(dst, f, 'f', -1, 64)
 }
 
 // Bytes appends the text \x0a0b…, as a JSON string.

@@ -108,9 +108,9 @@ func (d *decoder) value(depth int) {
 	case code >= 0xc7 && code <= 0xc9:
 		d.extension(d.unsigned(1 << (code - 0xc7)))
 	case code == 0xca:
-		d.out = jsonwrite.Float(d.out, float64(math.Float32frombits(uint32(d.unsigned(4)))), 32)
+		d.out = jsonwrite.Float(d.out, float64(math.Float32frombits(uint32(d.unsigned(4)))))
 	case code == 0xcb:
-		d.out = jsonwrite.Float(d.out, math.Float64frombits(d.unsigned(8)), 64)
+		d.out = jsonwrite.Float(d.out, math.Float64frombits(d.unsigned(8)))
 	case code >= 0xcc && code <= 0xcf:
 		d.out = strconv.AppendUint(d.out, d.unsigned(1<<(code-0xcc)), 10)
 	case code >= 0xd0 && code <= 0xd3:

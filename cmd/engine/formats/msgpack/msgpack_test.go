@@ -29,6 +29,20 @@ func TestTypesOfAnotherWriterKeepTheirValues(t *testing.T) {
 	}
 }
 
+func TestFloatsKeepTheirExactValue(t *testing.T) {
+	for payload, want := range map[string]string{
+		"\xca\x4f\x00\x00\x00":                 "2147483648",
+		"\xca\x3d\xcc\xcc\xcd":                 "0.10000000149011612",
+		"\xca\x7f\x7f\xff\xff":                 "340282346638528859811704183484516925440",
+		"\xcb\x43\xe0\x00\x00\x00\x00\x00\x00": "9223372036854775808",
+		"\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a": "0.1",
+	} {
+		if got, failure := Decode([]byte(payload)); failure != nil || string(got) != want {
+			t.Errorf("%x: got %s %v, want %s", payload, got, failure, want)
+		}
+	}
+}
+
 func TestWhatIsNotMessagePackHasItsReason(t *testing.T) {
 	for name, c := range map[string]struct{ payload, code, message string }{
 		"empty":             {"", "empty", "empty message"},

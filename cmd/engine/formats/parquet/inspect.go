@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/golang/snappy"
 	"github.com/klauspost/compress/gzip"
@@ -33,10 +34,24 @@ type inspection struct {
 	payload []byte
 	bytes   int64
 	values  int64
+	// stored are the values of data pages alone.
+	stored int64
+	// encodings are those of the data pages.
+	encodings map[string]bool
+	// owned tells whether payload is a copy that may be changed.
+	owned  bool
+	schema []format.SchemaElement
 }
 
-// inspect returns an error that wraps errTooLarge for a file beyond the limits, and any other for a corrupt one.
-func inspect(payload []byte) error {
+// inspect returns what the library may read, or an error that wraps errTooLarge for a file beyond the limits, and any
+// other for a corrupt one.
+func inspect(payload []byte) (*inspection, error) {
+	i := &inspection{payload: payload, encodings: map[string]bool{}}
+	return i, i.file()
+}
+
+func (i *inspection) file() error {
+	payload := i.payload
 	const tail = 4 + len(magic)
 	if len(payload) < len(magic)+tail || !bytes.HasPrefix(payload, []byte(magic)) || !bytes.HasSuffix(payload, []byte(magic)) {
 		return errors.New("a file begins and ends with PAR1: is it truncated?")
@@ -52,15 +67,20 @@ func inspect(payload []byte) error {
 	if err := checkSchema(meta.Schema); err != nil {
 		return err
 	}
-	i := inspection{payload: payload}
+	i.schema = meta.Schema
 	for _, group := range meta.RowGroups {
 		if group.NumRows < 0 || group.NumRows > jsonwrite.MaxDocuments {
 			return fmt.Errorf("a row group of %d rows: %w", group.NumRows, errTooLarge)
 		}
+		before := i.stored
 		for _, column := range group.Columns {
 			if err := i.column(&column.MetaData); err != nil {
-				return fmt.Errorf("column %q: %w", column.MetaData.PathInSchema, err)
+				return fmt.Errorf("column %s: %w", strings.Join(column.MetaData.PathInSchema, "."), err)
 			}
+		}
+		// Such a group is not read, so it must be empty.
+		if group.NumRows == 0 && i.stored != before {
+			return fmt.Errorf("a row group of no rows that has %d values", i.stored-before)
 		}
 	}
 	return nil
@@ -104,23 +124,48 @@ func (i *inspection) column(meta *format.ColumnMetaData) error {
 	if start < 0 || start > size || meta.TotalCompressedSize < 0 || meta.TotalCompressedSize > size-start {
 		return errors.New("its pages lie outside the file")
 	}
-	chunk := i.payload[start : start+meta.TotalCompressedSize]
-	for len(chunk) > 0 {
+	for at, end := start, start+meta.TotalCompressedSize; at < end; {
+		chunk := i.payload[at:end]
 		var header format.PageHeader
 		length, err := decodeThrift(chunk, &header)
 		if err != nil {
 			return fmt.Errorf("page header: %w", err)
 		}
-		chunk = chunk[length:]
-		if header.CompressedPageSize < 0 || int(header.CompressedPageSize) > len(chunk) {
+		if header.CompressedPageSize < 0 || int(header.CompressedPageSize) > len(chunk)-length {
 			return errors.New("a page is larger than its column: is the file truncated?")
 		}
-		if err := i.page(&header, meta.Codec, chunk[:header.CompressedPageSize]); err != nil {
+		i.encoding(&header, meta.Type, at, length)
+		at += int64(length)
+		if err := i.page(&header, meta.Codec, i.payload[at:at+int64(header.CompressedPageSize)]); err != nil {
 			return err
 		}
-		chunk = chunk[header.CompressedPageSize:]
+		at += int64(header.CompressedPageSize)
 	}
 	return nil
+}
+
+// encoding notes how a data page is encoded, and marks what the library would not read.
+func (i *inspection) encoding(header *format.PageHeader, kind format.Type, at int64, length int) {
+	var used format.Encoding
+	switch header.Type {
+	case format.DataPage:
+		used = header.DataPageHeader.V.Encoding
+		i.stored += int64(header.DataPageHeader.V.NumValues)
+	case format.DataPageV2:
+		used = header.DataPageHeaderV2.V.Encoding
+		i.stored += int64(header.DataPageHeaderV2.V.NumValues)
+	default:
+		return
+	}
+	i.encodings[fmt.Sprintf("%s of %s", used, kind)] = true
+	if used != format.ByteStreamSplit || !readsSplit(kind) {
+		return
+	}
+	if !i.owned {
+		// The record's bytes are those of its dead letter.
+		i.payload, i.owned = bytes.Clone(i.payload), true
+	}
+	markSplit(i.payload[at : at+int64(length)])
 }
 
 func (i *inspection) page(header *format.PageHeader, codec format.CompressionCodec, data []byte) error {
@@ -252,6 +297,32 @@ func (s *scanner) structure(depth int) {
 			s.value(kind, depth+1)
 		}
 	}
+}
+
+// find moves to the value of a field, given by its number and those of the structures around it.
+func (s *scanner) find(path ...int64) bool {
+	for id := int64(0); s.err == nil; {
+		header := s.byte()
+		kind := header & 0x0f
+		if kind == 0 {
+			return false
+		}
+		if delta := int64(header >> 4); delta != 0 {
+			id += delta
+		} else {
+			n := s.varint()
+			id = int64(n>>1) ^ -int64(n&1)
+		}
+		switch {
+		case id == path[0] && len(path) == 1:
+			return true
+		case id == path[0] && kind == 12:
+			return s.find(path[1:]...)
+		case kind > 2:
+			s.value(kind, 1)
+		}
+	}
+	return false
 }
 
 func (s *scanner) value(kind byte, depth int) {

@@ -17,8 +17,9 @@ import (
 // write appends a value that is not null.
 type write func(w *writer, v parquet.Value)
 
-// leaf chooses how a column's values are written, once for a file.
-func leaf(kind parquet.Type) (write, error) {
+// leaf chooses how a column's values are written, once for a file. Of the logical type that the file declares, the
+// library keeps those that it knows.
+func leaf(kind parquet.Type, declared *format.LogicalType) (write, error) {
 	logical := kind.LogicalType()
 	if logical == nil {
 		logical = &format.LogicalType{}
@@ -34,9 +35,9 @@ func leaf(kind parquet.Type) (write, error) {
 	case parquet.Int96:
 		return impalaTime, nil
 	case parquet.Float:
-		return func(w *writer, v parquet.Value) { w.out = jsonwrite.Float(w.out, float64(v.Float()), 32) }, nil
+		return func(w *writer, v parquet.Value) { w.out = jsonwrite.Float(w.out, float64(v.Float())) }, nil
 	case parquet.Double:
-		return func(w *writer, v parquet.Value) { w.out = jsonwrite.Float(w.out, v.Double(), 64) }, nil
+		return func(w *writer, v parquet.Value) { w.out = jsonwrite.Float(w.out, v.Double()) }, nil
 	}
 	switch {
 	case logical.UTF8 != nil, logical.Enum != nil:
@@ -45,9 +46,9 @@ func leaf(kind parquet.Type) (write, error) {
 		return document, nil
 	case logical.UUID != nil && kind.Length() == 16:
 		return func(w *writer, v parquet.Value) { w.out = jsonwrite.UUID(w.out, [16]byte(v.ByteArray())) }, nil
-	case logical.Float16 != nil && kind.Length() == 2:
+	case declared.Float16 != nil && kind.Length() == 2:
 		return func(w *writer, v parquet.Value) {
-			w.out = jsonwrite.Float(w.out, half(binary.LittleEndian.Uint16(v.ByteArray())), 32)
+			w.out = jsonwrite.Float(w.out, half(binary.LittleEndian.Uint16(v.ByteArray())))
 		}, nil
 	}
 	return func(w *writer, v parquet.Value) { w.out = jsonwrite.Bytes(w.out, v.ByteArray()) }, nil

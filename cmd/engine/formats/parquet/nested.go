@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 
 	"ddpm/engine/formats/jsonwrite"
 )
@@ -32,13 +33,15 @@ type node struct {
 	write      write
 }
 
+// compiler walks a schema's elements in their order, depth first.
 type compiler struct {
-	columns int
+	columns  int
+	elements []format.SchemaElement
 }
 
 // compile returns the tree of a file's schema and the number of its columns.
-func compile(root *parquet.Column) (*node, int, error) {
-	c := &compiler{}
+func compile(root *parquet.Column, elements []format.SchemaElement) (*node, int, error) {
+	c := &compiler{elements: elements}
 	n, err := c.node(root, &node{}, true)
 	if err == nil && len(n.children) == 0 {
 		err = errors.New("it has no columns")
@@ -47,6 +50,11 @@ func compile(root *parquet.Column) (*node, int, error) {
 }
 
 func (c *compiler) node(column *parquet.Column, parent *node, root bool) (*node, error) {
+	if len(c.elements) == 0 || c.elements[0].Name != column.Name() && !root {
+		return nil, errors.New("its schema cannot be followed")
+	}
+	element := c.elements[0]
+	c.elements = c.elements[1:]
 	n := &node{
 		key:        append(jsonwrite.String(nil, []byte(column.Name())), ':'),
 		repeated:   !root && column.Repeated(),
@@ -64,7 +72,7 @@ func (c *compiler) node(column *parquet.Column, parent *node, root bool) (*node,
 	if column.Leaf() {
 		var err error
 		n.last, c.columns = c.columns, c.columns+1
-		if n.write, err = leaf(column.Type()); err != nil {
+		if n.write, err = leaf(column.Type(), &element.LogicalType.V); err != nil {
 			return nil, fmt.Errorf("column %s: %w", column.Name(), err)
 		}
 		return n, nil

@@ -7,9 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding"
 
 	"ddpm/engine/formats/jsonwrite"
 	"ddpm/engine/reason"
@@ -37,9 +41,12 @@ func Read(payload []byte, yield func(doc []byte, failure *reason.Reason) bool) *
 	if len(payload) == 0 {
 		return failed(codeEmpty, "empty message: there is no Parquet file")
 	}
-	err := inspect(payload)
+	seen, err := inspect(payload)
 	if err == nil {
-		err = read(payload, yield)
+		err = read(seen, yield)
+	}
+	if errors.Is(err, encoding.ErrNotSupported) {
+		err = fmt.Errorf("%w (its pages are in %s)", err, strings.Join(slices.Sorted(maps.Keys(seen.encodings)), ", "))
 	}
 	switch {
 	case err == nil, errors.Is(err, errStopped):
@@ -53,7 +60,7 @@ func Read(payload []byte, yield func(doc []byte, failure *reason.Reason) bool) *
 func failed(code, message string) *reason.Reason { return reason.New(reason.StageParse, code, message) }
 
 // read makes an error of a panic: the library panics at some corrupt pages.
-func read(payload []byte, yield func(doc []byte, failure *reason.Reason) bool) (err error) {
+func read(seen *inspection, yield func(doc []byte, failure *reason.Reason) bool) (err error) {
 	yielding := false
 	defer func() {
 		if yielding {
@@ -63,18 +70,21 @@ func read(payload []byte, yield func(doc []byte, failure *reason.Reason) bool) (
 			err = fmt.Errorf("corrupt: %v", cause)
 		}
 	}()
-	file, err := parquet.OpenFile(bytes.NewReader(payload), int64(len(payload)),
+	file, err := parquet.OpenFile(bytes.NewReader(seen.payload), int64(len(seen.payload)),
 		parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return err
 	}
-	root, columns, err := compile(file.Root())
+	root, columns, err := compile(file.Root(), seen.schema)
 	if err != nil {
 		return err
 	}
 	w := writer{root: root, columns: make([][]parquet.Value, columns)}
 	documents, total := 0, 0
 	for _, group := range file.RowGroups() {
+		if group.NumRows() == 0 {
+			continue
+		}
 		err := eachRow(group, func(row parquet.Row) error {
 			doc, failure, err := w.row(row)
 			if err != nil {

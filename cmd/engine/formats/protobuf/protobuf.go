@@ -193,10 +193,8 @@ func (w *writer) single(field protoreflect.FieldDescriptor, value protoreflect.V
 		w.out = strconv.AppendInt(w.out, int64(value.Enum()), 10)
 	case protoreflect.Uint32Kind, protoreflect.Uint64Kind, protoreflect.Fixed32Kind, protoreflect.Fixed64Kind:
 		w.out = strconv.AppendUint(w.out, value.Uint(), 10)
-	case protoreflect.FloatKind:
-		w.out = jsonwrite.Float(w.out, value.Float(), 32)
-	case protoreflect.DoubleKind:
-		w.out = jsonwrite.Float(w.out, value.Float(), 64)
+	case protoreflect.FloatKind, protoreflect.DoubleKind:
+		w.out = jsonwrite.Float(w.out, value.Float())
 	case protoreflect.StringKind:
 		w.text(value.String())
 	case protoreflect.BytesKind:

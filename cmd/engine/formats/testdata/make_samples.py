@@ -196,6 +196,38 @@ def write_parquet() -> None:
         pq.write_table(table, HERE / f"orders_{codec}.parquet", compression=codec, row_group_size=3)
 
 
+def write_odd_parquet() -> None:
+    """Half floats, no rows at all, a row group of none, and BYTE_STREAM_SPLIT of every type but floats."""
+    half = pa.table(
+        {
+            "half": pa.array([1.5, -2.0, 65504.0, 2.0**-24, float("nan"), float("-inf")], pa.float16()),
+            "list": pa.array([[0.5, None], None, [], [2.0], [-0.0], [1.0]], pa.list_(pa.float16())),
+        }
+    )
+    pq.write_table(half, HERE / "half.parquet")
+    table = pa.table(
+        {
+            "narrow": pa.array([1, -2, None], pa.int32()),
+            "wide": pa.array([2**62, -3, 4], pa.int64()),
+            "fixed": pa.array([b"abcd", None, b"wxyz"], pa.binary(4)),
+            "amount": pa.array([decimal.Decimal("1.25"), None, decimal.Decimal("-0.01")], pa.decimal128(20, 2)),
+            "half": pa.array([1.5, -2.0, None], pa.float16()),
+        }
+    )
+    pq.write_table(table.slice(0, 0), HERE / "no_rows.parquet")
+    with pq.ParquetWriter(HERE / "empty_group.parquet", table.schema) as writer:
+        for part in (table, table.slice(0, 0), table):
+            writer.write_table(part)
+    for version in ("1.0", "2.0"):
+        pq.write_table(
+            table,
+            HERE / f"split_v{version[0]}.parquet",
+            use_dictionary=False,
+            column_encoding="BYTE_STREAM_SPLIT",
+            data_page_version=version,
+        )
+
+
 def write_protobuf() -> None:
     """One message and the descriptor set that protoc makes of its file."""
     source = HERE / "shop.proto"
@@ -230,4 +262,5 @@ if __name__ == "__main__":
     write_msgpack()
     write_avro()
     write_parquet()
+    write_odd_parquet()
     write_protobuf()
