@@ -5,6 +5,7 @@
 package jsontext
 
 import (
+	"bytes"
 	"fmt"
 	"unicode/utf8"
 )
@@ -36,6 +37,9 @@ func (s *Scanner) Validate(doc []byte) error {
 	}
 	return checkEnd(doc, end)
 }
+
+// WithoutMark returns a text without the byte order mark that some programs put in front of it.
+func WithoutMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\uFEFF")) }
 
 // InvalidUTF8 returns the position of the first byte that is not part of valid UTF-8, or -1.
 func InvalidUTF8(doc []byte) int {

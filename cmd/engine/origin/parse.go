@@ -3,7 +3,6 @@ package origin
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -24,7 +23,7 @@ const (
 func init() {
 	spec := service.NewConfigSpec().
 		Categories("ddpm").
-		Summary("Checks that messages are JSON documents in UTF-8, and leaves their bytes as they are.").
+		Summary("Checks that messages are JSON documents in UTF-8, and leaves their bytes as they are, without a byte order mark.").
 		Description("A message that is not fails with a reason that names the byte. Depth is not limited.").
 		Field(service.NewObjectField("").Default(map[string]any{}))
 	err := service.RegisterBatchProcessor("ddpm_json", spec,
@@ -65,6 +64,10 @@ func check(scanner *jsontext.Scanner, msg *service.Message) *reason.Reason {
 	if err != nil {
 		return parseFailure(codeNotJSON, err.Error())
 	}
+	if marked := doc; len(jsontext.WithoutMark(marked)) < len(marked) {
+		doc = jsontext.WithoutMark(marked)
+		msg.SetBytes(doc)
+	}
 	if len(bytes.TrimSpace(doc)) == 0 {
 		return parseFailure(codeEmpty, "empty message: there is no JSON document")
 	}
@@ -72,10 +75,6 @@ func check(scanner *jsontext.Scanner, msg *service.Message) *reason.Reason {
 		return parseFailure(codeUTF8, fmt.Sprintf("invalid UTF-8 at byte %d: 0x%02x", at, doc[at]))
 	}
 	if err := scanner.Validate(doc); err != nil {
-		var syntax *jsontext.SyntaxError
-		if errors.As(err, &syntax) && syntax.Offset == 0 && bytes.HasPrefix(doc, []byte("\uFEFF")) {
-			return parseFailure(codeNotJSON, "not JSON: byte order mark at byte 0")
-		}
 		return parseFailure(codeNotJSON, "not JSON: "+err.Error())
 	}
 	return nil

@@ -1,5 +1,6 @@
 """`ddpm parse`: what a pipeline, or a parser alone, makes of records from a file or standard input."""
 
+import codecs
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -109,7 +110,8 @@ def _records(file: Path, *, each_line: bool) -> Iterator[tuple[str, Record]]:
                 return
             number = 0
             for line, text in enumerate(stream, start=1):
-                if payload := text.rstrip(b"\r\n"):
+                whole = text.removeprefix(codecs.BOM_UTF8) if line == 1 else text
+                if payload := whole.rstrip(b"\r\n"):
                     number += 1
                     yield f"record {number} (line {line})", Record(payload, number=number)
     except OSError as error:

@@ -1,5 +1,6 @@
 """`ddpm produce`: records from a file or standard input into a topic, one a line."""
 
+import codecs
 import gzip
 import json
 import os
@@ -87,7 +88,7 @@ def _bar() -> Progress:
 
 def _records(lines: BinaryIO, key: str | None) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
-        value = line.rstrip(b"\r\n")
+        value = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).rstrip(b"\r\n")
         if value:
             yield Record(value=value, key=_key(value, key, number) if key else None)
 

@@ -52,7 +52,7 @@ def test_records_that_are_all_good_end_with_0_and_answers_are_json(tmp_path: Pat
     assert '"total":12345678901234567890.5' in ran.stdout
     (answer,) = answers(ran.stdout)
     assert answer["documents"][0]["reason"]["code"] == "22003"
-    (tmp_path / "record.json").write_bytes(b'{"id": 1, "total": 0.001}')
+    (tmp_path / "record.json").write_bytes(b'\xef\xbb\xbf{"id": 1, "total": 0.001}')
     ran = ddpm("parse", "record.json", "--json", "--config", str(config), cwd=tmp_path)
     assert ran.returncode == 0, ran.stdout
     assert "hunter2secret" not in ran.stdout + ran.stderr

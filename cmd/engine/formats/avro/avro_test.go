@@ -65,7 +65,7 @@ func TestATruncatedFileIsReportedWherever(t *testing.T) {
 }
 
 func TestADatumNeedsItsOwnSchema(t *testing.T) {
-	schema, err := Compile(sample(t, "order.avsc"))
+	schema, err := Compile(append([]byte("\uFEFF"), sample(t, "order.avsc")...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +114,32 @@ func TestNamesAreFoundInNamespacesReferencesAndThemselves(t *testing.T) {
 		`{"color":"RED","size":"\\x0506","again":"\\x0708","next":null}}`
 	if failure != nil || string(got) != want {
 		t.Fatalf("got %s %v", got, failure)
+	}
+}
+
+func TestAttributesOfOthersAreOfNoConcern(t *testing.T) {
+	schema, err := Compile([]byte(`{"type":"record","name":"a.R","Name":"b.S","Fields":7,"NAMESPACE":1,"fields":[
+		{"name":"plain","Name":"Other","Type":"bytes","type":{"type":"string","size":"36","symbols":1,"fields":"x","name":5,"namespace":7}},
+		{"name":"list","type":{"type":"array","name":"c.L","namespace":"c","items":"Two","Items":"int"}},
+		{"name":"day","type":{"type":"int","LogicalType":"date","logicaltype":"date","scale":"2"}},
+		{"name":"sum","type":{"type":"bytes","logicalType":"decimal","Scale":9,"scale":1,"precision":"many"}}]}`),
+		[]byte(`{"type":"fixed","name":"Two","namespace":"a","size":2,"Size":"9"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, failure := schema.Datum([]byte("\x02x\x02ab\x00\x02\x02\x0f"))
+	if want := `{"plain":"x","list":["\\x6162"],"day":1,"sum":1.5}`; failure != nil || string(got) != want {
+		t.Fatalf("got %s %v, want %s", got, failure, want)
+	}
+	for text, want := range map[string]string{
+		`{"type":"fixed","name":"F","size":"36"}`:              `"36" is no size`,
+		`{"type":"enum","name":"E","symbols":1}`:               `1 is no symbols`,
+		`{"type":"bytes","logicalType":"decimal","scale":"2"}`: `"2" is no scale`,
+		`{"type":"record","name":"R","fields":[{"name":7}]}`:   `7 is no name`,
+	} {
+		if _, err := Compile([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 

@@ -5,10 +5,12 @@ package avro
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
 	"ddpm/engine/formats/jsonwrite"
+	"ddpm/engine/jsontext"
 )
 
 type kind int
@@ -80,27 +82,24 @@ type compiler struct {
 	depth int
 }
 
-// definition is the union of what the JSON objects of all types may hold.
-type definition struct {
-	Type        json.RawMessage   `json:"type"`
-	Name        string            `json:"name"`
-	Namespace   *string           `json:"namespace"`
-	LogicalType json.RawMessage   `json:"logicalType"`
-	Scale       json.RawMessage   `json:"scale"`
-	Size        int               `json:"size"`
-	Symbols     []string          `json:"symbols"`
-	Items       json.RawMessage   `json:"items"`
-	Values      json.RawMessage   `json:"values"`
-	Fields      []fieldDefinition `json:"fields"`
-}
+// attributes are a JSON object's, by their exact names: other tools put their own beside the specification's, in any form
+// and also under names that differ in case alone.
+type attributes map[string]json.RawMessage
 
-type fieldDefinition struct {
-	Name string          `json:"name"`
-	Type json.RawMessage `json:"type"`
+// read decodes one attribute into a place, which it leaves as it is where there is none.
+func (a attributes) read(name string, into any) error {
+	text, given := a[name]
+	if !given {
+		return nil
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("schema: %.100s is no %s: %w", text, name, err)
+	}
+	return nil
 }
 
 func (c *compiler) text(text []byte) (*node, error) {
-	if !json.Valid(text) {
+	if text = jsontext.WithoutMark(text); !json.Valid(text) {
 		return c.reference(string(bytes.TrimSpace(text)), "")
 	}
 	return c.compile(text, "")
@@ -126,11 +125,11 @@ func (c *compiler) compile(text json.RawMessage, namespace string) (*node, error
 	case '[':
 		return c.union(text, namespace)
 	case '{':
-		var d definition
-		if err := json.Unmarshal(text, &d); err != nil {
+		var given attributes
+		if err := json.Unmarshal(text, &given); err != nil {
 			return nil, fmt.Errorf("schema: %w", err)
 		}
-		return c.define(&d, namespace)
+		return c.define(given, namespace)
 	}
 	return nil, fmt.Errorf("%.40s is no type", text)
 }
@@ -164,76 +163,103 @@ func (c *compiler) union(text json.RawMessage, namespace string) (*node, error) 
 	return union, nil
 }
 
-func (c *compiler) define(d *definition, namespace string) (*node, error) {
+func (c *compiler) define(given attributes, namespace string) (*node, error) {
+	var kind string
+	if json.Unmarshal(given["type"], &kind) != nil {
+		return c.compile(given["type"], namespace)
+	}
+	switch kind {
+	case "record", "error", "enum", "fixed":
+		return c.defineNamed(kind, given, namespace)
+	case "array":
+		return c.container(kindArray, given["items"], namespace)
+	case "map":
+		return c.container(kindMap, given["values"], namespace)
+	}
+	known, err := c.reference(kind, namespace)
+	if err != nil || len(given["logicalType"]) == 0 {
+		return known, err
+	}
+	annotated := *known
+	return &annotated, annotated.setLogical(given)
+}
+
+func (c *compiler) container(kind kind, item json.RawMessage, namespace string) (*node, error) {
+	child, err := c.compile(item, namespace)
+	return &node{kind: kind, item: child}, err
+}
+
+// defineNamed compiles the types that have a name, which others may refer to.
+func (c *compiler) defineNamed(kind string, given attributes, namespace string) (*node, error) {
 	var name string
-	if json.Unmarshal(d.Type, &name) != nil {
-		return c.compile(d.Type, namespace)
+	own := &namespace
+	if err := errors.Join(given.read("name", &name), given.read("namespace", &own)); err != nil {
+		return nil, err
 	}
-	if d.Namespace != nil {
-		namespace = *d.Namespace
+	if own != nil {
+		namespace = *own
 	}
-	full := qualified(d.Name, namespace)
+	full := qualified(name, namespace)
 	if dot := strings.LastIndexByte(full, '.'); dot >= 0 {
 		namespace = full[:dot]
 	}
-	var err error
-	switch name {
-	case "record", "error":
-		return c.record(d, full, namespace)
+	switch kind {
 	case "enum":
+		var symbols []string
+		if err := given.read("symbols", &symbols); err != nil {
+			return nil, err
+		}
 		n := &node{kind: kindEnum}
-		for _, symbol := range d.Symbols {
+		for _, symbol := range symbols {
 			n.symbols = append(n.symbols, jsonwrite.String(nil, []byte(symbol)))
 		}
 		c.named[full] = n
 		return n, nil
 	case "fixed":
-		if d.Size < 0 || d.Size > maxFixed {
-			return nil, fmt.Errorf("fixed %s has size %d", full, d.Size)
+		n := &node{kind: kindFixed}
+		if err := given.read("size", &n.size); err != nil {
+			return nil, err
 		}
-		n := &node{kind: kindFixed, size: d.Size}
+		if n.size < 0 || n.size > maxFixed {
+			return nil, fmt.Errorf("fixed %s has size %d", full, n.size)
+		}
 		c.named[full] = n
-		return n, n.setLogical(d)
-	case "array":
-		n := &node{kind: kindArray}
-		n.item, err = c.compile(d.Items, namespace)
-		return n, err
-	case "map":
-		n := &node{kind: kindMap}
-		n.item, err = c.compile(d.Values, namespace)
-		return n, err
+		return n, n.setLogical(given)
 	}
-	known, err := c.reference(name, namespace)
-	if err != nil || len(d.LogicalType) == 0 {
-		return known, err
-	}
-	annotated := *known
-	return &annotated, annotated.setLogical(d)
+	return c.record(given, full, namespace)
 }
 
-func (c *compiler) record(d *definition, full, namespace string) (*node, error) {
+func (c *compiler) record(given attributes, full, namespace string) (*node, error) {
 	n := &node{kind: kindRecord}
 	c.named[full] = n
-	for _, f := range d.Fields {
-		child, err := c.compile(f.Type, namespace)
-		if err != nil {
-			return nil, fmt.Errorf("field %s of %s: %w", f.Name, full, err)
+	var fields []attributes
+	if err := given.read("fields", &fields); err != nil {
+		return nil, err
+	}
+	for _, f := range fields {
+		var name string
+		if err := f.read("name", &name); err != nil {
+			return nil, err
 		}
-		n.fields = append(n.fields, field{key: append(jsonwrite.String(nil, []byte(f.Name)), ':'), node: child})
+		child, err := c.compile(f["type"], namespace)
+		if err != nil {
+			return nil, fmt.Errorf("field %s of %s: %w", name, full, err)
+		}
+		n.fields = append(n.fields, field{key: append(jsonwrite.String(nil, []byte(name)), ':'), node: child})
 	}
 	return n, nil
 }
 
 // setLogical keeps the logical types that change what is written; the specification wants others ignored.
-func (n *node) setLogical(d *definition) error {
+func (n *node) setLogical(given attributes) error {
 	var logical string
-	if json.Unmarshal(d.LogicalType, &logical) != nil {
+	if json.Unmarshal(given["logicalType"], &logical) != nil {
 		return nil
 	}
 	switch {
 	case logical == "decimal" && (n.kind == kindBytes || n.kind == kindFixed):
-		if len(d.Scale) > 0 && json.Unmarshal(d.Scale, &n.scale) != nil {
-			return fmt.Errorf("%.40s is no scale of a decimal", d.Scale)
+		if err := given.read("scale", &n.scale); err != nil {
+			return err
 		}
 		if err := jsonwrite.CheckDecimal(n.scale, n.size); err != nil {
 			return err

@@ -54,7 +54,7 @@ func New(delimiter string, columns, wanted []string) (*Decoder, error) {
 // alone; from a quote that is out of place on nobody can tell where rows begin, so that the record fails as a whole,
 // as it does when its header cannot be the one that is wanted.
 func (d *Decoder) Decode(payload []byte, yield func(doc []byte, failure *reason.Reason) bool) *reason.Reason {
-	payload = bytes.TrimPrefix(payload, []byte("\uFEFF"))
+	payload = jsontext.WithoutMark(payload)
 	if len(bytes.TrimSpace(payload)) == 0 {
 		return failed(codeEmpty, "empty message: there is no row")
 	}

@@ -12,11 +12,11 @@ import (
 
 const codeUTF8 = "invalid_utf8"
 
-// Decode yields {"line": text} for each line, empty ones too, without its line break (\n or \r\n). A
-// last line break ends the last line and begins no other.
+// Decode yields {"line": text} for each line, empty ones too, without its line break (\n or \r\n) and the
+// record's byte order mark. A last line break ends the last line and begins no other.
 func Decode(payload []byte, yield func(doc []byte, failure *reason.Reason) bool) {
 	number := 0
-	for line := range bytes.Lines(payload) {
+	for line := range bytes.Lines(jsontext.WithoutMark(payload)) {
 		number++
 		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 		if at := jsontext.InvalidUTF8(line); at >= 0 {

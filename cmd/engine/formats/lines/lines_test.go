@@ -22,7 +22,7 @@ func decode(payload string) (out []string) {
 
 func TestEachLineIsADocument(t *testing.T) {
 	want := []string{`{"line":"one \"quoted\""}`, `{"line":""}`, `{"line":"\ttwo"}`}
-	for _, payload := range []string{"one \"quoted\"\n\n\ttwo", "one \"quoted\"\r\n\r\n\ttwo\r\n"} {
+	for _, payload := range []string{"one \"quoted\"\n\n\ttwo", "\uFEFFone \"quoted\"\r\n\r\n\ttwo\r\n"} {
 		if got := decode(payload); !slices.Equal(got, want) {
 			t.Errorf("%q became %q", payload, got)
 		}

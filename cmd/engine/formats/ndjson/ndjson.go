@@ -4,6 +4,7 @@ package ndjson
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"sync"
 
 	"ddpm/engine/jsontext"
@@ -26,12 +27,12 @@ func New() *Decoder {
 	return &Decoder{scanners: sync.Pool{New: func() any { return &jsontext.Scanner{} }}}
 }
 
-// Decode yields the document of each line, or the reason why it is none. No record is bad as a whole.
+// Decode yields the document of each line, or the reason why it is none; a byte order mark is left out. No record is bad as a whole.
 func (d *Decoder) Decode(payload []byte, yield func(doc []byte, failure *reason.Reason) bool) {
 	scanner := d.scanners.Get().(*jsontext.Scanner)
 	defer d.scanners.Put(scanner)
 	number := 0
-	for line := range bytes.Lines(payload) {
+	for line := range linesOf(scanner, jsontext.WithoutMark(payload)) {
 		number++
 		line = bytes.Trim(line, " \t\r\n")
 		if len(line) == 0 {
@@ -47,6 +48,14 @@ func (d *Decoder) Decode(payload []byte, yield func(doc []byte, failure *reason.
 			return
 		}
 	}
+}
+
+// linesOf takes CR for the end of a line where there is no LF, unless all is one document with CR between its tokens.
+func linesOf(scanner *jsontext.Scanner, payload []byte) iter.Seq[[]byte] {
+	if bytes.IndexByte(payload, '\n') < 0 && bytes.IndexByte(payload, '\r') >= 0 && scanner.Validate(payload) != nil {
+		return bytes.SplitSeq(payload, []byte("\r"))
+	}
+	return bytes.Lines(payload)
 }
 
 func check(scanner *jsontext.Scanner, line []byte, number int) *reason.Reason {

@@ -27,6 +27,15 @@ func TestEachLineIsADocument(t *testing.T) {
 	if want := []string{`{"a":9007199254740993}`, `[1.10]`, `"last"`}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	if got := decode("\uFEFF{}\n[]"); !slices.Equal(got, []string{"{}", "[]"}) {
+		t.Errorf("behind a byte order mark: %q", got)
+	}
+	if got := decode("{}\r[]\r\r3"); !slices.Equal(got, []string{"{}", "[]", "3"}) {
+		t.Errorf("CR at the ends of lines: %q", got)
+	}
+	if got := decode("{\r\"a\":1\r}"); !slices.Equal(got, []string{"{\r\"a\":1\r}"}) {
+		t.Errorf("CR within one document: %q", got)
+	}
 	if got := decode(" \n\r\n"); len(got) != 0 {
 		t.Errorf("blank lines became %q", got)
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"ddpm/engine/formats/avro"
+	"ddpm/engine/jsontext"
 	"ddpm/engine/reason"
 )
 
@@ -198,7 +199,7 @@ func (c *Client) get(ctx context.Context, path ...string) (*answer, error) {
 		return nil, fmt.Errorf("the schema registry answers %s", response.Status)
 	}
 	var found answer
-	if err := json.Unmarshal(body, &found); err != nil || found.Schema == "" {
+	if err := json.Unmarshal(jsontext.WithoutMark(body), &found); err != nil || found.Schema == "" {
 		return nil, errors.New("the schema registry's answer has no schema")
 	}
 	return &found, nil
@@ -209,7 +210,7 @@ func notFound(body []byte, path string) error {
 	var word struct {
 		Code int `json:"error_code"`
 	}
-	if json.Unmarshal(body, &word) != nil || word.Code/100 != http.StatusNotFound && word.Code != http.StatusNotFound {
+	if json.Unmarshal(jsontext.WithoutMark(body), &word) != nil || word.Code/100 != http.StatusNotFound && word.Code != http.StatusNotFound {
 		return errors.New("404 without the error code of a schema registry: is its address right?")
 	}
 	return reason.New(reason.StageParse, codeUnknownSchema, fmt.Sprintf("the schema registry has no %s (error %d)", path, word.Code))

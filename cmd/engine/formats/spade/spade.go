@@ -36,7 +36,7 @@ const shape = "IP [seconds.millis] data=BASE64 UUID"
 
 // Decode yields {"ip", "time", "uuid", "event", "properties"} for each event of a record, which is one line.
 func Decode(payload []byte, yield func(doc []byte, failure *reason.Reason) bool) *reason.Reason {
-	text := bytes.TrimSpace(payload)
+	text := bytes.TrimSpace(jsontext.WithoutMark(payload))
 	if len(text) == 0 {
 		return failed(codeEmpty, "empty message: there is no line")
 	}
@@ -55,7 +55,7 @@ func Decode(payload []byte, yield func(doc []byte, failure *reason.Reason) bool)
 	if at := jsontext.InvalidUTF8(data); at >= 0 {
 		return failed(codeUTF8, fmt.Sprintf("data has invalid UTF-8 at byte %d: 0x%02x", at, data[at]))
 	}
-	events, failure := eventsOf(data)
+	events, failure := eventsOf(jsontext.WithoutMark(data))
 	if failure != nil {
 		return failure
 	}

@@ -47,6 +47,13 @@ func TestAnEventInEveryFormOfBase64(t *testing.T) {
 	}
 }
 
+func TestByteOrderMarksAreLeftOut(t *testing.T) {
+	got := decode("\uFEFF" + record(base64.StdEncoding.EncodeToString([]byte("\uFEFF"+one))))
+	if want := []string{head + `"event":"pl?y>~","properties":{"n":9007199254740993.10,"t":"ü~?>"}}`}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestAListOfEventsInWhichBadOnesFailAlone(t *testing.T) {
 	list := `[{"event":"a","properties":{}}, 3, {"event":"","properties":{}}, {"event":"b"}, null, {"event":"c","properties":{"x":1}}]`
 	got := decode(record(base64.StdEncoding.EncodeToString([]byte(list))))
