@@ -94,7 +94,7 @@ func buildUnpacker(conf *service.ParsedConfig, _ *service.Resources) (service.Ba
 
 func init() {
 	unpacking := service.NewConfigSpec().Categories("ddpm").Summary("Decompresses records before they are parsed.").Fields(
-		service.NewStringEnumField("method", unpack.Auto, unpack.Gzip, unpack.Zstd, unpack.LZ4, unpack.Snappy).
+		service.NewStringEnumField("method", unpack.Auto, unpack.Gzip, unpack.Zlib, unpack.Zstd, unpack.LZ4, unpack.Snappy).
 			Description("How they are compressed; auto goes by their first bytes and takes others as they are."),
 		service.NewIntField("limit").Description("A record that would hold more bytes fails."),
 	)

@@ -237,7 +237,7 @@ class Source(Model):
     plugin_path: str | None = None
     # What is allowed here is the parser's to say; the loader checks it against the parser's own model.
     options: dict[str, Any] = Field(default_factory=dict)
-    compression: Literal["none", "auto", "gzip", "zstd", "lz4", "snappy"] = "none"
+    compression: Literal["none", "auto", "gzip", "zlib", "zstd", "lz4", "snappy"] = "none"
     max_decompressed: ByteSize = 64 * 2**20
     workers: Workers = Field(default_factory=Workers)
     # Not the user's to write: the loader finds it.
