@@ -49,14 +49,12 @@ func init() {
 	register("ddpm_after_mapping", "Fails documents in which a mapping replaced text that is not UTF-8.", afterMapping)
 }
 
-// each changes the messages of a batch that have not failed.
+// each changes the messages of a batch.
 type each func(*service.Message) *service.Message
 
 func (step each) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
 	for i, msg := range batch {
-		if msg.GetError() == nil {
-			batch[i] = step(msg)
-		}
+		batch[i] = step(msg)
 	}
 	return []service.MessageBatch{batch}, nil
 }
@@ -65,7 +63,7 @@ func (each) Close(context.Context) error { return nil }
 
 func beforeMapping(msg *service.Message) *service.Message {
 	doc, err := msg.AsBytes()
-	if err != nil {
+	if err != nil || msg.GetError() != nil {
 		return msg
 	}
 	signs := 0
@@ -100,7 +98,7 @@ func beforeMapping(msg *service.Message) *service.Message {
 // was in a text is written as it is.
 func afterMapping(msg *service.Message) *service.Message {
 	o, ok := From(msg)
-	if !ok || o.signs&hadReplacement != 0 {
+	if !ok || msg.GetError() != nil || o.signs&hadReplacement != 0 {
 		return msg
 	}
 	doc, err := msg.AsBytes()

@@ -58,7 +58,7 @@ func (c *jsonCheck) Close(context.Context) error { return nil }
 
 func check(scanner *jsontext.Scanner, msg *service.Message) *reason.Reason {
 	if o, ok := From(msg); ok && o.Null {
-		return parseFailure(codeNull, "tombstone: the record has a null value")
+		return parseFailure(codeNull, tombstoneMessage)
 	}
 	doc, err := msg.AsBytes()
 	if err != nil {

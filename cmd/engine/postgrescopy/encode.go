@@ -168,10 +168,16 @@ func (e *encoder) read(s *scratch, msg *service.Message) ([]byte, *reason.Reason
 	if err != nil {
 		return nil, refusal(codeNotJSON, "not JSON: "+err.Error())
 	}
-	if kind != jsontext.Object {
+	if kind != jsontext.Object && !passedTombstone(kind, msg) {
 		return nil, refusal(codeNotObject, "the document is not a JSON object, so that it has no fields to fill the columns from")
 	}
 	return doc, nil
+}
+
+// passedTombstone tells whether a document is the null that stands for a record without a value: all its fields are NULL.
+func passedTombstone(kind jsontext.Kind, msg *service.Message) bool {
+	o, ok := origin.From(msg)
+	return kind == jsontext.Null && ok && o.Null
 }
 
 // appendColumns appends the values of a document that was read, each behind a tab.

@@ -128,6 +128,10 @@ func (t *trial) try(ctx context.Context, r *record) ([]byte, error) {
 		documents[i] = before(msg)
 		parsed[i] = msg.WithContext(context.WithValue(msg.Context(), place{}, i))
 	}
+	if len(parsed) == 0 && r.Payload == nil {
+		// A tombstone that is skipped has no document, and is not without a trace.
+		documents = []document{{Outcome: filtered}}
+	}
 	processed, err := execute(ctx, t.steps, parsed)
 	if err != nil {
 		return nil, err

@@ -90,6 +90,19 @@ func TestMappingsSeeWhatSurroundsARecord(t *testing.T) {
 	if out = answers(t, options, `{"payload": null}`); !strings.Contains(out[0], `"code":"null_value"`) {
 		t.Errorf("a tombstone: %s", out)
 	}
+	options = `parser: [{ddpm_tombstones: {action: skip}}, {ddpm_json: {}}], processors: [], limit: 2, columns: []`
+	if out = answers(t, options, `{"payload": null}`); !strings.Contains(out[0], `"documents":[{"outcome":"filtered"}]`) {
+		t.Errorf("a skipped tombstone: %s", out)
+	}
+	options = `parser: [{ddpm_tombstones: {action: pass}}, {ddpm_json: {}}, {ddpm_tombstones_passed: {many: false}}], processors: [], limit: 2, ` +
+		`columns: [{name: id, from: field, path: [id], type: bigint}, {name: data, from: document, type: jsonb}]`
+	out = answers(t, options, `{"payload": null}`, `{"payload": "bnVsbA=="}`)
+	if want := `"columns":[{"column":"id","type":"bigint","value":null},{"column":"data","type":"jsonb","value":"null"}]`; !strings.Contains(out[0], want) {
+		t.Errorf("a tombstone that passes: %s", out)
+	}
+	if !strings.Contains(out[1], `"code":"not_an_object"`) {
+		t.Errorf("a document null that is no tombstone: %s", out)
+	}
 }
 
 func must(t *testing.T, err error) {

@@ -245,7 +245,14 @@ def processors(source: Source, wanted: tuple[str, ...] = ()) -> list[Component]:
         unpack = [{"ddpm_decompress": {"method": source.compression, "limit": source.max_decompressed}}]
     made = parser.wanting(options, wanted) if parser.wanting else parser.processor(options)
     maps = source.plugin is not None and source.plugin.kind is not PluginKind.FUNCTION
-    return [*unpack, *(guarded(made) if maps else [made])]
+    reading = [*unpack, *(guarded(made) if maps else [made])]
+    # ddpm's own decoders know a tombstone; what others would make of its empty text is no document.
+    if source.tombstones == "dead_letter" and not maps:
+        return reading
+    reading.insert(0, {"ddpm_tombstones": {"action": source.tombstones}})
+    if source.tombstones == "pass":
+        reading.append({"ddpm_tombstones_passed": {"many": parser.many(options)}})
+    return reading
 
 
 def gives_many(source: Source) -> bool:

@@ -239,6 +239,7 @@ class Source(Model):
     options: dict[str, Any] = Field(default_factory=dict)
     compression: Literal["none", "auto", "gzip", "zlib", "zstd", "lz4", "snappy"] = "none"
     max_decompressed: ByteSize = 64 * 2**20
+    tombstones: Literal["dead_letter", "skip", "pass"] = "dead_letter"
     workers: Workers = Field(default_factory=Workers)
     # Not the user's to write: the loader finds it.
     _plugin: Plugin | None = PrivateAttr(default=None)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ddpm.catalogue.component import Component
 from ddpm.catalogue.parsers import OPTIONS, PARSERS, gives_many, processors, secrets
 from ddpm.catalogue.processors import guarded
 from ddpm.config import ConfigProblems, LoadResult, load
@@ -133,10 +134,32 @@ def test_a_mistake_is_named_with_its_place(source: str, code: str, path: str, me
     assert (problem.line is not None) == (code != "file-unreadable")
 
 
+def test_tombstones_are_told_in_front_of_the_parser_and_behind_it(folder: Path) -> None:
+    def made(text: str) -> list[Component]:
+        return processors(loaded(text).config.pipelines[0].source)
+
+    skipped: Component = {"ddpm_tombstones": {"action": "skip"}}
+    passed: Component = {"ddpm_tombstones": {"action": "pass"}}
+    dead: Component = {"ddpm_tombstones": {"action": "dead_letter"}}
+    assert made("tombstones: dead_letter") == [{"ddpm_json": {}}]
+    assert made("tombstones: skip") == [skipped, {"ddpm_json": {}}]
+    assert made("parser: lines, compression: auto, tombstones: pass") == [
+        passed,
+        {"ddpm_decompress": {"method": "auto", "limit": 64 * 2**20}},
+        {"ddpm_lines": {}},
+        {"ddpm_tombstones_passed": {"many": True}},
+    ]
+    (folder / "mine.blobl").write_text("root = this")
+    assert made("parser: mine, plugin_path: mine.blobl")[0] == dead
+    assert made("parser: mine, plugin_path: mine.blobl, tombstones: pass")[-1] == {
+        "ddpm_tombstones_passed": {"many": False}
+    }
+
+
 def test_a_parser_of_ones_own_in_bloblang(folder: Path) -> None:
     (folder / "mine.blobl").write_text("root = this")
     source = loaded("parser: mine, plugin_path: mine.blobl").config.pipelines[0].source
-    assert processors(source) == guarded({"try": [{"mapping": f'from "{folder}/mine.blobl"'}]})
+    assert processors(source)[1:] == guarded({"try": [{"mapping": f'from "{folder}/mine.blobl"'}]})
     assert not gives_many(source)
 
 

@@ -1,0 +1,93 @@
+package origin
+
+import (
+	"context"
+	"errors"
+
+	"github.com/warpstreamlabs/bento/public/service"
+)
+
+// What becomes of records with a null value.
+const (
+	tombstonesDead = "dead_letter"
+	tombstonesSkip = "skip"
+	tombstonesPass = "pass"
+)
+
+const tombstoneMessage = "tombstone: the record has a null value"
+
+// errPassed keeps parsers from a tombstone that goes on, as the error of a record that failed would. The processor behind the
+// parser takes it away.
+var errPassed = errors.New(tombstoneMessage)
+
+func init() {
+	before := service.NewConfigSpec().Categories("ddpm").
+		Summary("Says what becomes of records with a null value, in front of the parser.").
+		Description("Must follow `ddpm_origin`. What passes needs `ddpm_tombstones_passed` behind the parser.").
+		Field(service.NewStringEnumField("action", tombstonesDead, tombstonesSkip, tombstonesPass).
+			Description("They fail; they are dropped, and their offsets are committed; or they become the document null."))
+	err := service.RegisterBatchProcessor("ddpm_tombstones", before,
+		func(conf *service.ParsedConfig, _ *service.Resources) (service.BatchProcessor, error) {
+			action, err := conf.FieldString("action")
+			return tombstones{action}, err
+		})
+	if err != nil {
+		panic(err)
+	}
+	behind := service.NewConfigSpec().Categories("ddpm").
+		Summary("Makes the document null of the records with a null value that pass, behind the parser.").
+		Field(service.NewBoolField("many").Description("Whether the parser gives documents a place within their record."))
+	err = service.RegisterBatchProcessor("ddpm_tombstones_passed", behind,
+		func(conf *service.ParsedConfig, _ *service.Resources) (service.BatchProcessor, error) {
+			many, err := conf.FieldBool("many")
+			return each(func(msg *service.Message) *service.Message { return passed(msg, many) }), err
+		})
+	if err != nil {
+		panic(err)
+	}
+}
+
+type tombstones struct{ action string }
+
+func (t tombstones) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	out := make(service.MessageBatch, 0, len(batch))
+	for _, msg := range batch {
+		if o, ok := From(msg); !ok || !o.Null {
+			out = append(out, msg)
+			continue
+		}
+		switch t.action {
+		case tombstonesSkip:
+			// The one place where a tombstone is dropped.
+			continue
+		case tombstonesPass:
+			// Of a copy, the engine does not count an error.
+			msg = msg.Copy()
+			msg.SetError(errPassed)
+		default:
+			msg.SetError(parseFailure(codeNull, tombstoneMessage))
+		}
+		out = append(out, msg)
+	}
+	if len(out) == 0 {
+		return nil, nil
+	}
+	return []service.MessageBatch{out}, nil
+}
+
+func (tombstones) Close(context.Context) error { return nil }
+
+func passed(msg *service.Message, many bool) *service.Message {
+	if !errors.Is(msg.GetError(), errPassed) {
+		return msg
+	}
+	msg = msg.Copy()
+	msg.SetError(nil)
+	msg.SetBytes([]byte("null"))
+	if o, ok := From(msg); ok && many {
+		one := *o
+		one.Index, one.HasIndex = 0, true
+		return Attach(msg, one)
+	}
+	return msg
+}
