@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ddpm.broker.dump import RawRecord
 from ddpm.broker.produce import Record
-from harness.audit import Outcome, Poison, Row
+from harness.audit import Outcome, Poison
 from harness.formats import Format, round_trip
 from harness.world import World
 
@@ -34,13 +34,14 @@ def test_those_that_pass_are_rows_of_null_and_seen_by_mappings(world: World, tmp
     mapping = 'root = if this == null { {"key": @kafka_key} } else { this }'
 
     def expected(record: RawRecord) -> list[Outcome]:
-        nothing: Row = {"id": None, "key": (record.key or b"").decode()}
-        return {
+        nothing: Outcome = {"id": None, "key": (record.key or b"").decode()}
+        many: dict[bytes | None, list[Outcome]] = {
             b'{"id": 1}\n{"id": 2}': [{"id": 1, "key": None}, {"id": 2, "key": None}],
             None: [nothing],
             b"": [],
             b"null\n": [nothing],
-        }[record.value]
+        }
+        return many[record.value]
 
     sections = {
         "source": {"parser": "ndjson", "tombstones": "pass", "compression": "auto"},
