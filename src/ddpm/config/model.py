@@ -721,7 +721,8 @@ class Pipeline(Model):
         """The names of the parsed documents that fill the table's columns; empty where nobody knows them."""
         if self.processors or not self.writes_postgres or self.postgres is None:
             return ()
-        return tuple(dict.fromkeys(column.keys[0] for column in (self.postgres.columns or {}).values()))
+        columns = (self.postgres.columns or {}).values()
+        return tuple(dict.fromkeys(key for column in columns for key in column.keys[:1]))
 
     @model_validator(mode="after")
     def _sinks_fit(self) -> "Pipeline":
