@@ -1,22 +1,25 @@
 """Makes what a pipeline needs exist: its topics, its table and the numbers of its sources."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
 from ddpm.broker.connection import reachable
-from ddpm.broker.offsets import begin_anew, settle_at_end
-from ddpm.broker.topics import TopicSpec, ensure_topics, incarnations
+from ddpm.broker.offsets import Partition, begin_anew, commit, committed, watermarks
+from ddpm.broker.topics import Incarnation, TopicSpec, ensure_topics, incarnations
 from ddpm.catalogue.parsers import gives_many
 from ddpm.catalogue.sinks import columns
-from ddpm.config.model import IDENTITY_COLUMNS, INDEX_COLUMN, Pipeline, Postgres, StartFrom
+from ddpm.config.model import IDENTITY_COLUMNS, INDEX_COLUMN, Pipeline, Postgres
+from ddpm.orchestrator.beginnings import beginnings
 from ddpm.orchestrator.months import MonthKeeper
+from ddpm.orchestrator.progress import Progress, TopicProgress, progress_file
 from ddpm.store.shape import WatchedTable
-from ddpm.store.sources import ensure_sources
+from ddpm.store.sources import ensure_sources, known_sources
 from ddpm.store.sources import remade as unnumbered
 from ddpm.store.tables import TableSpec, TableState, ensure_table
+from ddpm.store.trace import first_offsets
 
 # An engine that was killed stays a member of its group for its session timeout, 10 s.
 GROUP_EMPTY_SECONDS = 30.0
@@ -30,12 +33,14 @@ class Provisioned:
         sources: The number of each topic's present incarnation, by topic.
         partitions: How many partitions the source topic with the most of them has.
         topic_ids: The id of each topic's present incarnation, by topic; without those that have none.
+        alarms: What happened to the group's offsets that a person should know.
 
     """
 
     sources: dict[str, int]
     partitions: int
     topic_ids: dict[str, str] = field(default_factory=dict)
+    alarms: tuple[str, ...] = ()
 
     @property
     def sources_json(self) -> str:
@@ -78,14 +83,15 @@ def provision(pipeline: Pipeline, remade: Collection[str] = ()) -> Provisioned:
     schema = table.schema if table is not None else None
     # Before it has a number: who dies in between finds it without one, and begins anew as well.
     _begin_anew(pipeline, {*remade, *(unnumbered(postgres.url, found, schema) if postgres else ())}, log)
-    if pipeline.kafka.start_from is StartFrom.LATEST:
-        settle_at_end(pipeline.kafka.brokers, pipeline.kafka.consumer_group, pipeline.kafka.topics)
+    warnings = _begin(pipeline, found, schema)
+    for warning in warnings:
+        log.warning(warning)
     if postgres is None:
-        return Provisioned({}, partitions, ids)
+        return Provisioned({}, partitions, ids, warnings)
     sources = ensure_sources(postgres.url, found, schema)
     for warning in sources.warnings:
         log.warning(warning)
-    return Provisioned(dict(sources.numbers), partitions, ids)
+    return Provisioned(dict(sources.numbers), partitions, ids, warnings)
 
 
 def _begin_anew(pipeline: Pipeline, topics: Collection[str], log: structlog.stdlib.BoundLogger) -> None:
@@ -93,6 +99,68 @@ def _begin_anew(pipeline: Pipeline, topics: Collection[str], log: structlog.stdl
         return
     begin_anew(pipeline.kafka.brokers, pipeline.kafka.consumer_group, sorted(topics), GROUP_EMPTY_SECONDS)
     log.warning("topics were deleted and made again: they are read from their beginning", topics=sorted(topics))
+
+
+def _begin(pipeline: Pipeline, found: Mapping[str, Incarnation], schema: str | None) -> tuple[str, ...]:
+    """Commit where the group begins, wherever it has no offset yet; returns what a person should know of it."""
+    kafka = pipeline.kafka
+    brokers, group = kafka.brokers, kafka.consumer_group
+    ids = {name: each.topic_id for name, each in found.items() if each.topic_id is not None}
+    reached = committed(brokers, group, kafka.topics)
+    # In this order a partition that is added just now has no place in `reached`, and is read from its beginning.
+    marks = watermarks(brokers, kafka.topics)
+    file = progress_file(pipeline.name)
+    remembered = file.load()
+    begin = beginnings(group, kafka.start_from, reached, marks, topic_ids=ids, remembered=remembered)
+    wanted, alarms = {**begin.settled, **begin.restored}, []
+    if begin.undecided and schema is not None:
+        rows = _first_rows(pipeline, found, schema, begin.undecided, reached)
+        known = {each.topic for each in rows}
+        wanted = {each: offset for each, offset in wanted.items() if each.topic not in known} | rows
+        if rows:
+            alarms.append(forgotten(group, rows, "the first ones of which the table has rows; no row is written twice"))
+    taken = commit(brokers, group, wanted)
+    if restored := {each: offset for each, offset in begin.restored.items() if each in taken}:
+        alarms.append(forgotten(group, restored, "those that ddpm saw committed last"))
+    reached |= {each: wanted[each] for each in taken}
+    file.save(progress_of(group, ids, reached))
+    return tuple(alarms)
+
+
+def _first_rows(
+    pipeline: Pipeline,
+    found: Mapping[str, Incarnation],
+    schema: str,
+    topics: Collection[str],
+    partitions: Collection[Partition],
+) -> dict[Partition, int]:
+    """The first offset that the table has of each partition of `topics`; without those that it has no row of."""
+    assert pipeline.postgres is not None  # noqa: S101 -- there is a schema
+    url, spec = pipeline.postgres.url, table_spec(pipeline, pipeline.postgres)
+    numbers = known_sources(url, {name: found[name] for name in topics}, schema)
+    wanted = {each: numbers[each.topic] for each in partitions if each.topic in numbers}
+    places = first_offsets(url, schema, spec.name, {(number, each.partition) for each, number in wanted.items()})
+    return {
+        each: places[number, each.partition] for each, number in wanted.items() if (number, each.partition) in places
+    }
+
+
+def forgotten(group: str, restored: Mapping[Partition, int], what: str) -> str:
+    """What is said when committed offsets were gone and others were set in their place."""
+    listed = ", ".join(f"{each.topic}/{each.partition}: {offset}" for each, offset in sorted(restored.items()))
+    return (
+        f"Kafka has forgotten offsets that the consumer group {group} had committed (deleted, or expired after "
+        f"offsets.retention.minutes); they were set to {what}: {listed}"
+    )
+
+
+def progress_of(group: str, ids: Mapping[str, str], reached: Mapping[Partition, int | None]) -> Progress:
+    """What is to be remembered of a group that has come so far."""
+    topics: dict[str, dict[int, int]] = {each.topic: {} for each in reached}
+    for each, offset in reached.items():
+        if offset is not None:
+            topics[each.topic][each.partition] = offset
+    return Progress(group, {name: TopicProgress(ids.get(name), numbers) for name, numbers in topics.items()})
 
 
 def make_dead_letter_topic(pipeline: Pipeline, timeout: float) -> None:

@@ -74,6 +74,8 @@ class Renewal:
             try:
                 self._await_end()
                 provisioned = provision(self._pipeline, anew)
+                for alarm in provisioned.alarms:
+                    self._supervisor.events.add(name, "alarm", alarm)
                 self._supervisor.launch_anew(name, self._launchable(provisioned))
             except DdpmError as error:
                 if error.message != told:

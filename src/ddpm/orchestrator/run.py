@@ -133,6 +133,9 @@ def run(config: Config, options: RunOptions) -> None:
                     for pipeline in config.pipelines
                 }
                 provisioned = {pipeline.name: provision(pipeline) for pipeline in config.pipelines}
+                for name, each in provisioned.items():
+                    for alarm in each.alarms:
+                        supervisor.events.add(name, "alarm", alarm)
                 launchables = {name: make(provisioned[name]) for name, make in makers.items()}
                 options.provisioned(config)
                 bounds = {pipeline.name: _bound(pipeline) for pipeline in config.pipelines if pipeline.once}

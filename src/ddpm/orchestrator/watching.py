@@ -21,6 +21,7 @@ from ddpm.engine.counters import counters
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import DdpmError, NewerStateError
 from ddpm.orchestrator.bounded import Bound
+from ddpm.orchestrator.groups import GroupWatch
 from ddpm.orchestrator.months import MONTHS_SECONDS
 from ddpm.orchestrator.provision import make_dead_letter_topic, month_keeper, watched_table
 from ddpm.orchestrator.renewing import Renewal
@@ -292,6 +293,7 @@ class _Reader:
     pipeline: Pipeline
     stall: StallWatch
     renewal: Renewal
+    group: GroupWatch
 
 
 class _Cluster:
@@ -306,7 +308,10 @@ class _Cluster:
     ) -> None:
         groups = {each.name: Group(each.kafka.consumer_group, each.kafka.topics) for each, _ in pipelines}
         self._watch = ClusterWatch(brokers, groups, others={each.dead_letter.topic for each, _ in pipelines})
-        self._readers = [_Reader(each, StallWatch(each.engine.stall_timeout), renewal) for each, renewal in pipelines]
+        self._readers = [
+            _Reader(each, StallWatch(each.engine.stall_timeout), renewal, GroupWatch(each, supervisor))
+            for each, renewal in pipelines
+        ]
         self._supervisor = supervisor
         self._bounds = bounds
         self.close = self._watch.close
@@ -325,6 +330,7 @@ class _Cluster:
             self._supervisor.probed(name, BROKER_PROBE, problem.message if problem else self._dead_letters(reader))
             reader.renewal.seen(self._watch.topics)
             if name in seen:
+                reader.group.seen(seen[name], self._watch.topics)
                 self._told(reader, tuple(_status(each) for each in seen[name]))
             else:
                 self._supervisor.partitions_seen(name, None)

@@ -138,6 +138,10 @@ SOURCES_OF_TOPIC = SQL("SELECT number, topic_id FROM {table} WHERE cluster_id = 
 
 COLUMNS_OF = SQL("SELECT * FROM {table} LIMIT 0")
 
+FIRST_OFFSET_OF = SQL("""
+SELECT min("offset") FROM {table} WHERE source = %(source)s AND partition = %(partition)s
+""")
+
 ROWS_OF = SQL("""
 SELECT {columns} FROM {table}
  WHERE source = %(source)s AND partition = %(partition)s AND "offset" = %(offset)s

@@ -1,5 +1,6 @@
-"""Which rows a record of a topic has become. Reads only."""
+"""Which rows a record of a topic has become, and where the rows of a source begin. Reads only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -55,6 +56,23 @@ def rows_of(url: str, table: str, incarnation: Incarnation, partition: int, offs
             for number, topic_id in sorted(numbers, reverse=True)
             for row in _rows(connection, target, {"source": number, "partition": partition, "offset": offset})
         ]
+
+
+def first_offsets(url: str, schema: str, table: str, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], int]:
+    """Return the lowest offset that a table has of each source number and partition; without those it has no row of.
+
+    Raises:
+        ServiceError: The database cannot be reached, or does not let ddpm read.
+
+    """
+    statement = queries.FIRST_OFFSET_OF.format(table=sql.Identifier(schema, table))
+    found: dict[tuple[int, int], int] = {}
+    with connect(url) as connection:
+        for source, partition in places:
+            row = connection.execute(statement, {"source": source, "partition": partition}).fetchone()
+            if row and row[0] is not None:
+                found[source, partition] = int(row[0])
+    return found
 
 
 def _rows(connection: Connection, target: sql.Identifier, identity: dict[str, int]) -> list[dict[str, str | None]]:
