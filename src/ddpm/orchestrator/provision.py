@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import structlog
 
@@ -12,13 +13,15 @@ from ddpm.broker.topics import Incarnation, TopicSpec, ensure_topics, incarnatio
 from ddpm.catalogue.parsers import gives_many
 from ddpm.catalogue.sinks import columns
 from ddpm.config.model import IDENTITY_COLUMNS, INDEX_COLUMN, Pipeline, Postgres
+from ddpm.config.sharing import SHARED, WAY_OUT
+from ddpm.errors import ConfigError
 from ddpm.orchestrator.beginnings import beginnings
 from ddpm.orchestrator.months import MonthKeeper
 from ddpm.orchestrator.progress import Progress, TopicProgress, progress_file
 from ddpm.store.shape import WatchedTable
 from ddpm.store.sources import ensure_sources, known_sources
 from ddpm.store.sources import remade as unnumbered
-from ddpm.store.tables import TableSpec, TableState, ensure_table
+from ddpm.store.tables import TableSpec, TableState, ensure_table, which_table
 from ddpm.store.trace import first_offsets
 
 # An engine that was killed stays a member of its group for its session timeout, 10 s.
@@ -34,6 +37,7 @@ class Provisioned:
         partitions: How many partitions the source topic with the most of them has.
         topic_ids: The id of each topic's present incarnation, by topic; without those that have none.
         alarms: What happened to the group's offsets that a person should know.
+        table: What tells its table from all others; empty without one.
 
     """
 
@@ -41,6 +45,7 @@ class Provisioned:
     partitions: int
     topic_ids: dict[str, str] = field(default_factory=dict)
     alarms: tuple[str, ...] = ()
+    table: tuple[str, ...] = ()
 
     @property
     def sources_json(self) -> str:
@@ -86,12 +91,22 @@ def provision(pipeline: Pipeline, remade: Collection[str] = ()) -> Provisioned:
     warnings = _begin(pipeline, found, schema)
     for warning in warnings:
         log.warning(warning)
-    if postgres is None:
+    if postgres is None or schema is None:
         return Provisioned({}, partitions, ids, warnings)
     sources = ensure_sources(postgres.url, found, schema)
     for warning in sources.warnings:
         log.warning(warning)
-    return Provisioned(dict(sources.numbers), partitions, ids, warnings)
+    place = which_table(postgres.url, schema, table_spec(pipeline, postgres).name)
+    return Provisioned(dict(sources.numbers), partitions, ids, warnings, place)
+
+
+def check_sharing(provisioned: Mapping[str, Provisioned]) -> None:
+    """Raise ConfigError if two pipelines write the records of one topic into one table; by the names of pipelines."""
+    for (first, one), (second, other) in combinations(provisioned.items(), 2):
+        shared = sorted(topic for topic, number in one.sources.items() if other.sources.get(topic) == number)
+        if shared and one.table and one.table == other.table:
+            msg = f"the pipelines {first} and {second} write the topic {shared[0]} into one table; {SHARED}"
+            raise ConfigError(msg, hint=WAY_OUT)
 
 
 def _begin_anew(pipeline: Pipeline, topics: Collection[str], log: structlog.stdlib.BoundLogger) -> None:

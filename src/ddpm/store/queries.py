@@ -138,6 +138,15 @@ SOURCES_OF_TOPIC = SQL("SELECT number, topic_id FROM {table} WHERE cluster_id = 
 
 COLUMNS_OF = SQL("SELECT * FROM {table} LIMIT 0")
 
+# Which table it is, whatever address, role and spelling led to it.
+WHICH_TABLE = """
+SELECT pg_postmaster_start_time()::text, d.oid::text, c.oid::text
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_database d ON d.datname = current_database()
+ WHERE n.nspname = %(schema)s AND c.relname = %(name)s
+"""
+
 FIRST_OFFSET_OF = SQL("""
 SELECT min("offset") FROM {table} WHERE source = %(source)s AND partition = %(partition)s
 """)
