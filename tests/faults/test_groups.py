@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from ddpm.broker.connection import admin
 from ddpm.broker.produce import Record
 from ddpm.broker.topics import TopicSpec, ensure_topics
+from harness.faults import forget_group
 from harness.process import Ddpm
 from harness.waiting import eventually
 from harness.world import World
@@ -45,17 +45,6 @@ def await_all(world: World, end: int) -> None:
 
 def grow(world: World, partitions: int) -> None:
     ensure_topics([world.bootstrap], [TopicSpec(world.topic, partitions)])
-
-
-def forget_group(world: World) -> None:
-    """What expiry does to a group without members."""
-
-    def forgotten() -> bool:
-        with admin([world.bootstrap]) as client:
-            answers: dict[str, str] = client.delete_groups([world.group])
-        return answers == {world.group: "OK"}
-
-    eventually(forgotten, "the group is deleted")
 
 
 def control(running: Ddpm, what: str) -> None:

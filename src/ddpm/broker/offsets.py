@@ -14,7 +14,8 @@ from ddpm.broker.connection import DEFAULT_TIMEOUT, admin
 from ddpm.broker.topics import describe
 from ddpm.errors import ServiceError
 
-_COORDINATOR_IS_COMING = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
+# A new cluster makes the topic of committed offsets when the first group is asked for.
+COORDINATOR_IS_COMING = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
 _PAUSE = 0.1
 
 
@@ -226,8 +227,7 @@ def _group_offsets(
                 {group: list(partitions)}
             )
             return found.get(group, {})
-        except _COORDINATOR_IS_COMING:
-            # A new cluster makes the topic of committed offsets when the first group is asked for.
+        except COORDINATOR_IS_COMING:
             if time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE)

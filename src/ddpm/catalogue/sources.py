@@ -19,7 +19,7 @@ def kafka(pipeline: Pipeline) -> Component:
             "addresses": list(source.brokers),
             "topics": list(source.topics),
             "consumer_group": source.consumer_group,
-            "client_id": f"ddpm-{pipeline.name}",
+            "client_id": client_id(pipeline),
             # Where a new group begins ddpm commits itself. A partition without a committed offset is one that was added
             # since then, and one whose offset retention has overtaken goes on at the first record that is left.
             "start_from_oldest": True,
@@ -34,6 +34,11 @@ def kafka(pipeline: Pipeline) -> Component:
             },
         }
     }
+
+
+def client_id(pipeline: Pipeline) -> str:
+    """What the engines of a pipeline call themselves: by it others are told from them in their group."""
+    return f"ddpm-{pipeline.name}"
 
 
 def batch_bytes(pipeline: Pipeline) -> int:

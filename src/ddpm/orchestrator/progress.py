@@ -6,14 +6,16 @@ that cannot be read or written costs the memory, never the run; only what a newe
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from ddpm import __version__
+from ddpm.broker.marks import Mark, Marks
+from ddpm.broker.offsets import Partition
 from ddpm.errors import NewerStateError
 from ddpm.files import write_atomically
 from ddpm.orchestrator.prepare import DATA_DIR
@@ -23,10 +25,18 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class TopicProgress:
-    """How far a group has come in one life of a topic: the offset that it will read next, by partition."""
+    """How far a group has come in one life of a topic.
+
+    Attributes:
+        topic_id: Names that life.
+        committed: The offset that it will read next, by partition.
+        marks: Records that tell this log from another one, by partition.
+
+    """
 
     topic_id: str | None
     committed: Mapping[int, int] = field(default_factory=dict)
+    marks: Mapping[int, Marks] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,23 @@ class Progress:
 
     group: str
     topics: Mapping[str, TopicProgress] = field(default_factory=dict)
+
+    def marks(self, topic_ids: Mapping[str, str | None]) -> dict[Partition, Marks]:
+        """The marks of topics that still have these ids, by partition."""
+        return {
+            Partition(name, number): marks
+            for name, each in self.topics.items()
+            if name in topic_ids and topic_ids[name] == each.topic_id
+            for number, marks in each.marks.items()
+        }
+
+    def without_marks(self, partitions: Collection[Partition]) -> "Progress":
+        """The same without the marks of these partitions."""
+        topics = {
+            name: replace(each, marks={n: m for n, m in each.marks.items() if Partition(name, n) not in partitions})
+            for name, each in self.topics.items()
+        }
+        return replace(self, topics=topics)
 
 
 class ProgressFile:
@@ -74,7 +101,11 @@ class ProgressFile:
             "ddpm": __version__,
             "group": progress.group,
             "topics": {
-                name: {"id": each.topic_id, "committed": {str(key): at for key, at in sorted(each.committed.items())}}
+                name: {
+                    "id": each.topic_id,
+                    "committed": {str(key): at for key, at in sorted(each.committed.items())},
+                    "marks": {str(key): [astuple(mark) for mark in marks] for key, marks in sorted(each.marks.items())},
+                }
                 for name, each in sorted(progress.topics.items())
             },
         }
@@ -100,7 +131,16 @@ def _read(body: dict[str, Any]) -> Progress:
         msg = f"it has version {body['version']}, this ddpm understands {VERSION}"
         raise ValueError(msg)
     topics = {
-        str(name): TopicProgress(each["id"], {int(key): int(at) for key, at in each["committed"].items()})
+        str(name): TopicProgress(
+            each["id"],
+            {int(key): int(at) for key, at in each["committed"].items()},
+            {int(key): tuple(map(_mark, marks)) for key, marks in each["marks"].items()},
+        )
         for name, each in body["topics"].items()
     }
     return Progress(str(body["group"]), topics)
+
+
+def _mark(fields: tuple[int, int, int, float]) -> Mark:
+    offset, digest, epoch, at = fields
+    return Mark(int(offset), int(digest), int(epoch), float(at))

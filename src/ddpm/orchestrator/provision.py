@@ -8,7 +8,9 @@ from itertools import combinations
 import structlog
 
 from ddpm.broker.connection import reachable
-from ddpm.broker.offsets import Partition, begin_anew, commit, committed, watermarks
+from ddpm.broker.marks import Marks, parted_for_certain
+from ddpm.broker.members import members
+from ddpm.broker.offsets import Partition, begin_anew, commit, committed, move, watermarks
 from ddpm.broker.topics import Incarnation, TopicSpec, ensure_topics, incarnations
 from ddpm.catalogue.parsers import gives_many
 from ddpm.catalogue.sinks import columns
@@ -18,8 +20,10 @@ from ddpm.errors import ConfigError
 from ddpm.orchestrator.beginnings import beginnings
 from ddpm.orchestrator.months import MonthKeeper
 from ddpm.orchestrator.progress import Progress, TopicProgress, progress_file
+from ddpm.orchestrator.strangers import strangers
+from ddpm.orchestrator.strangers import told as strangers_told
 from ddpm.store.shape import WatchedTable
-from ddpm.store.sources import ensure_sources, known_sources
+from ddpm.store.sources import Fork, Parting, add_forks, ensure_sources, forks, known_sources
 from ddpm.store.sources import remade as unnumbered
 from ddpm.store.tables import TableSpec, TableState, ensure_table, which_table
 from ddpm.store.trace import first_offsets
@@ -38,6 +42,7 @@ class Provisioned:
         topic_ids: The id of each topic's present incarnation, by topic; without those that have none.
         alarms: What happened to the group's offsets that a person should know.
         table: What tells its table from all others; empty without one.
+        forks: Where partitions have another log than before, and the numbers of their records from there on.
 
     """
 
@@ -46,6 +51,7 @@ class Provisioned:
     topic_ids: dict[str, str] = field(default_factory=dict)
     alarms: tuple[str, ...] = ()
     table: tuple[str, ...] = ()
+    forks: tuple[Fork, ...] = ()
 
     @property
     def sources_json(self) -> str:
@@ -53,16 +59,27 @@ class Provisioned:
         return json.dumps(self.sources, sort_keys=True)
 
     @property
+    def forks_json(self) -> str:
+        """The forks as the engine reads them: by topic and partition, first offset and number, the latest last."""
+        found: dict[str, dict[str, list[tuple[int, int]]]] = {}
+        for fork in self.forks:
+            found.setdefault(fork.topic, {}).setdefault(str(fork.partition), []).append((fork.first, fork.number))
+        return json.dumps(found, sort_keys=True)
+
+    @property
     def topic_ids_json(self) -> str:
         """The ids as the engine reads them from its environment."""
         return json.dumps(self.topic_ids, sort_keys=True)
 
 
-def provision(pipeline: Pipeline, remade: Collection[str] = ()) -> Provisioned:
+def provision(
+    pipeline: Pipeline, remade: Collection[str] = (), parted: Mapping[Partition, int] | None = None
+) -> Provisioned:
     """Create what is missing and check what is there; idempotent, and safe when two start at once.
 
     Topics that were deleted and made again are read from their beginning: those that the numbers of sources tell of,
-    and those in `remade`.
+    and those in `remade`. Partitions that have another log than what is remembered of them get another number from
+    where the logs part, and so do those in `parted`.
 
     Raises:
         ServiceError: The broker or the database cannot be reached or refuses.
@@ -88,7 +105,7 @@ def provision(pipeline: Pipeline, remade: Collection[str] = ()) -> Provisioned:
     schema = table.schema if table is not None else None
     # Before it has a number: who dies in between finds it without one, and begins anew as well.
     _begin_anew(pipeline, {*remade, *(unnumbered(postgres.url, found, schema) if postgres else ())}, log)
-    warnings = _begin(pipeline, found, schema)
+    warnings = (*_strangers(pipeline), *_part(pipeline, found, schema, parted or {}), *_begin(pipeline, found, schema))
     for warning in warnings:
         log.warning(warning)
     if postgres is None or schema is None:
@@ -97,7 +114,7 @@ def provision(pipeline: Pipeline, remade: Collection[str] = ()) -> Provisioned:
     for warning in sources.warnings:
         log.warning(warning)
     place = which_table(postgres.url, schema, table_spec(pipeline, postgres).name)
-    return Provisioned(dict(sources.numbers), partitions, ids, warnings, place)
+    return Provisioned(dict(sources.numbers), partitions, ids, warnings, place, forks(postgres.url, found, schema))
 
 
 def check_sharing(provisioned: Mapping[str, Provisioned]) -> None:
@@ -114,6 +131,67 @@ def _begin_anew(pipeline: Pipeline, topics: Collection[str], log: structlog.stdl
         return
     begin_anew(pipeline.kafka.brokers, pipeline.kafka.consumer_group, sorted(topics), GROUP_EMPTY_SECONDS)
     log.warning("topics were deleted and made again: they are read from their beginning", topics=sorted(topics))
+
+
+def _strangers(pipeline: Pipeline) -> tuple[str, ...]:
+    """Who reads with the group of a pipeline already, and runs another one."""
+    found = strangers(pipeline, members(pipeline.kafka.brokers, pipeline.kafka.consumer_group))
+    return (strangers_told(pipeline, found),) if found else ()
+
+
+def _part(
+    pipeline: Pipeline, found: Mapping[str, Incarnation], schema: str | None, parted: Mapping[Partition, int]
+) -> tuple[str, ...]:
+    """Go on where logs part that are others than what is remembered; returns what a person should know of it."""
+    kafka, file = pipeline.kafka, progress_file(pipeline.name)
+    remembered = file.load()
+    if remembered is None or remembered.group != kafka.consumer_group:
+        remembered = Progress(kafka.consumer_group)
+    marks = remembered.marks({name: each.topic_id for name, each in found.items()})
+    places = dict(parted) or parted_for_certain(kafka.brokers, marks)
+    if not places:
+        return ()
+    new = True
+    if schema is not None and pipeline.postgres is not None:
+        new = _number_forks(pipeline.postgres.url, found, schema, places, marks)
+    reached = committed(kafka.brokers, kafka.consumer_group, kafka.topics)
+    at = {each: offset for each, offset in reached.items() if offset is not None}
+    targets = {each: min(first, at.get(each, first)) for each, first in places.items()}
+    if new:
+        move(kafka.brokers, kafka.consumer_group, targets, GROUP_EMPTY_SECONDS)
+    else:
+        # Another ddpm of this group has noticed it before, and may read on from there already.
+        commit(kafka.brokers, kafka.consumer_group, targets)
+    file.save(remembered.without_marks(places))
+    return () if parted else (another_log(places),)
+
+
+def _number_forks(
+    url: str,
+    found: Mapping[str, Incarnation],
+    schema: str,
+    places: Mapping[Partition, int],
+    marks: Mapping[Partition, Marks],
+) -> bool:
+    """Give numbers to what comes after the places where logs part; returns whether any is new."""
+    added = False
+    for topic in {each.topic for each in places}:
+        partings = [
+            Parting(each.partition, first, marks[each][-1].at if marks.get(each) else 0.0)
+            for each, first in places.items()
+            if each.topic == topic
+        ]
+        added |= add_forks(url, found[topic], partings, schema)
+    return added
+
+
+def another_log(places: Mapping[Partition, int]) -> str:
+    """What is said of partitions that have another log from some offsets on."""
+    listed = ", ".join(f"{each.topic}/{each.partition} from offset {first}" for each, first in sorted(places.items()))
+    return (
+        f"Kafka has another log than before (a restored disk, or an unclean election) in {listed}: records from there "
+        "on get a source number of their own, and rows of what the old log had stay"
+    )
 
 
 def _begin(pipeline: Pipeline, found: Mapping[str, Incarnation], schema: str | None) -> tuple[str, ...]:
@@ -138,7 +216,8 @@ def _begin(pipeline: Pipeline, found: Mapping[str, Incarnation], schema: str | N
     if restored := {each: offset for each, offset in begin.restored.items() if each in taken}:
         alarms.append(forgotten(group, restored, "those that ddpm saw committed last"))
     reached |= {each: wanted[each] for each in taken}
-    file.save(progress_of(group, ids, reached))
+    marks_of = remembered.marks(ids) if remembered is not None and remembered.group == group else {}
+    file.save(progress_of(group, ids, reached, marks_of))
     return tuple(alarms)
 
 
@@ -169,13 +248,19 @@ def forgotten(group: str, restored: Mapping[Partition, int], what: str) -> str:
     )
 
 
-def progress_of(group: str, ids: Mapping[str, str], reached: Mapping[Partition, int | None]) -> Progress:
+def progress_of(
+    group: str,
+    ids: Mapping[str, str],
+    reached: Mapping[Partition, int | None],
+    marks: Mapping[Partition, Marks],
+) -> Progress:
     """What is to be remembered of a group that has come so far."""
     topics: dict[str, dict[int, int]] = {each.topic: {} for each in reached}
     for each, offset in reached.items():
         if offset is not None:
             topics[each.topic][each.partition] = offset
-    return Progress(group, {name: TopicProgress(ids.get(name), numbers) for name, numbers in topics.items()})
+    of = {name: {each.partition: found for each, found in marks.items() if each.topic == name} for name in topics}
+    return Progress(group, {name: TopicProgress(ids.get(name), done, of[name]) for name, done in topics.items()})
 
 
 def make_dead_letter_topic(pipeline: Pipeline, timeout: float) -> None:

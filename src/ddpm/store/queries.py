@@ -134,6 +134,15 @@ ADD_SOURCE = SQL("""
 INSERT INTO {table} (cluster_id, topic, topic_id) VALUES (%(cluster_id)s, %(topic)s, %(topic_id)s) RETURNING number
 """)
 
+# A partition whose log is another one from some offset on stands beside its topic: `ID/PARTITION@OFFSET`, and `#N`
+# behind it for the second time at the same offset.
+FORKS = SQL("""
+SELECT number, substr(topic_id, length(%(topic_id)s) + 2), extract(epoch FROM first_seen)::float8
+  FROM {table}
+ WHERE cluster_id = %(cluster_id)s AND topic = %(topic)s AND starts_with(topic_id, %(topic_id)s || '/')
+ ORDER BY number
+""")
+
 SOURCES_OF_TOPIC = SQL("SELECT number, topic_id FROM {table} WHERE cluster_id = %(cluster_id)s AND topic = %(topic)s")
 
 COLUMNS_OF = SQL("SELECT * FROM {table} LIMIT 0")

@@ -8,7 +8,7 @@ from psycopg.rows import dict_row
 
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect
-from ddpm.store.sources import TABLE, Incarnation
+from ddpm.store.sources import TABLE, Incarnation, forks_of, number_of
 from ddpm.store.version import own_table
 
 
@@ -51,9 +51,12 @@ def rows_of(url: str, table: str, incarnation: Incarnation, partition: int, offs
             return []
         parameters = {"cluster_id": incarnation.cluster_id, "topic": incarnation.topic}
         numbers = connection.execute(queries.SOURCES_OF_TOPIC.format(table=sources), parameters).fetchall()
+        base = next((number for number, topic_id in numbers if (topic_id or None) == incarnation.topic_id), 0)
+        known = forks_of(connection, sources, incarnation)
+        present = number_of(base, known, incarnation.topic, partition, offset)
         return [
-            Row(number, (topic_id or None) == incarnation.topic_id, row)
-            for number, topic_id in sorted(numbers, reverse=True)
+            Row(number, number == present, row)
+            for number, _ in sorted(numbers, key=lambda each: (each[0] == present, each[0]), reverse=True)
             for row in _rows(connection, target, {"source": number, "partition": partition, "offset": offset})
         ]
 
