@@ -16,12 +16,15 @@ from typing import Any, Literal
 import psycopg
 from psycopg import sql
 
+from ddpm.broker.connection import admin
+from ddpm.broker.topics import TopicSpec, ensure_topics
 from ddpm.devstack.identity import account_for_server
 from ddpm.orchestrator.prepare import default_template
 from harness.process import alive
 from harness.proxy import Mode
 from harness.rig import Rig, scratch
 from harness.waiting import eventually
+from harness.world import World
 
 # How long a fault without an end of its own lasts.
 A_WHILE = 8.0
@@ -272,6 +275,46 @@ def rebalance_storm_with_postgres_stalled(rig: Rig) -> None:
         rig.servers.postgres.resume()
 
 
+def partitions_grown(rig: Rig) -> None:
+    """Partitions are added by somebody else, while ddpm runs and while it does not."""
+    _grow(rig, 5)
+    rig.wait(A_WHILE)
+    assert rig.ddpm.stop() == 0
+    _grow(rig, 6)
+    rig.traffic.wait_for(1_000)
+    rig.ddpm.start()
+
+
+def _grow(rig: Rig, partitions: int) -> None:
+    ensure_topics([rig.world.bootstrap], [TopicSpec(rig.world.topic, partitions)])
+    rig.traffic.partitions = partitions
+    rig.traffic.wait_for(500)
+
+
+def offsets_deleted_while_paused(rig: Rig) -> None:
+    """Kafka forgets the group, as when its offsets expire, while ddpm is paused and while it does not run."""
+    rig.pause()
+    forget_group(rig.world)
+    rig.traffic.wait_for(1_000)
+    rig.resume()
+    rig.wait(A_WHILE)
+    assert rig.ddpm.stop() == 0
+    forget_group(rig.world)
+    rig.traffic.wait_for(1_000)
+    rig.ddpm.start()
+
+
+def forget_group(world: World) -> None:
+    """Delete a group as soon as it has no members."""
+
+    def forgotten() -> bool:
+        with admin([world.bootstrap]) as client:
+            answers: dict[str, str] = client.delete_groups([world.group])
+        return answers == {world.group: "OK"}
+
+    eventually(forgotten, "the group is deleted")
+
+
 @contextmanager
 def small_disk(megabytes: int) -> Iterator[Path]:
     """A folder on a disk of its own, so small; needs the right to mount."""
@@ -371,6 +414,8 @@ FAULTS = (
     Fault(connection_delayed),
     Fault(connection_reset),
     Fault(connection_black_holed),
+    Fault(partitions_grown, short=True, sections={"kafka": {"start_from": "latest"}}),
+    Fault(offsets_deleted_while_paused, short=True, sections={"kafka": {"start_from": "latest"}}),
     Fault(rebalance_storm, short=True),
     Fault(rebalance_storm_with_postgres_stalled),
     Fault(rebalance_storm, franz=True),

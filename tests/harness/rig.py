@@ -187,6 +187,15 @@ class Rig:
         """Ask for a restart, as an operator does who does not want to wait."""
         self._ask("restart", {})
 
+    def pause(self) -> None:
+        """Ask for a pause, and wait until it is reached."""
+        self._ask("pause", {})
+        eventually(lambda: self.status()["state"] == "paused", "the pipeline is paused")
+
+    def resume(self) -> None:
+        """Ask for an end of the pause."""
+        self._ask("resume", {})
+
     def _ask(self, what: str, body: dict[str, Any]) -> None:
         url = f"{self.ddpm.url}/v1/pipelines/pipeline/{what}"
         httpx.post(url, json=body, timeout=10, trust_env=False).raise_for_status()

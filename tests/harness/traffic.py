@@ -32,13 +32,15 @@ def expected(record: RawRecord) -> Row | Poison:
 class Traffic:
     """Numbered records at a steady pace until the block ends.
 
-    `produced` is how many have been handed over so far; `padding` makes those that follow larger by so many bytes.
+    `produced` is how many have been handed over so far; `padding` makes those that follow larger by so many bytes, and
+    `partitions` spreads them over so many.
     """
 
     def __init__(self, world: World, per_second: int = 1_000) -> None:
         self.produced = 0
         self.delivered = 0
         self.padding = 0
+        self.partitions = self._known = world.partitions
         self.per_second = per_second
         self._world = world
         self._stop = threading.Event()
@@ -72,14 +74,23 @@ class Traffic:
 
     def _run(self) -> None:
         try:
-            with producing([self._world.bootstrap], self._world.topic, timeout=PATIENCE) as producer:
-                for record in self._records():
-                    producer.send(record)
-                    self.produced += 1
-                producer.flush()
-                self.delivered = producer.delivered
+            records = self._records()
+            while not self._stop.is_set():
+                self._produce(records, self.partitions)
         except BaseException as error:  # noqa: BLE001 -- told by whoever waits for records
             self._failure = error
+
+    def _produce(self, records: Iterator[Record], partitions: int) -> None:
+        """Hand records over until the end, or until partitions were added, of which a new producer knows."""
+        self._known = partitions
+        with producing([self._world.bootstrap], self._world.topic, timeout=PATIENCE) as producer:
+            for record in records:
+                producer.send(record)
+                self.produced += 1
+                if self.partitions != partitions:
+                    break
+            producer.flush()
+            self.delivered += producer.delivered
 
     def _records(self) -> Iterator[Record]:
         number, begin = 0, time.monotonic()
@@ -87,7 +98,6 @@ class Traffic:
             ahead = number / self.per_second - (time.monotonic() - begin)
             if ahead > 0.01:
                 self._stop.wait(ahead)
-            yield Record(
-                value=value(number, self.padding), key=str(number).encode(), partition=number % self._world.partitions
-            )
+            partition = number % self._known
+            yield Record(value=value(number, self.padding), key=str(number).encode(), partition=partition)
             number += 1

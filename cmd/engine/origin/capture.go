@@ -23,6 +23,12 @@ captures is out of reach of all later processors; `+"`postgres_copy`"+` takes a 
 			service.NewStringField("topic_ids_env").
 				Description("The environment variable that holds a JSON object from topic to the id it had.").
 				Default("DDPM_TOPIC_IDS"),
+			service.NewStringField("marks_env").
+				Description("The environment variable that holds records by which a log is told from another one.").
+				Default("DDPM_MARKS"),
+			service.NewStringField("forks_env").
+				Description("The environment variable that holds from which offsets on records have another source number.").
+				Default("DDPM_FORKS"),
 		)
 	err := service.RegisterBatchProcessor("ddpm_origin", spec,
 		func(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
@@ -34,11 +40,23 @@ captures is out of reach of all later processors; `+"`postgres_copy`"+` takes a 
 			if err != nil {
 				return nil, err
 			}
-			incarnations, err := newIncarnations(addresses, variable)
+			marksVariable, err := conf.FieldString("marks_env")
 			if err != nil {
 				return nil, err
 			}
-			return &capture{log: mgr.Logger(), incarnations: incarnations.shared(mgr)}, nil
+			forksVariable, err := conf.FieldString("forks_env")
+			if err != nil {
+				return nil, err
+			}
+			forks, err := forksFrom(forksVariable)
+			if err != nil {
+				return nil, err
+			}
+			incarnations, err := newIncarnations(addresses, variable, marksVariable)
+			if err != nil {
+				return nil, err
+			}
+			return &capture{log: mgr.Logger(), incarnations: incarnations.shared(mgr), forks: forks}, nil
 		})
 	if err != nil {
 		panic(err)
@@ -54,6 +72,7 @@ var taken atomic.Uint64
 type capture struct {
 	log          *service.Logger
 	incarnations *Incarnations
+	forks        forks
 	once         sync.Once
 }
 
@@ -61,7 +80,8 @@ func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([
 	holders := make([]holder, len(batch))
 	out := make(service.MessageBatch, len(batch))
 	first := taken.Add(uint64(len(batch))) - uint64(len(batch))
-	ticket := c.incarnations.Ask()
+	ticket := c.incarnations.ticket()
+	var last lastRecords
 	for i, msg := range batch {
 		h := &holders[i]
 		h.origin.Ticket = ticket
@@ -73,12 +93,20 @@ func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([
 			out[i] = msg
 			continue
 		}
+		last.add(&h.origin)
+		if c.forks != nil {
+			h.origin.Source = c.forks.source(&h.origin)
+		}
 		h.Context = msg.Context()
 		if note, ok := h.Context.Value(noteKey{}).(Note); ok {
-			h.origin.Source, h.origin.Attempt = note.Source, note.Attempt
+			h.origin.Attempt = note.Attempt
+			if note.Source != nil {
+				h.origin.Source = note.Source
+			}
 		}
 		out[i] = msg.WithContext(h)
 	}
+	ticket.ask(last.byPlace())
 	return []service.MessageBatch{out}, nil
 }
 

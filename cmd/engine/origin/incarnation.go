@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -16,10 +17,12 @@ import (
 
 // ErrAnotherIncarnation says that a topic was deleted and made again: nobody can tell from a record which of the two it
 // was read from.
-var ErrAnotherIncarnation = errors.New("the topic was deleted and made again since the engine was started")
+var ErrAnotherIncarnation = errors.New("the topic was made again, or has another log, since the engine was started")
 
 // Incarnations asks the brokers whether topics are still those that the engine was started for. A topic's id never comes
-// back, so an answer that was asked for after a record was read holds for that record.
+// back, so an answer that was asked for after a record was read holds for that record. The id stays where a disk is restored
+// or a replica without all records becomes the leader: whenever a connection is new or a leader another one, the records that
+// were read last are looked at again.
 type Incarnations struct {
 	addresses []string
 	conf      *sarama.Config
@@ -27,6 +30,13 @@ type Incarnations struct {
 
 	turn   sync.Mutex
 	client sarama.Client
+	marks  *marks
+	// epochs are the leaders' epochs for which the marks were compared; empty with a new connection.
+	epochs map[place]int32
+	// short is since when a log ends before a mark.
+	short time.Time
+	// another is what was found once and stays so.
+	another error
 
 	mu   sync.Mutex
 	next *round
@@ -47,7 +57,7 @@ type Ticket struct {
 }
 
 // newIncarnations reads the ids that the topics had from an environment variable; nil when there are none to compare.
-func newIncarnations(addresses []string, variable string) (*Incarnations, error) {
+func newIncarnations(addresses []string, variable, marksVariable string) (*Incarnations, error) {
 	text := os.Getenv(variable)
 	if len(addresses) == 0 || text == "" {
 		return nil, nil
@@ -67,12 +77,16 @@ func newIncarnations(addresses []string, variable string) (*Incarnations, error)
 	if len(ids) == 0 {
 		return nil, nil
 	}
+	marks, err := marksFrom(marksVariable)
+	if err != nil {
+		return nil, err
+	}
 	conf := sarama.NewConfig()
 	conf.ClientID = "ddpm-incarnations"
 	conf.Version = sarama.V2_8_0_0
 	conf.Metadata.AllowAutoTopicCreation = false
 	conf.Metadata.Full = false
-	return &Incarnations{addresses: addresses, conf: conf, ids: ids}, nil
+	return &Incarnations{addresses: addresses, conf: conf, ids: ids, marks: marks}, nil
 }
 
 type incarnationsKey struct{}
@@ -86,12 +100,21 @@ func (i *Incarnations) shared(mgr *service.Resources) *Incarnations {
 	return one.(*Incarnations)
 }
 
-// Ask begins to ask and returns at once.
-func (i *Incarnations) Ask() *Ticket {
+// ticket returns one with which nothing is asked yet.
+func (i *Incarnations) ticket() *Ticket {
 	if i == nil {
 		return nil
 	}
-	return &Ticket{asked: i, round: i.join()}
+	return &Ticket{asked: i}
+}
+
+// ask begins to ask for a batch with these last records, by partition, and returns at once.
+func (t *Ticket) ask(last map[place]*Origin) {
+	if t == nil {
+		return
+	}
+	t.asked.marks.add(last)
+	t.round = t.asked.join()
 }
 
 func (i *Incarnations) join() *round {
@@ -116,23 +139,56 @@ func (i *Incarnations) run(r *round) {
 }
 
 func (i *Incarnations) ask() error {
+	if i.another != nil {
+		return i.another
+	}
 	if i.client == nil {
 		client, err := sarama.NewClient(i.addresses, i.conf)
 		if err != nil {
 			return err
 		}
 		i.client = client
+		i.epochs = map[place]int32{}
 	}
 	err := i.compare()
-	if err != nil && !errors.Is(err, ErrAnotherIncarnation) {
+	if errors.Is(err, ErrAnotherIncarnation) {
+		i.another = err
+	} else if err != nil {
 		_ = i.client.Close()
 		i.client = nil
 	}
 	return err
 }
 
+// compareLogs looks at the records that were read last, if a leader is another one than when they were last looked at.
+func (i *Incarnations) compareLogs(epochs map[place]int32) error {
+	same := len(epochs) <= len(i.epochs)
+	for at, epoch := range epochs {
+		known, ok := i.epochs[at]
+		same = same && ok && known == epoch
+	}
+	if same {
+		return nil
+	}
+	err := i.marks.compare(i.client)
+	if errors.Is(err, errShort) {
+		if i.short.IsZero() {
+			i.short = time.Now()
+		}
+		if time.Since(i.short) > settling {
+			return fmt.Errorf("%w: %w", err, ErrAnotherIncarnation)
+		}
+		return err
+	}
+	if err == nil {
+		i.short, i.epochs = time.Time{}, epochs
+	}
+	return err
+}
+
 func (i *Incarnations) compare() error {
 	asked := map[int32]bool{}
+	epochs := map[place]int32{}
 	for topic := range i.ids {
 		partitions, err := i.client.Partitions(topic)
 		if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
@@ -151,16 +207,16 @@ func (i *Incarnations) compare() error {
 				continue
 			}
 			asked[leader.ID()] = true
-			if err := i.compareWith(leader); err != nil {
+			if err := i.compareWith(leader, epochs); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return i.compareLogs(epochs)
 }
 
 // compareWith asks a broker that leads partitions: whoever hands out records of a new incarnation knows of it.
-func (i *Incarnations) compareWith(broker *sarama.Broker) error {
+func (i *Incarnations) compareWith(broker *sarama.Broker, epochs map[place]int32) error {
 	request := &sarama.MetadataRequest{Version: topicIDVersion}
 	for topic := range i.ids {
 		request.Topics = append(request.Topics, topic)
@@ -172,6 +228,11 @@ func (i *Incarnations) compareWith(broker *sarama.Broker) error {
 	for _, topic := range response.Topics {
 		if topic.Err == sarama.ErrNoError && topic.Uuid != i.ids[topic.Name] {
 			return fmt.Errorf("%s: %w", topic.Name, ErrAnotherIncarnation)
+		}
+		for _, partition := range topic.Partitions {
+			// Brokers learn of a leader one after the other.
+			at := place{topic.Name, partition.ID}
+			epochs[at] = max(epochs[at], partition.LeaderEpoch)
 		}
 	}
 	return nil

@@ -14,7 +14,8 @@ from ddpm.broker.connection import DEFAULT_TIMEOUT, admin
 from ddpm.broker.topics import describe
 from ddpm.errors import ServiceError
 
-_COORDINATOR_IS_COMING = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
+# A new cluster makes the topic of committed offsets when the first group is asked for.
+COORDINATOR_IS_COMING = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
 _PAUSE = 0.1
 
 
@@ -121,28 +122,23 @@ def since(
     return {each: stamps[each] if stamps[each].offset >= 0 else None for each in sorted(partitions)}
 
 
-def settle_at_end(
-    brokers: Sequence[str], group: str, topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT
+def commit(
+    brokers: Sequence[str], group: str, offsets: Mapping[Partition, int], timeout: float = DEFAULT_TIMEOUT
 ) -> tuple[Partition, ...]:
-    """Commit the present end of every partition of `topics` in which `group` has not committed anything yet.
+    """Commit `offsets` for `group` in one request; return the partitions for which the broker took them.
 
-    A group that is to begin at the end would otherwise begin at another end each time its consumers start, and what
-    was written between two starts would be lost. Returns the partitions that were settled; of a group that has members,
-    none: those know where they are.
+    Of a group that has members it takes none: those know where they are.
 
     Raises:
-        ServiceError: No broker answers, or a topic is not there.
+        ServiceError: No broker answers.
 
     """
+    if not offsets:
+        return ()
+    wanted = {TopicPartition(*each): OffsetAndMetadata(offset, "", -1) for each, offset in offsets.items()}
     with admin(brokers, timeout) as client:
-        reached = _committed(client, group, _partitions(client, topics), timeout)
-        new = [partition for partition, offset in reached.items() if offset is None]
-        if not new:
-            return ()
-        ends = _offsets(client, new, OffsetSpec.LATEST)
-        wanted = {TopicPartition(*each): OffsetAndMetadata(ends[each], "", -1) for each in new}
         answers = client.alter_group_offsets(group, wanted)
-        return tuple(each for each in new if answers[TopicPartition(*each)] is NoError)
+    return tuple(each for each in offsets if answers[TopicPartition(*each)] is NoError)
 
 
 def begin_anew(brokers: Sequence[str], group: str, topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> None:
@@ -231,8 +227,7 @@ def _group_offsets(
                 {group: list(partitions)}
             )
             return found.get(group, {})
-        except _COORDINATOR_IS_COMING:
-            # A new cluster makes the topic of committed offsets when the first group is asked for.
+        except COORDINATOR_IS_COMING:
             if time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ddpm.broker.connection import opened
+from ddpm.broker.marks import Marks, parted, taken
 from ddpm.broker.offsets import Partition
 from ddpm.broker.survey import Group, PartitionLag, Picture, Survey
 from ddpm.broker.waiting import EndHistory, Waiting
@@ -48,6 +49,8 @@ class ClusterWatch:
         self._topics: Mapping[str, Topic] = {}
         self._open = ExitStack()
         self._wire: Wire | None = None
+        # How often a connection was made: behind a new one there may be a broker that was started again.
+        self.connected = 0
         self._problems: dict[str, ServiceError] = {}
         self._histories: defaultdict[Partition, EndHistory] = defaultdict(EndHistory)
         self._waiting: defaultdict[tuple[str, Partition], Waiting] = defaultdict(Waiting)
@@ -97,6 +100,14 @@ class ClusterWatch:
         first = self.readable(lag.topic, lag.partition, lag.position)
         return 0 if first is None else max(0, before - first)
 
+    def mark(self, partition: Partition, first: int, end: int) -> Marks:
+        """Look at records from `first` to before `end`, to tell this log from another; raises as `readable` does."""
+        return self._ask(lambda wire: taken(wire, self._survey.where(wire).leader(partition), partition, first, end))
+
+    def parted(self, partition: Partition, marks: Marks) -> int | None:
+        """Return from which offset on a partition has another log than that of `marks`; raises as `readable` does."""
+        return self._ask(lambda wire: parted(wire, self._survey.where(wire).leader(partition), partition, marks))
+
     def close(self) -> None:
         """Close the connections; a later look opens new ones."""
         self._wire = None
@@ -119,6 +130,7 @@ class ClusterWatch:
             if self._wire is None:
                 seconds = deadline - time.monotonic()
                 self._wire = self._open.enter_context(opened(Wire, self._brokers, seconds))
+                self.connected += 1
             self._wire.allow(deadline - time.monotonic())
             return question(self._wire)
         except RefusedError:

@@ -5,7 +5,9 @@ deadline, which kafka-python's own clients do not promise. Knows nothing of lag;
 Formats: Kafka's protocol guide.
 """
 
+import struct
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -24,7 +26,13 @@ from kafka.errors import (
 )
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
-from kafka.protocol.consumer import FetchRequest, ListOffsetsRequest, OffsetFetchRequest, OffsetSpec
+from kafka.protocol.consumer import (
+    FetchRequest,
+    ListOffsetsRequest,
+    OffsetFetchRequest,
+    OffsetForLeaderEpochRequest,
+    OffsetSpec,
+)
 from kafka.protocol.metadata import CoordinatorType, FindCoordinatorRequest, MetadataRequest
 from kafka.record import MemoryRecords
 from kafka.record.default_records import DefaultRecordBatch
@@ -37,12 +45,21 @@ _Untyped: TypeAlias = Any  # kafka-python makes the classes of its answers at ru
 
 _SEVERAL_GROUPS = 8  # the version of OffsetFetch that takes many groups at once; Kafka 3.0
 _BY_TOPIC_NAME = 12  # the last version of Fetch that names topics; later ones take their ids
+_SANE_TIMES = range(1_000_000_000_000, 4_000_000_000_000)  # milliseconds: 2001 to 2096
 _PAGE_BYTES = 64 * 1024
 _ANSWER_BYTES = 100_000_000
 
 
 class RefusedError(ServiceError):
     """The cluster answers, but it does not give this one thing."""
+
+
+class Print(NamedTuple):
+    """What tells a record from one that another log has at its offset: a checksum, and its leader's epoch."""
+
+    offset: int
+    digest: int
+    epoch: int
 
 
 class Record(NamedTuple):
@@ -198,6 +215,37 @@ class Wire:
         As the engine reads: records of open and aborted transactions are among them, markers are not. Raises
         RefusedError when the partition cannot be read.
         """
+        data = self._fetched(node, partition, offset)
+        if data is None:
+            return None
+        what = f"partition {partition.partition} of topic {partition.topic} cannot be read at offset {offset}"
+        try:
+            first, next_offset = first_record(data.records or b"", offset)
+        except KafkaError as trouble:
+            raise RefusedError(f"{what}: {answer(trouble)}") from trouble
+        return Page(first, next_offset, data.high_watermark)
+
+    def print_of(self, node: int, partition: Partition, offset: int) -> tuple[Print | None, int] | None:
+        """Fetch the first record at or after an offset, and the partition's end; None when `offset` is out of range.
+
+        The record is None where there is none, or none that can be decompressed here. Raises RefusedError when the
+        partition cannot be read.
+        """
+        data = self._fetched(node, partition, offset)
+        return None if data is None else (first_print(data.records or b"", offset), data.high_watermark)
+
+    def epoch_end(self, node: int, partition: Partition, epoch: int) -> int:
+        """Return the offset behind the last record of a leader's epoch; -1 where the broker does not know it."""
+        topic_type = OffsetForLeaderEpochRequest.OffsetForLeaderTopic
+        wanted = topic_type.OffsetForLeaderPartition(
+            partition=partition.partition, current_leader_epoch=-1, leader_epoch=epoch
+        )
+        topics = [topic_type(topic=partition.topic, partitions=[wanted])]
+        said = self._ask(node, OffsetForLeaderEpochRequest(replica_id=-1, topics=topics))
+        found = said.topics[0].partitions[0]
+        return -1 if _error(found.error_code) else int(found.end_offset)
+
+    def _fetched(self, node: int, partition: Partition, offset: int) -> _Untyped | None:
         topic_type = FetchRequest.FetchTopic
         wanted = topic_type.FetchPartition(
             partition=partition.partition, fetch_offset=offset, partition_max_bytes=_PAGE_BYTES
@@ -220,11 +268,7 @@ class Wire:
         what = f"partition {partition.partition} of topic {partition.topic} cannot be read at offset {offset}"
         if error is not None:
             raise RefusedError(f"{what}: the broker answers {error.message}")
-        try:
-            first, next_offset = first_record(data.records or b"", offset)
-        except KafkaError as trouble:
-            raise RefusedError(f"{what}: {answer(trouble)}") from trouble
-        return Page(first, next_offset, data.high_watermark)
+        return data
 
     def _ask(self, node: int | None, request: _Untyped) -> _Untyped:
         async def answered() -> _Untyped:
@@ -261,6 +305,29 @@ def first_record(data: bytes, position: int) -> tuple[Record | None, int]:
                 return found, found.offset + 1
         position = max(position, getattr(batch, "next_offset", position))
     return None, position
+
+
+def first_print(data: bytes, position: int) -> Print | None:
+    """Find the first record at or after `position` in fetched batches; None if there is none that can be read here."""
+    batches = MemoryRecords(data)
+    try:
+        while (batch := batches.next_batch()) is not None:
+            if getattr(batch, "is_control_batch", False):
+                continue
+            for record in batch:
+                if record.offset >= position:
+                    epoch = int(getattr(batch, "leader_epoch", -1))
+                    return Print(record.offset, digest(record.key, record.value, record.timestamp), epoch)
+    except Exception:  # noqa: BLE001 -- each library of a codec has errors of its own, and a guess would be worse
+        return None
+    return None
+
+
+def digest(key: bytes | None, value: bytes | None, timestamp: int) -> int:
+    """The CRC-32 of a record; the engine computes the same one (`cmd/engine/origin/marks.go`)."""
+    found = zlib.crc32(value or b"", zlib.crc32(key or b""))
+    # Only a sane time: clients make different numbers of the others.
+    return zlib.crc32(struct.pack(">q", timestamp), found) if timestamp in _SANE_TIMES else found
 
 
 def _records(batch: _Untyped, position: int) -> Iterable[Record]:

@@ -39,7 +39,12 @@ def _asks(pipeline: Pipeline) -> Component:
     """Only rows have an identity that a topic which is made again would take away from others."""
     if not pipeline.writes_postgres:
         return {}
-    return {"addresses": list(pipeline.kafka.brokers), "topic_ids_env": environment.TOPIC_IDS}
+    return {
+        "addresses": list(pipeline.kafka.brokers),
+        "topic_ids_env": environment.TOPIC_IDS,
+        "marks_env": environment.MARKS,
+        "forks_env": environment.FORKS,
+    }
 
 
 def _http() -> Component:

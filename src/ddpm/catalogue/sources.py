@@ -2,7 +2,7 @@
 
 from ddpm.catalogue.component import Component, duration
 from ddpm.catalogue.parsers import expands
-from ddpm.config.model import Pipeline, StartFrom
+from ddpm.config.model import Pipeline
 
 # Records waiting between the client and the batcher, per partition: small, because it counts records and not bytes.
 FETCH_BUFFER_RECORDS = 16
@@ -19,8 +19,10 @@ def kafka(pipeline: Pipeline) -> Component:
             "addresses": list(source.brokers),
             "topics": list(source.topics),
             "consumer_group": source.consumer_group,
-            "client_id": f"ddpm-{pipeline.name}",
-            "start_from_oldest": source.start_from is StartFrom.EARLIEST,
+            "client_id": client_id(pipeline),
+            # Where a new group begins ddpm commits itself. A partition without a committed offset is one that was added
+            # since then, and one whose offset retention has overtaken goes on at the first record that is left.
+            "start_from_oldest": True,
             # A batch must never wait for the commit of an earlier one, so several batches fit below the limit.
             "checkpoint_limit": max(1024, batching.count * (max_in_flight(pipeline) + 2)),
             "fetch_buffer_cap": FETCH_BUFFER_RECORDS,
@@ -32,6 +34,11 @@ def kafka(pipeline: Pipeline) -> Component:
             },
         }
     }
+
+
+def client_id(pipeline: Pipeline) -> str:
+    """What the engines of a pipeline call themselves: by it others are told from them in their group."""
+    return f"ddpm-{pipeline.name}"
 
 
 def batch_bytes(pipeline: Pipeline) -> int:

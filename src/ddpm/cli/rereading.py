@@ -18,7 +18,7 @@ from ddpm.deadletters.selection import moment
 from ddpm.engine import binary as engine_binary
 from ddpm.errors import ConfigError
 from ddpm.orchestrator.refeed import Fed
-from ddpm.orchestrator.rereading import Outcome, Rereading, Staged, Wanted, find_window, load, rows_of, stage
+from ddpm.orchestrator.rereading import Outcome, Rereading, Rows, Staged, Wanted, find_window, load, rows_of, stage
 from ddpm.orchestrator.shelves import shelves
 from ddpm.orchestrator.window import shown
 
@@ -39,27 +39,38 @@ def replay_command(
         bool, typer.Option("--skip-transform", help="Only put what was staged into the table; needs --runtag.")
     ] = False,
     runtag: Annotated[str | None, typer.Option(metavar="TAG", help="Which one was staged.", show_default=False)] = None,
+    delete_missing: Annotated[
+        bool,
+        typer.Option("--delete-missing", help="Also delete rows whose records Kafka has no more (compaction)."),
+    ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Read a window of the source again and replace the table's rows of it, in one transaction a partition."""
+    """Read a window of the source again and replace the table's rows of it, in one transaction a partition.
+
+    Rows stay whose records Kafka does not have any more.
+    """
+    if skip_load and delete_missing:
+        raise ConfigError("--delete-missing is for the loading", hint="give it together with --skip-transform")
     _check(since, until, skip_load=skip_load, skip_transform=skip_transform, runtag=runtag)
     loaded = load_with_servers(config)
     owner = named(loaded, pipeline)
     if skip_transform and runtag is not None:
         if agreed(f"Replace the rows of {owner.name} by those of the replay {runtag}?", yes):
             with _rereading(loaded, owner) as at:
-                _say_loaded(_load(at, runtag), as_json=as_json)
+                _say_loaded(_load(at, runtag, delete_missing=delete_missing), as_json=as_json)
         return
     now = datetime.now(UTC)
     wanted = find_window(owner, moment(since or "", now), moment(until, now) if until else int(now.timestamp() * 1000))
     if dry_run or not wanted.window.offsets:
-        _say_window(wanted, as_json=as_json)
+        _say_window(wanted, as_json=as_json, delete_missing=delete_missing)
         return
     what = "Stage" if skip_load else "Replace the rows of"
-    question = f"{what} {number(wanted.window.offsets)} offsets of {owner.name}, {_span(wanted)}?"
+    # Counting reads the window: only for somebody who decides by it.
+    counted = "" if yes or skip_load else f" ({_counted(rows_of(wanted), delete_missing=delete_missing)})"
+    question = f"{what} {number(wanted.window.offsets)} offsets of {owner.name}, {_span(wanted)}{counted}?"
     if not agreed(question, yes):
         return
     with _rereading(loaded, owner) as at:
@@ -67,7 +78,7 @@ def replay_command(
         if skip_load:
             _say_staged(staged, as_json=as_json)
         else:
-            _say_loaded(_load(at, staged.tag), staged, as_json=as_json)
+            _say_loaded(_load(at, staged.tag, delete_missing=delete_missing), staged, as_json=as_json)
 
 
 def _check(since: str | None, until: str | None, *, skip_load: bool, skip_transform: bool, runtag: str | None) -> None:
@@ -102,9 +113,13 @@ def _stage(at: Rereading, wanted: Wanted, *, kept: bool) -> Staged:
         return stage(at, wanted, told, kept=kept)
 
 
-def _load(at: Rereading, tag: str) -> Outcome:
+def _load(at: Rereading, tag: str, *, delete_missing: bool) -> Outcome:
     with _bar("replacing", None) as advance:
-        return load(at, tag, lambda done, due: advance(done, f" {done} of {due} partitions"))
+
+        def told(done: int, due: int) -> None:
+            advance(done, f" {done} of {due} partitions")
+
+        return load(at, tag, told, delete_missing=delete_missing)
 
 
 @contextmanager
@@ -115,16 +130,32 @@ def _bar(doing: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
         yield lambda done, more: bar.update(task, completed=done, description=f"{doing}{more}")
 
 
-def _say_window(wanted: Wanted, *, as_json: bool) -> None:
+def _counted(rows: Rows, *, delete_missing: bool) -> str:
+    """What would happen to the rows of a window."""
+    if delete_missing or not rows.missing:
+        gone = f", {number(rows.missing)} of them for good: Kafka has their records no more" if rows.missing else ""
+        return f"{number(rows.all)} rows of the table would be replaced{gone}"
+    return (
+        f"{number(rows.all - rows.missing)} rows of the table would be replaced; {number(rows.missing)} would stay, "
+        "since Kafka has their records no more (--delete-missing deletes them)"
+    )
+
+
+def _say_window(wanted: Wanted, *, as_json: bool, delete_missing: bool) -> None:
     rows = rows_of(wanted)
     spans = [
         {"topic": each.partition.topic, "partition": each.partition.partition, "first": each.first, "end": each.end}
         for each in wanted.window.spans
     ]
     if as_json:
-        write_line(dumped({"pipeline": wanted.pipeline.name, "rows": rows, "partitions": spans}, indent=2))
+        write_line(
+            dumped(
+                {"pipeline": wanted.pipeline.name, "rows": rows.all, "missing": rows.missing, "partitions": spans},
+                indent=2,
+            )
+        )
         return
-    write_line(f"{plain(wanted.pipeline.name)}, {_span(wanted)}: {number(rows)} rows of the table would be replaced")
+    write_line(f"{plain(wanted.pipeline.name)}, {_span(wanted)}: {_counted(rows, delete_missing=delete_missing)}")
     for each in spans:
         write_line(
             f"  {plain(str(each['topic']))}/{each['partition']}: offsets {each['first']} to before {each['end']}"
@@ -149,6 +180,7 @@ def _say_loaded(outcome: Outcome, staged: Staged | None = None, *, as_json: bool
             "deleted": outcome.deleted,
             "inserted": outcome.inserted,
             "vanished": outcome.vanished,
+            "kept": outcome.kept,
             "mended": outcome.mended,
         }
         write_line(dumped(answer | ({"staged": _staged(staged)} if staged else {}), indent=2))
@@ -156,7 +188,8 @@ def _say_loaded(outcome: Outcome, staged: Staged | None = None, *, as_json: bool
     dead = f"; {number(staged.dead_letters)} records are dead letters" if staged and staged.dead_letters else ""
     mended = f"; {number(outcome.mended)} dead letters are rows now" if outcome.mended else ""
     gone = f", {number(outcome.vanished)} of them without a successor" if outcome.vanished else ""
-    write_line(f"{number(outcome.deleted)} rows{gone} were replaced by {number(outcome.inserted)}{dead}{mended}")
+    stay = f"; {number(outcome.kept)} rows stay, since Kafka has their records no more" if outcome.kept else ""
+    write_line(f"{number(outcome.deleted)} rows{gone} were replaced by {number(outcome.inserted)}{stay}{dead}{mended}")
 
 
 def _staged(staged: Staged) -> dict[str, Any]:

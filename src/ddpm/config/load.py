@@ -20,6 +20,7 @@ from ddpm.config.paths import existing_file
 from ddpm.config.plugins import Inspect, look_up
 from ddpm.config.problems import ConfigProblems, Finding, Place, Problem, Severity
 from ddpm.config.several import Drafts, drafts, missing_findings
+from ddpm.config.sharing import shared_tables
 
 _JSON_ONLY: Mapping[str, type[Model]] = {"json": NoOptions}
 _TOP = ("app", "pipelines")
@@ -112,6 +113,7 @@ class _Loading:
         verdicts = [(draft, judge(draft.root, draft.at)) for draft in all_drafts.drafts]
         self._findings += missing_findings(((draft, verdict.missing) for draft, verdict in verdicts), app, app_at)
         pipelines = []
+        self._findings += shared_tables([(draft, found.pipeline) for draft, found in verdicts if found.pipeline])
         for draft, verdict in verdicts:
             self._findings += [*verdict.findings, *check(draft.root, self._around)]
             self._findings += judge_options(draft.root, draft.at, self._around.parsers)

@@ -1,6 +1,7 @@
 """How the engines of a pipeline are started: what they are told, and where their log goes."""
 
 import hashlib
+import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from ddpm.errors import ConfigError
 from ddpm.observability.logging import EngineLog, Masker
 from ddpm.observability.profiling import engine_environment
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered, write
+from ddpm.orchestrator.progress import progress_file
 from ddpm.orchestrator.provision import Provisioned
 from ddpm.supervisor.runner import Launchable
 
@@ -38,6 +40,7 @@ def launchable(
         environment.SOURCES: provisioned.sources_json,
         environment.CONFIG_HASH: config_hash(text),
         environment.TOPIC_IDS: provisioned.topic_ids_json,
+        environment.FORKS: provisioned.forks_json,
         **handed_to_parser(pipeline.source),
     }
     if pipeline.postgres is not None:
@@ -51,7 +54,7 @@ def launchable(
             write_and_lint(binary, path, text, pipeline)
         log = EngineLog(pipeline.name, replica)
         profiles = engine_environment(PROFILES, pipeline.name, replica) if pipeline.profiling else {}
-        env = {**handed, **profiles}
+        env = {**handed, **profiles, environment.MARKS: _marks(pipeline, provisioned)}
         spec = EngineSpec(binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
         engine = launcher.launch(spec, replica, lambda line: log(line.level, line.message, line.fields))
         started = structlog.get_logger().bind(pipeline=pipeline.name, replica=replica)
@@ -59,6 +62,16 @@ def launchable(
         return _Masked(engine, masker)
 
     return Launchable(launch, config_hash(text), provisioned.partitions)
+
+
+def _marks(pipeline: Pipeline, provisioned: Provisioned) -> str:
+    """The newest mark of each partition as the engine reads it: offset and checksum, by topic and partition."""
+    remembered = progress_file(pipeline.name).load()
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for each, marks in (remembered.marks(provisioned.topic_ids) if remembered else {}).items():
+        if marks:
+            found.setdefault(each.topic, {})[str(each.partition)] = (marks[-1].offset, marks[-1].digest)
+    return json.dumps(found, sort_keys=True)
 
 
 def handed_to_parser(source: Source) -> dict[str, str]:

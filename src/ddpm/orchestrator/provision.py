@@ -1,22 +1,32 @@
 """Makes what a pipeline needs exist: its topics, its table and the numbers of its sources."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import structlog
 
 from ddpm.broker.connection import reachable
-from ddpm.broker.offsets import begin_anew, settle_at_end
-from ddpm.broker.topics import TopicSpec, ensure_topics, incarnations
+from ddpm.broker.marks import Marks, parted_for_certain
+from ddpm.broker.members import members
+from ddpm.broker.offsets import Partition, begin_anew, commit, committed, move, watermarks
+from ddpm.broker.topics import Incarnation, TopicSpec, ensure_topics, incarnations
 from ddpm.catalogue.parsers import gives_many
 from ddpm.catalogue.sinks import columns
-from ddpm.config.model import IDENTITY_COLUMNS, INDEX_COLUMN, Pipeline, Postgres, StartFrom
+from ddpm.config.model import IDENTITY_COLUMNS, INDEX_COLUMN, Pipeline, Postgres
+from ddpm.config.sharing import SHARED, WAY_OUT
+from ddpm.errors import ConfigError
+from ddpm.orchestrator.beginnings import beginnings
 from ddpm.orchestrator.months import MonthKeeper
+from ddpm.orchestrator.progress import Progress, TopicProgress, progress_file
+from ddpm.orchestrator.strangers import strangers
+from ddpm.orchestrator.strangers import told as strangers_told
 from ddpm.store.shape import WatchedTable
-from ddpm.store.sources import ensure_sources
+from ddpm.store.sources import Fork, Parting, add_forks, ensure_sources, forks, known_sources
 from ddpm.store.sources import remade as unnumbered
-from ddpm.store.tables import TableSpec, TableState, ensure_table
+from ddpm.store.tables import TableSpec, TableState, ensure_table, which_table
+from ddpm.store.trace import first_offsets
 
 # An engine that was killed stays a member of its group for its session timeout, 10 s.
 GROUP_EMPTY_SECONDS = 30.0
@@ -30,12 +40,18 @@ class Provisioned:
         sources: The number of each topic's present incarnation, by topic.
         partitions: How many partitions the source topic with the most of them has.
         topic_ids: The id of each topic's present incarnation, by topic; without those that have none.
+        alarms: What happened to the group's offsets that a person should know.
+        table: What tells its table from all others; empty without one.
+        forks: Where partitions have another log than before, and the numbers of their records from there on.
 
     """
 
     sources: dict[str, int]
     partitions: int
     topic_ids: dict[str, str] = field(default_factory=dict)
+    alarms: tuple[str, ...] = ()
+    table: tuple[str, ...] = ()
+    forks: tuple[Fork, ...] = ()
 
     @property
     def sources_json(self) -> str:
@@ -43,16 +59,27 @@ class Provisioned:
         return json.dumps(self.sources, sort_keys=True)
 
     @property
+    def forks_json(self) -> str:
+        """The forks as the engine reads them: by topic and partition, first offset and number, the latest last."""
+        found: dict[str, dict[str, list[tuple[int, int]]]] = {}
+        for fork in self.forks:
+            found.setdefault(fork.topic, {}).setdefault(str(fork.partition), []).append((fork.first, fork.number))
+        return json.dumps(found, sort_keys=True)
+
+    @property
     def topic_ids_json(self) -> str:
         """The ids as the engine reads them from its environment."""
         return json.dumps(self.topic_ids, sort_keys=True)
 
 
-def provision(pipeline: Pipeline, remade: Collection[str] = ()) -> Provisioned:
+def provision(
+    pipeline: Pipeline, remade: Collection[str] = (), parted: Mapping[Partition, int] | None = None
+) -> Provisioned:
     """Create what is missing and check what is there; idempotent, and safe when two start at once.
 
     Topics that were deleted and made again are read from their beginning: those that the numbers of sources tell of,
-    and those in `remade`.
+    and those in `remade`. Partitions that have another log than what is remembered of them get another number from
+    where the logs part, and so do those in `parted`.
 
     Raises:
         ServiceError: The broker or the database cannot be reached or refuses.
@@ -78,14 +105,25 @@ def provision(pipeline: Pipeline, remade: Collection[str] = ()) -> Provisioned:
     schema = table.schema if table is not None else None
     # Before it has a number: who dies in between finds it without one, and begins anew as well.
     _begin_anew(pipeline, {*remade, *(unnumbered(postgres.url, found, schema) if postgres else ())}, log)
-    if pipeline.kafka.start_from is StartFrom.LATEST:
-        settle_at_end(pipeline.kafka.brokers, pipeline.kafka.consumer_group, pipeline.kafka.topics)
-    if postgres is None:
-        return Provisioned({}, partitions, ids)
+    warnings = (*_strangers(pipeline), *_part(pipeline, found, schema, parted or {}), *_begin(pipeline, found, schema))
+    for warning in warnings:
+        log.warning(warning)
+    if postgres is None or schema is None:
+        return Provisioned({}, partitions, ids, warnings)
     sources = ensure_sources(postgres.url, found, schema)
     for warning in sources.warnings:
         log.warning(warning)
-    return Provisioned(dict(sources.numbers), partitions, ids)
+    place = which_table(postgres.url, schema, table_spec(pipeline, postgres).name)
+    return Provisioned(dict(sources.numbers), partitions, ids, warnings, place, forks(postgres.url, found, schema))
+
+
+def check_sharing(provisioned: Mapping[str, Provisioned]) -> None:
+    """Raise ConfigError if two pipelines write the records of one topic into one table; by the names of pipelines."""
+    for (first, one), (second, other) in combinations(provisioned.items(), 2):
+        shared = sorted(topic for topic, number in one.sources.items() if other.sources.get(topic) == number)
+        if shared and one.table and one.table == other.table:
+            msg = f"the pipelines {first} and {second} write the topic {shared[0]} into one table; {SHARED}"
+            raise ConfigError(msg, hint=WAY_OUT)
 
 
 def _begin_anew(pipeline: Pipeline, topics: Collection[str], log: structlog.stdlib.BoundLogger) -> None:
@@ -93,6 +131,136 @@ def _begin_anew(pipeline: Pipeline, topics: Collection[str], log: structlog.stdl
         return
     begin_anew(pipeline.kafka.brokers, pipeline.kafka.consumer_group, sorted(topics), GROUP_EMPTY_SECONDS)
     log.warning("topics were deleted and made again: they are read from their beginning", topics=sorted(topics))
+
+
+def _strangers(pipeline: Pipeline) -> tuple[str, ...]:
+    """Who reads with the group of a pipeline already, and runs another one."""
+    found = strangers(pipeline, members(pipeline.kafka.brokers, pipeline.kafka.consumer_group))
+    return (strangers_told(pipeline, found),) if found else ()
+
+
+def _part(
+    pipeline: Pipeline, found: Mapping[str, Incarnation], schema: str | None, parted: Mapping[Partition, int]
+) -> tuple[str, ...]:
+    """Go on where logs part that are others than what is remembered; returns what a person should know of it."""
+    kafka, file = pipeline.kafka, progress_file(pipeline.name)
+    remembered = file.load()
+    if remembered is None or remembered.group != kafka.consumer_group:
+        remembered = Progress(kafka.consumer_group)
+    marks = remembered.marks({name: each.topic_id for name, each in found.items()})
+    places = dict(parted) or parted_for_certain(kafka.brokers, marks)
+    if not places:
+        return ()
+    new = True
+    if schema is not None and pipeline.postgres is not None:
+        new = _number_forks(pipeline.postgres.url, found, schema, places, marks)
+    reached = committed(kafka.brokers, kafka.consumer_group, kafka.topics)
+    at = {each: offset for each, offset in reached.items() if offset is not None}
+    targets = {each: min(first, at.get(each, first)) for each, first in places.items()}
+    if new:
+        move(kafka.brokers, kafka.consumer_group, targets, GROUP_EMPTY_SECONDS)
+    else:
+        # Another ddpm of this group has noticed it before, and may read on from there already.
+        commit(kafka.brokers, kafka.consumer_group, targets)
+    file.save(remembered.without_marks(places))
+    return () if parted else (another_log(places),)
+
+
+def _number_forks(
+    url: str,
+    found: Mapping[str, Incarnation],
+    schema: str,
+    places: Mapping[Partition, int],
+    marks: Mapping[Partition, Marks],
+) -> bool:
+    """Give numbers to what comes after the places where logs part; returns whether any is new."""
+    added = False
+    for topic in {each.topic for each in places}:
+        partings = [
+            Parting(each.partition, first, marks[each][-1].at if marks.get(each) else 0.0)
+            for each, first in places.items()
+            if each.topic == topic
+        ]
+        added |= add_forks(url, found[topic], partings, schema)
+    return added
+
+
+def another_log(places: Mapping[Partition, int]) -> str:
+    """What is said of partitions that have another log from some offsets on."""
+    listed = ", ".join(f"{each.topic}/{each.partition} from offset {first}" for each, first in sorted(places.items()))
+    return (
+        f"Kafka has another log than before (a restored disk, or an unclean election) in {listed}: records from there "
+        "on get a source number of their own, and rows of what the old log had stay"
+    )
+
+
+def _begin(pipeline: Pipeline, found: Mapping[str, Incarnation], schema: str | None) -> tuple[str, ...]:
+    """Commit where the group begins, wherever it has no offset yet; returns what a person should know of it."""
+    kafka = pipeline.kafka
+    brokers, group = kafka.brokers, kafka.consumer_group
+    ids = {name: each.topic_id for name, each in found.items() if each.topic_id is not None}
+    reached = committed(brokers, group, kafka.topics)
+    # In this order a partition that is added just now has no place in `reached`, and is read from its beginning.
+    marks = watermarks(brokers, kafka.topics)
+    file = progress_file(pipeline.name)
+    remembered = file.load()
+    begin = beginnings(group, kafka.start_from, reached, marks, topic_ids=ids, remembered=remembered)
+    wanted, alarms = {**begin.settled, **begin.restored}, []
+    if begin.undecided and schema is not None:
+        rows = _first_rows(pipeline, found, schema, begin.undecided, reached)
+        known = {each.topic for each in rows}
+        wanted = {each: offset for each, offset in wanted.items() if each.topic not in known} | rows
+        if rows:
+            alarms.append(forgotten(group, rows, "the first ones of which the table has rows; no row is written twice"))
+    taken = commit(brokers, group, wanted)
+    if restored := {each: offset for each, offset in begin.restored.items() if each in taken}:
+        alarms.append(forgotten(group, restored, "those that ddpm saw committed last"))
+    reached |= {each: wanted[each] for each in taken}
+    marks_of = remembered.marks(ids) if remembered is not None and remembered.group == group else {}
+    file.save(progress_of(group, ids, reached, marks_of))
+    return tuple(alarms)
+
+
+def _first_rows(
+    pipeline: Pipeline,
+    found: Mapping[str, Incarnation],
+    schema: str,
+    topics: Collection[str],
+    partitions: Collection[Partition],
+) -> dict[Partition, int]:
+    """The first offset that the table has of each partition of `topics`; without those that it has no row of."""
+    assert pipeline.postgres is not None  # noqa: S101 -- there is a schema
+    url, spec = pipeline.postgres.url, table_spec(pipeline, pipeline.postgres)
+    numbers = known_sources(url, {name: found[name] for name in topics}, schema)
+    wanted = {each: numbers[each.topic] for each in partitions if each.topic in numbers}
+    places = first_offsets(url, schema, spec.name, {(number, each.partition) for each, number in wanted.items()})
+    return {
+        each: places[number, each.partition] for each, number in wanted.items() if (number, each.partition) in places
+    }
+
+
+def forgotten(group: str, restored: Mapping[Partition, int], what: str) -> str:
+    """What is said when committed offsets were gone and others were set in their place."""
+    listed = ", ".join(f"{each.topic}/{each.partition}: {offset}" for each, offset in sorted(restored.items()))
+    return (
+        f"Kafka has forgotten offsets that the consumer group {group} had committed (deleted, or expired after "
+        f"offsets.retention.minutes); they were set to {what}: {listed}"
+    )
+
+
+def progress_of(
+    group: str,
+    ids: Mapping[str, str],
+    reached: Mapping[Partition, int | None],
+    marks: Mapping[Partition, Marks],
+) -> Progress:
+    """What is to be remembered of a group that has come so far."""
+    topics: dict[str, dict[int, int]] = {each.topic: {} for each in reached}
+    for each, offset in reached.items():
+        if offset is not None:
+            topics[each.topic][each.partition] = offset
+    of = {name: {each.partition: found for each, found in marks.items() if each.topic == name} for name in topics}
+    return Progress(group, {name: TopicProgress(ids.get(name), done, of[name]) for name, done in topics.items()})
 
 
 def make_dead_letter_topic(pipeline: Pipeline, timeout: float) -> None:

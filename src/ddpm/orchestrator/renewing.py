@@ -1,4 +1,4 @@
-"""What happens when a topic is deleted and made again while its pipeline runs: engines end, it begins anew, goes on."""
+"""What happens when a topic is made again, or its log is another one, while its pipeline runs: it begins there."""
 
 import threading
 import time
@@ -6,14 +6,16 @@ from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
+from ddpm.broker.offsets import Partition
 from ddpm.broker.watch import Topic
 from ddpm.config.model import Pipeline
 from ddpm.errors import DdpmError
-from ddpm.orchestrator.provision import Provisioned, provision
+from ddpm.orchestrator.provision import Provisioned, another_log, provision
 from ddpm.supervisor.runner import Launchable, Supervisor
 
 RETRY_SECONDS = 2.0
 _TOLD = "deleted and made again: {}; restart ddpm, and then the engine, which is not ddpm's to restart"
+_EXTERNAL = "{}; restart ddpm, and then the engine, which is not ddpm's to restart"
 _POLL_SECONDS = 0.1
 
 MakeLaunchable = Callable[[Provisioned], Launchable]
@@ -48,36 +50,57 @@ class Renewal:
 
     def seen(self, topics: Mapping[str, Topic]) -> None:
         """Take what the brokers say of the topics now."""
-        if self._busy is not None and self._busy.is_alive():
+        if self.busy:
             return
         remade = sorted(name for name, known in self._ids.items() if _another(topics.get(name), known))
         if remade and self._pipeline.engine.external:
             self._ids |= {name: str(topics[name].topic_id) for name in remade}
             self._supervisor.alarm(self._pipeline.name, _TOLD.format(", ".join(remade)))
         elif remade:
-            name = f"renew {self._pipeline.name}"
-            self._busy = threading.Thread(target=self._renew, args=(remade,), name=name, daemon=True)
-            self._busy.start()
+            # Not drained: what these engines have in flight may be of either topic, and is read again.
+            self._begin(
+                f"deleted and made again: {', '.join(remade)}; it begins anew with another source number", remade
+            )
+
+    def parted(self, places: Mapping[Partition, int]) -> None:
+        """Take from which offsets on partitions have another log than before."""
+        if self.busy:
+            return
+        said = another_log(places)
+        if self._pipeline.engine.external:
+            self._supervisor.alarm(self._pipeline.name, _EXTERNAL.format(said))
+        else:
+            self._begin(said, (), places)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is under way."""
+        return self._busy is not None and self._busy.is_alive()
+
+    def _begin(self, reason: str, remade: Collection[str], parted: Mapping[Partition, int] | None = None) -> None:
+        name = f"renew {self._pipeline.name}"
+        self._busy = threading.Thread(target=self._renew, args=(reason, remade, parted or {}), name=name, daemon=True)
+        self._busy.start()
 
     def join(self, seconds: float) -> None:
         """Wait for what is under way."""
         if self._busy is not None:
             self._busy.join(seconds)
 
-    def _renew(self, remade: Collection[str]) -> None:
+    def _renew(self, reason: str, remade: Collection[str], parted: Mapping[Partition, int]) -> None:
         name, log = self._pipeline.name, structlog.get_logger().bind(pipeline=self._pipeline.name)
-        listed = ", ".join(remade)
-        # Not drained: what these engines have in flight may be of either topic, and is read again.
-        self._supervisor.hold(name, f"deleted and made again: {listed}; it begins anew with another source number")
+        self._supervisor.hold(name, reason)
         told, anew = "", tuple(remade)
         while not self._stop.is_set():
             try:
                 self._await_end()
-                provisioned = provision(self._pipeline, anew)
+                provisioned = provision(self._pipeline, anew, parted)
+                for alarm in provisioned.alarms:
+                    self._supervisor.events.add(name, "alarm", alarm)
                 self._supervisor.launch_anew(name, self._launchable(provisioned))
             except DdpmError as error:
                 if error.message != told:
-                    log.warning("a topic that was made again cannot be begun yet", reason=error.message)
+                    log.warning("a topic or log that is another one cannot be begun yet", reason=error.message)
                 told = error.message
                 if self._pipeline.writes_postgres:
                     # Another ddpm of the same group may have begun anew: the numbers of sources tell whether it has.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ddpm.broker.dump import stretch
+from ddpm.broker.dump import RawRecord, stretch
 from ddpm.broker.offsets import Partition, since, watermarks
 from ddpm.broker.topics import incarnations
 from ddpm.catalogue.pipeline import sections
@@ -27,9 +27,9 @@ from ddpm.orchestrator.engines import config_hash
 from ddpm.orchestrator.prepare import rendered
 from ddpm.orchestrator.provision import provision, table_spec
 from ddpm.orchestrator.refeed import Fed, FedRecord, Feeding, refeed
-from ddpm.orchestrator.window import Bounds, Window, shown, window
-from ddpm.store.replays import Loaded, Part, Place, Replay, Replays, State, alone, staging_name
-from ddpm.store.sources import ensure_sources, known_sources
+from ddpm.orchestrator.window import Bounds, Span, Window, shown, window
+from ddpm.store.replays import Loaded, Part, Place, Replay, Replays, Run, State, alone, staging_name
+from ddpm.store.sources import Fork, ensure_sources, forks, known_sources, number_of
 from ddpm.store.tables import schema_of
 
 _HASH_LENGTH = 12
@@ -65,6 +65,7 @@ class Outcome:
         deleted: Rows of the window that the table had.
         inserted: Rows of the window that it has now.
         vanished: Deleted ones for whose identity none came.
+        kept: Rows that stayed, since Kafka does not have their records any more.
         mended: Dead letters whose record now has a row; they count as replayed.
 
     """
@@ -73,6 +74,7 @@ class Outcome:
     deleted: int
     inserted: int
     vanished: int
+    kept: int
     mended: int
 
 
@@ -119,16 +121,78 @@ def find_window(pipeline: Pipeline, since_ms: int, until_ms: int) -> Wanted:
     return Wanted(pipeline, since_ms, until_ms, window(bounds, since_ms))
 
 
-def rows_of(wanted: Wanted) -> int:
-    """How many rows the table has of a window; nothing is changed. Raises ServiceError."""
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The source numbers of topics, and of what stands behind forks in their partitions."""
+
+    topics: Mapping[str, int]
+    forks: tuple[Fork, ...]
+
+    def of(self, span: Span) -> int:
+        """The number of all records of a span; raises ConfigError where a log was replaced within it."""
+        topic, partition = span.partition
+        found = {
+            number_of(self.topics[topic], self.forks, topic, partition, offset) for offset in (span.first, span.end - 1)
+        }
+        if len(found) == 1:
+            return found.pop()
+        first = max(f.first for f in self.forks if (f.topic, f.partition) == span.partition and f.first < span.end)
+        msg = (
+            f"the window of {topic}, partition {partition}, lies on both sides of offset {first}, from which on Kafka "
+            "has another log than before"
+        )
+        raise ConfigError(msg, hint="take two windows")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows that a table has of a window, and how many of them come from records that Kafka has no more."""
+
+    all: int = 0
+    missing: int = 0
+
+
+def rows_of(wanted: Wanted) -> Rows:
+    """Count the rows that the table has of a window; reads the window, and changes nothing. Raises ServiceError."""
     pipeline = wanted.pipeline
     postgres = table_of(pipeline)
     spec = table_spec(pipeline, postgres)
     schema = schema_of(postgres.url, spec)
     if schema is None:
-        return 0
-    numbers = known_sources(postgres.url, incarnations(pipeline.kafka.brokers, pipeline.kafka.topics), schema)
-    return Replays(postgres.url, schema, spec).rows(_parts(wanted.window, numbers))
+        return Rows()
+    found_topics = incarnations(pipeline.kafka.brokers, pipeline.kafka.topics)
+    numbers = Numbers(known_sources(postgres.url, found_topics, schema), forks(postgres.url, found_topics, schema))
+    books, parts = Replays(postgres.url, schema, spec), _parts(wanted.window, numbers)
+    found = books.rows(parts)
+    if not found:
+        return Rows()
+    read = _Read(parts)
+    for record in stretch(pipeline.kafka.brokers, _spans(parts)):
+        read.add(record)
+    return Rows(found, books.missing(parts, read.runs))
+
+
+class _Read:
+    """Which records of a window were read, as runs of offsets."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._sources = {(part.topic, part.partition): part.source for part in parts}
+        self._open: dict[tuple[str, int], tuple[int, int]] = {}
+        self._closed: list[Run] = []
+
+    def add(self, record: RawRecord) -> None:
+        """Take a record; those of a partition come in order."""
+        key, offset = (record.topic, record.partition), record.offset
+        first, last = self._open.get(key, (offset, offset))
+        if offset > last + 1:
+            self._closed.append(Run(self._sources[key], record.partition, first, last))
+            first = offset
+        self._open[key] = (first, offset)
+
+    @property
+    def runs(self) -> list[Run]:
+        """All of them."""
+        return self._closed + [Run(self._sources[key], key[1], *span) for key, span in self._open.items()]
 
 
 def stage(at: Rereading, wanted: Wanted, told: Callable[[Fed], None], *, kept: bool) -> Staged:
@@ -139,24 +203,28 @@ def stage(at: Rereading, wanted: Wanted, told: Callable[[Fed], None], *, kept: b
 
     """
     pipeline = at.pipeline
-    numbers = provision(pipeline).sources
+    provisioned = provision(pipeline)
+    numbers = Numbers(provisioned.sources, provisioned.forks)
     books = _books(at)
     with alone(at.postgres.url, books.table):
         _clear_away(books)
         replay = _new_replay(at, books, wanted, numbers, kept=kept)
         books.begin(replay)
         try:
-            fed = _feed(at, books, replay, numbers, told)
+            read = _Read(replay.parts)
+            fed = _feed(at, books, replay, numbers, read, told)
             _check_source_is_whole(pipeline, replay, numbers, at.postgres.url)
-            books.staged(replay.tag)
+            books.staged(replay.tag, read.runs)
         except BaseException:
             _drop_in_any_case(books, replay)
             raise
     return Staged(replay.tag, replay.staging, fed.acknowledged, fed.rows, fed.dead_letters)
 
 
-def load(at: Rereading, tag: str, told: Callable[[int, int], None]) -> Outcome:
+def load(at: Rereading, tag: str, told: Callable[[int, int], None], *, delete_missing: bool = False) -> Outcome:
     """Put what was staged in the place of the window's rows; partitions that were loaded before are left out.
+
+    Rows whose records Kafka does not have any more (compaction, retention) stay, unless `delete_missing`.
 
     Args:
         at: The pipeline.
@@ -176,7 +244,7 @@ def load(at: Rereading, tag: str, told: Callable[[int, int], None]) -> Outcome:
         told(0, len(due))
         try:
             for part in due:
-                done.append(books.load(replay, part))
+                done.append(books.load(replay, part, delete_missing=delete_missing))
                 told(len(done), len(due))
         except DdpmError:
             books.keep(tag)
@@ -188,6 +256,7 @@ def load(at: Rereading, tag: str, told: Callable[[int, int], None]) -> Outcome:
         deleted=sum(each.deleted for each in done),
         inserted=sum(each.inserted for each in done),
         vanished=sum(each.vanished for each in done),
+        kept=sum(each.kept for each in done),
         mended=mended,
     )
 
@@ -209,7 +278,7 @@ def _clear_away(books: Replays) -> None:
             books.drop(replay)
 
 
-def _new_replay(at: Rereading, books: Replays, wanted: Wanted, numbers: Mapping[str, int], *, kept: bool) -> Replay:
+def _new_replay(at: Rereading, books: Replays, wanted: Wanted, numbers: Numbers, *, kept: bool) -> Replay:
     tag = f"{datetime.now(UTC):%Y%m%dt%H%M%S}{secrets.token_hex(2)}"
     return Replay(
         tag=tag,
@@ -224,11 +293,11 @@ def _new_replay(at: Rereading, books: Replays, wanted: Wanted, numbers: Mapping[
     )
 
 
-def _parts(wanted: Window, numbers: Mapping[str, int]) -> tuple[Part, ...]:
+def _parts(wanted: Window, numbers: Numbers) -> tuple[Part, ...]:
     return tuple(
-        Part(span.partition.topic, numbers[span.partition.topic], span.partition.partition, span.first, span.end)
+        Part(span.partition.topic, numbers.of(span), span.partition.partition, span.first, span.end)
         for span in wanted.spans
-        if span.partition.topic in numbers
+        if span.partition.topic in numbers.topics
     )
 
 
@@ -239,22 +308,33 @@ def transform_hash(pipeline: Pipeline) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
-def _feed(
-    at: Rereading, books: Replays, replay: Replay, numbers: Mapping[str, int], told: Callable[[Fed], None]
+def _feed(  # noqa: PLR0917 -- one call, each of another type
+    at: Rereading,
+    books: Replays,
+    replay: Replay,
+    numbers: Numbers,
+    read: _Read,
+    told: Callable[[Fed], None],
 ) -> Fed:
     schema = books.table.rpartition(".")[0]
     staging = at.postgres.model_copy(update={"table": f"{schema}.{replay.staging}"})
     pipeline = at.pipeline.model_copy(update={"postgres": staging, "sinks": (Sink(kind="postgres"),)})
     hash_of_run = config_hash(rendered(at.config, at.pipeline))
-    feeding = Feeding(at.config, pipeline, at.binary, numbers, hash_of_run)
-    return refeed(feeding, _records(at, replay), told)
+    feeding = Feeding(at.config, pipeline, at.binary, numbers.topics, hash_of_run)
+    return refeed(feeding, _records(at, replay, read), told)
 
 
-def _records(at: Rereading, replay: Replay) -> Iterator[FedRecord]:
+def _spans(parts: Sequence[Part]) -> dict[Partition, tuple[int, int]]:
+    return {Partition(part.topic, part.partition): (part.first, part.end) for part in parts}
+
+
+def _records(at: Rereading, replay: Replay, read: _Read) -> Iterator[FedRecord]:
     attempts = _attempts(at, replay)
-    spans = {Partition(part.topic, part.partition): (part.first, part.end) for part in replay.parts}
-    for record in stretch(at.pipeline.kafka.brokers, spans):
-        yield FedRecord(record, attempt=attempts.get((record.topic, record.partition, record.offset), 0) + 1)
+    sources = {(part.topic, part.partition): part.source for part in replay.parts}
+    for record in stretch(at.pipeline.kafka.brokers, _spans(replay.parts)):
+        read.add(record)
+        attempt = attempts.get((record.topic, record.partition, record.offset), 0) + 1
+        yield FedRecord(record, source=sources[record.topic, record.partition], attempt=attempt)
 
 
 def _attempts(at: Rereading, replay: Replay) -> dict[tuple[str, int, int], int]:
@@ -277,12 +357,13 @@ def _within(entries: Sequence[Entry], replay: Replay) -> Iterator[Entry]:
             yield entry
 
 
-def _check_source_is_whole(pipeline: Pipeline, replay: Replay, numbers: Mapping[str, int], url: str) -> None:
+def _check_source_is_whole(pipeline: Pipeline, replay: Replay, numbers: Numbers, url: str) -> None:
     """Raise if records of the window went away while it was read."""
     brokers, topics = pipeline.kafka.brokers, pipeline.kafka.topics
     schema = replay.table.rpartition(".")[0]
-    if dict(ensure_sources(url, incarnations(brokers, topics), schema).numbers) != dict(numbers):
-        raise ServiceError("a topic was deleted and made again while it was read", hint="repeat it")
+    found = incarnations(brokers, topics)
+    if Numbers(dict(ensure_sources(url, found, schema).numbers), forks(url, found, schema)) != numbers:
+        raise ServiceError("a topic was made again, or got another log, while it was read", hint="repeat it")
     marks = watermarks(brokers, topics)
     for part in replay.parts:
         start = marks[Partition(part.topic, part.partition)].start
@@ -322,12 +403,12 @@ def _staged(at: Rereading, books: Replays, tag: str) -> Replay:
 def _mark_mended(at: Rereading, books: Replays, replay: Replay) -> int:
     """Count the open dead letters as replayed whose record has a row now."""
     at.shelf.read_all()
-    sources = {part.topic: part.source for part in replay.parts}
+    sources = {(part.topic, part.partition): part.source for part in replay.parts}
     entries: dict[Place, Entry] = {}
     for entry in _within(at.shelf.entries(at.pipeline.name), replay):
         assert entry.origin is not None  # noqa: S101 -- `_within` lets no others pass
         origin = entry.origin
-        entries[Place(sources[origin.topic], origin.partition, origin.offset, origin.index)] = entry
+        entries[Place(sources[origin.topic, origin.partition], origin.partition, origin.offset, origin.index)] = entry
     places = books.places(replay.staging, list(entries))
     now = int(datetime.now(UTC).timestamp() * 1000)
     mended = [entries[place] for place in sorted(places, key=str)]

@@ -31,7 +31,7 @@ from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
 from ddpm.orchestrator.launchers import check_launchers, launchers
 from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
-from ddpm.orchestrator.provision import Provisioned, provision
+from ddpm.orchestrator.provision import Provisioned, check_sharing, provision
 from ddpm.orchestrator.renewing import Renewal
 from ddpm.orchestrator.replaying import refeeder_of
 from ddpm.orchestrator.service import Announcer
@@ -133,6 +133,10 @@ def run(config: Config, options: RunOptions) -> None:
                     for pipeline in config.pipelines
                 }
                 provisioned = {pipeline.name: provision(pipeline) for pipeline in config.pipelines}
+                check_sharing(provisioned)
+                for name, each in provisioned.items():
+                    for alarm in each.alarms:
+                        supervisor.events.add(name, "alarm", alarm)
                 launchables = {name: make(provisioned[name]) for name, make in makers.items()}
                 options.provisioned(config)
                 bounds = {pipeline.name: _bound(pipeline) for pipeline in config.pipelines if pipeline.once}

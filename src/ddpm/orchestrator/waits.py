@@ -4,6 +4,9 @@ from ddpm.config.model import Pipeline
 from ddpm.engine.counters import Counters
 from ddpm.supervisor.policy import Waits
 
+# The engine's word for records that it holds back since their topic or its log is another one.
+ANOTHER_LOG = "incarnation"
+
 _PARSER = {
     "schema_registry": "the schema registry does not answer",
     "plugin": "the plugin cannot be loaded any more",
@@ -28,7 +31,7 @@ _OUTAGES = {
     "lock": "a lock is held",
     "contention": "transactions are in each other's way",
     "read_only": "it is read-only",
-    "incarnation": "a topic was deleted and made again, and its records wait for another source number",
+    ANOTHER_LOG: "a topic was made again, or has another log than before: its records wait for another source number",
     "source": "the brokers do not tell whether the topics are still the same",
 }
 

@@ -5,7 +5,7 @@ A thread for each pipeline's engines, for each Kafka cluster and for each databa
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,14 +17,16 @@ import structlog
 from ddpm.broker.watch import ClusterWatch, Group, PartitionLag
 from ddpm.config.model import Pipeline
 from ddpm.deadletters.shelf import Shelf
-from ddpm.engine.counters import counters
+from ddpm.engine.counters import Counters, counters
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import DdpmError, NewerStateError
 from ddpm.orchestrator.bounded import Bound
+from ddpm.orchestrator.groups import GroupWatch
 from ddpm.orchestrator.months import MONTHS_SECONDS
 from ddpm.orchestrator.provision import make_dead_letter_topic, month_keeper, watched_table
 from ddpm.orchestrator.renewing import Renewal
-from ddpm.orchestrator.waits import waits
+from ddpm.orchestrator.strangers import StrangerWatch
+from ddpm.orchestrator.waits import ANOTHER_LOG, waits
 from ddpm.store.watch import DatabaseWatch
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import ENGINE_PROBE_SECONDS
@@ -89,15 +91,17 @@ def watching(
     with ExitStack() as closing:
         # What changed in the tables' columns, by pipeline, for the words about an engine that waits because of it.
         changed: dict[str, str | None] = {}
+        # Pipelines whose engines hold back records because a log seems to be another one.
+        suspected: set[str] = set()
         for pipeline in pipelines:
-            engines = _Engines(pipeline, supervisor, changed)
+            engines = _Engines(pipeline, supervisor, changed, suspected)
             closing.callback(engines.close)
             watch(f"engines of {pipeline.name}", ENGINE_PROBE_SECONDS, engines.look)
         for brokers, readers in _by(pipelines, lambda pipeline: pipeline.kafka.brokers).items():
             renewals = [renewal(pipeline, stop) for pipeline in readers]
             for each in renewals:
                 closing.callback(each.join, 5)
-            cluster = _Cluster(brokers, list(zip(readers, renewals, strict=True)), supervisor, bounds)
+            cluster = _Cluster(brokers, list(zip(readers, renewals, strict=True)), supervisor, bounds, suspected)
             closing.callback(cluster.close)
             watch(f"kafka {brokers[0]}", CLUSTER_SECONDS, cluster.look)
         for brokers in dict.fromkeys(each for pipeline in pipelines for each in foreign_clusters(pipeline)):
@@ -148,8 +152,11 @@ def _every(seconds: float, look: Callable[[], None], stop: threading.Event) -> N
 class _Engines:
     """The engines of one pipeline, each asked by itself: one that is frozen delays no other."""
 
-    def __init__(self, pipeline: Pipeline, supervisor: Supervisor, changed: Mapping[str, str | None]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, supervisor: Supervisor, changed: Mapping[str, str | None], suspected: set[str]
+    ) -> None:
         self._pipeline = pipeline
+        self._suspected = suspected
         self._changed = changed
         self._supervisor = supervisor
         self._clients: dict[str, EngineClient] = {}
@@ -169,9 +176,14 @@ class _Engines:
             if url not in self._asked or self._asked[url].done():
                 client = self._clients.setdefault(url, EngineClient(url))
                 changed = self._changed.get(self._pipeline.name)
-                self._asked[url] = self._threads.submit(
-                    _ask, self._supervisor, self._pipeline, index, client, counting=counting, changed=changed
-                )
+                self._asked[url] = self._threads.submit(self._ask, index, client, counting=counting, changed=changed)
+
+    def _ask(self, index: int, client: EngineClient, *, counting: bool, changed: str | None) -> None:
+        seen = _ask(self._supervisor, self._pipeline, index, client, counting=counting, changed=changed)
+        if seen is not None and seen.waiting == ANOTHER_LOG:
+            self._suspected.add(self._pipeline.name)
+        elif seen is not None:
+            self._suspected.discard(self._pipeline.name)
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
@@ -195,19 +207,20 @@ def _ask(
     *,
     counting: bool,
     changed: str | None = None,
-) -> None:
+) -> Counters | None:
     ready = client.ready()
     if ready is None:
-        return
+        return None
     text = client.metrics() if counting else None
     if text is None:
         supervisor.engine_answered(pipeline.name, index, client.url, ready=ready)
-        return
+        return None
     seen = counters(text)
     reading = Reading(seen.read, seen.written, seen.dead, seen.duplicates)
     supervisor.engine_answered(
         pipeline.name, index, client.url, ready=ready, reading=reading, waiting=waits(pipeline, seen, changed)
     )
+    return seen
 
 
 class _Database:
@@ -292,6 +305,8 @@ class _Reader:
     pipeline: Pipeline
     stall: StallWatch
     renewal: Renewal
+    group: GroupWatch
+    strangers: StrangerWatch
 
 
 class _Cluster:
@@ -303,10 +318,21 @@ class _Cluster:
         pipelines: Sequence[tuple[Pipeline, Renewal]],
         supervisor: Supervisor,
         bounds: dict[str, Bound],
+        suspected: Collection[str],
     ) -> None:
+        self._suspected = suspected
         groups = {each.name: Group(each.kafka.consumer_group, each.kafka.topics) for each, _ in pipelines}
         self._watch = ClusterWatch(brokers, groups, others={each.dead_letter.topic for each, _ in pipelines})
-        self._readers = [_Reader(each, StallWatch(each.engine.stall_timeout), renewal) for each, renewal in pipelines]
+        self._readers = [
+            _Reader(
+                each,
+                StallWatch(each.engine.stall_timeout),
+                renewal,
+                GroupWatch(each, supervisor, self._watch, renewal),
+                StrangerWatch(each, supervisor),
+            )
+            for each, renewal in pipelines
+        ]
         self._supervisor = supervisor
         self._bounds = bounds
         self.close = self._watch.close
@@ -325,9 +351,19 @@ class _Cluster:
             self._supervisor.probed(name, BROKER_PROBE, problem.message if problem else self._dead_letters(reader))
             reader.renewal.seen(self._watch.topics)
             if name in seen:
+                self._follow_group(reader, seen[name])
+                reader.strangers.look()
                 self._told(reader, tuple(_status(each) for each in seen[name]))
             else:
                 self._supervisor.partitions_seen(name, None)
+
+    def _follow_group(self, reader: _Reader, lags: tuple[PartitionLag, ...]) -> None:
+        name = reader.pipeline.name
+        try:
+            reader.group.seen(lags, self._watch.topics, suspected=name in self._suspected)
+        except DdpmError as error:
+            # The next look tells whether the cluster is away.
+            structlog.get_logger().debug("a group could not be followed", pipeline=name, error=error.message)
 
     def _dead_letters(self, reader: _Reader) -> str | None:
         """Make a dead-letter topic that is gone again; returns what is wrong if that does not go."""

@@ -134,9 +134,31 @@ ADD_SOURCE = SQL("""
 INSERT INTO {table} (cluster_id, topic, topic_id) VALUES (%(cluster_id)s, %(topic)s, %(topic_id)s) RETURNING number
 """)
 
+# A partition whose log is another one from some offset on stands beside its topic: `ID/PARTITION@OFFSET`, and `#N`
+# behind it for the second time at the same offset.
+FORKS = SQL("""
+SELECT number, substr(topic_id, length(%(topic_id)s) + 2), extract(epoch FROM first_seen)::float8
+  FROM {table}
+ WHERE cluster_id = %(cluster_id)s AND topic = %(topic)s AND starts_with(topic_id, %(topic_id)s || '/')
+ ORDER BY number
+""")
+
 SOURCES_OF_TOPIC = SQL("SELECT number, topic_id FROM {table} WHERE cluster_id = %(cluster_id)s AND topic = %(topic)s")
 
 COLUMNS_OF = SQL("SELECT * FROM {table} LIMIT 0")
+
+# Which table it is, whatever address, role and spelling led to it.
+WHICH_TABLE = """
+SELECT pg_postmaster_start_time()::text, d.oid::text, c.oid::text
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_database d ON d.datname = current_database()
+ WHERE n.nspname = %(schema)s AND c.relname = %(name)s
+"""
+
+FIRST_OFFSET_OF = SQL("""
+SELECT min("offset") FROM {table} WHERE source = %(source)s AND partition = %(partition)s
+""")
 
 ROWS_OF = SQL("""
 SELECT {columns} FROM {table}
@@ -252,17 +274,38 @@ UPDATE {table} SET state = 'loaded', deleted_rows = %(deleted)s, inserted_rows =
 
 # With its checks and keys, so that what the table would refuse is refused here already.
 CREATE_STAGING = SQL("CREATE TABLE {staging} (LIKE {table} INCLUDING ALL)")
-DROP_STAGING = SQL("DROP TABLE IF EXISTS {staging}")
+DROP_STAGING = SQL("DROP TABLE IF EXISTS {staging}, {read}")
+
+# Which records a replay has read: runs of offsets without a gap. What lies between them Kafka does not have any more.
+CREATE_READ = SQL("""
+CREATE {kind} {read} (
+  source integer NOT NULL,
+  partition integer NOT NULL,
+  first_offset bigint NOT NULL,
+  last_offset bigint NOT NULL,
+  PRIMARY KEY (source, partition, first_offset)
+)
+""")
+ADD_READ = SQL("""
+INSERT INTO {read} (source, partition, first_offset, last_offset)
+SELECT * FROM unnest(%(sources)s::int[], %(partitions)s::int[], %(firsts)s::bigint[], %(lasts)s::bigint[])
+""")
 
 # Writers wait: a record that is delivered again just now meets the new rows, and none of the old ones stays.
 LOCK_WRITERS = SQL("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
 SPAN = SQL('source = %(source)s AND partition = %(partition)s AND "offset" >= %(first)s AND "offset" < %(end)s')
 COUNT_SPAN = SQL("SELECT count(*) FROM {table} WHERE {span}")
+# Of a row `t`: whether its record was read. One look into the key of the runs each.
+WAS_READ = SQL("""coalesce(t."offset" <= (
+  SELECT r.last_offset FROM {read} r
+   WHERE r.source = t.source AND r.partition = t.partition AND r.first_offset <= t."offset"
+   ORDER BY r.first_offset DESC LIMIT 1), false)""")
+COUNT_MISSING = SQL("SELECT count(*) FROM {table} t WHERE {span} AND NOT {was_read}")
 COUNT_VANISHING = SQL("""
-SELECT count(*) FROM (SELECT {identity} FROM {table} WHERE {span}
+SELECT count(*) FROM (SELECT {identity} FROM {table} t WHERE {span} AND (%(missing)s OR {was_read})
                       EXCEPT SELECT {identity} FROM {staging} WHERE {span}) gone
 """)
-DELETE_SPAN = SQL("DELETE FROM {table} WHERE {span}")
+DELETE_SPAN = SQL("DELETE FROM {table} t WHERE {span} AND (%(missing)s OR {was_read})")
 COPY_SPAN = SQL("INSERT INTO {table} ({columns}) SELECT {columns} FROM {staging} WHERE {span}")
 PLACES_IN = SQL("""
 SELECT wanted.source, wanted.partition, wanted."offset", wanted."index"

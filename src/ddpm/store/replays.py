@@ -76,11 +76,30 @@ class Replay:
 
 
 class Loaded(NamedTuple):
-    """What became of a partition's rows; `vanished` are those that no row came for."""
+    """What became of a partition's rows.
+
+    Attributes:
+        deleted: Rows that are gone.
+        inserted: Rows that came.
+        vanished: Deleted ones that no row came for.
+        kept: Rows that stayed, since Kafka does not have their records any more.
+
+    """
 
     deleted: int
     inserted: int
     vanished: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Records that were read without a gap between them: the offsets from `first` to `last` of a source's partition."""
+
+    source: int
+    partition: int
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +114,10 @@ class Place:
 
 def staging_name(table: str, tag: str) -> str:
     """The name of the staging table of a run, as long as Postgres takes names."""
-    suffix = f"__replay_{tag}"
+    return _beside(table, f"__replay_{tag}")
+
+
+def _beside(table: str, suffix: str) -> str:
     short = table.encode()[: _NAME_BYTES - len(suffix)].decode("utf-8", "ignore")
     return short + suffix
 
@@ -152,6 +174,8 @@ class Replays:
             self._ensure_books(connection)
             staging = self._staging(replay.staging)
             connection.execute(queries.CREATE_STAGING.format(staging=staging, table=self._table))
+            read = self._read(replay.tag)
+            connection.execute(queries.CREATE_READ.format(kind=sql.SQL("TABLE"), read=read))
             for part in replay.parts:
                 values = {
                     "tag": replay.tag,
@@ -175,10 +199,11 @@ class Replays:
             rows = connection.execute(queries.REPLAYS.format(table=self._books), {"table": self.table, "tag": tag})
             return _grouped(rows)
 
-    def staged(self, tag: str) -> None:
-        """Note that everything of a replay is in its staging table."""
+    def staged(self, tag: str, read: Sequence[Run]) -> None:
+        """Note that everything of a replay is in its staging table, and which records were read for it."""
         with connect(self._url) as connection:
             replay = self._one(connection, tag)
+            connection.execute(queries.ADD_READ.format(read=self._read(tag)), _runs(read))
             statement = queries.STAGED.format(table=self._books, staging=self._staging(replay.staging))
             connection.execute(statement, {"tag": tag})
 
@@ -187,8 +212,10 @@ class Replays:
         with connect(self._url) as connection:
             connection.execute(queries.KEEP_REPLAY.format(table=self._books), {"tag": tag})
 
-    def load(self, replay: Replay, part: Part) -> Loaded:
+    def load(self, replay: Replay, part: Part, *, delete_missing: bool) -> Loaded:
         """Put the staged rows of a partition in the place of those that the table has, in one transaction.
+
+        Rows whose records Kafka does not have any more stay, unless `delete_missing`.
 
         Raises:
             ConfigError: The table does not take a row; nothing of the partition was changed.
@@ -196,16 +223,18 @@ class Replays:
 
         """
         with connect(self._url) as connection:
-            if connection.execute(queries.TABLE, {"schema": self._schema, "name": replay.staging}).fetchone() is None:
-                raise _staging_gone(replay)
-            return self._load(connection, replay, part)
+            for name in (replay.staging, self._read_name(replay.tag)):
+                if connection.execute(queries.TABLE, {"schema": self._schema, "name": name}).fetchone() is None:
+                    raise _staging_gone(replay, name)
+            return self._load(connection, replay, part, delete_missing=delete_missing)
 
-    def _load(self, connection: Connection, replay: Replay, part: Part) -> Loaded:
+    def _load(self, connection: Connection, replay: Replay, part: Part, *, delete_missing: bool) -> Loaded:
         table, staging = self._table, self._staging(replay.staging)
         identity = _listed(self._spec.identity)
         columns = _listed((*self._spec.identity, *(name for name, _ in self._spec.columns)))
-        span = _span(part)
-        names = {"table": table, "staging": staging, "span": queries.SPAN}
+        span = _span(part) | {"missing": delete_missing}
+        was_read = queries.WAS_READ.format(read=self._read(replay.tag))
+        names = {"table": table, "staging": staging, "span": queries.SPAN, "was_read": was_read}
         connection.execute(queries.LOCK_WRITERS.format(table=table))
         vanished = _number(connection, queries.COUNT_VANISHING.format(identity=identity, **names), span)
         deleted = connection.execute(queries.DELETE_SPAN.format(**names), span).rowcount
@@ -223,10 +252,11 @@ class Replays:
                 f"{copied.rowcount} are there; nothing of this partition was changed"
             )
             raise ServiceError(msg, hint="stage the window anew")
+        kept = 0 if delete_missing else _number(connection, queries.COUNT_MISSING.format(**names), span)
         values = {"tag": replay.tag, "topic": part.topic, "partition": part.partition}
         numbers = {"deleted": deleted, "inserted": copied.rowcount}
         connection.execute(queries.LOADED.format(table=self._books), values | numbers)
-        return Loaded(deleted, copied.rowcount, vanished)
+        return Loaded(deleted, copied.rowcount, vanished, kept)
 
     def rows(self, parts: Iterable[Part]) -> int:
         """How many rows the table has of these offsets; raises ServiceError."""
@@ -235,6 +265,17 @@ class Replays:
                 _number(connection, queries.COUNT_SPAN.format(table=self._table, span=queries.SPAN), _span(part))
                 for part in parts
             )
+
+    def missing(self, parts: Iterable[Part], read: Sequence[Run]) -> int:
+        """How many of these rows come from records that are not among those that were read; raises ServiceError."""
+        name = sql.Identifier("ddpm_read")
+        names = {"table": self._table, "span": queries.SPAN, "was_read": queries.WAS_READ.format(read=name)}
+        with connect(self._url) as connection:
+            connection.execute(queries.CREATE_READ.format(kind=sql.SQL("TEMPORARY TABLE"), read=name))
+            connection.execute(queries.ADD_READ.format(read=name), _runs(read))
+            found = sum(_number(connection, queries.COUNT_MISSING.format(**names), _span(part)) for part in parts)
+            connection.rollback()
+        return found
 
     def places(self, staging: str, wanted: Sequence[Place]) -> set[Place]:
         """Those of the wanted places that a staging table has a row of; raises ServiceError."""
@@ -254,7 +295,8 @@ class Replays:
     def drop(self, replay: Replay) -> None:
         """Remove the staging table of a replay, and what was entered of partitions that were not loaded."""
         with connect(self._url) as connection:
-            connection.execute(queries.DROP_STAGING.format(staging=self._staging(replay.staging)))
+            tables = {"staging": self._staging(replay.staging), "read": self._read(replay.tag)}
+            connection.execute(queries.DROP_STAGING.format(**tables))
             for statement in (queries.FORGET_REPLAY, queries.FORGET_STAGING):
                 connection.execute(statement.format(table=self._books), {"tag": replay.tag})
 
@@ -264,6 +306,12 @@ class Replays:
 
     def _staging(self, name: str) -> sql.Identifier:
         return sql.Identifier(self._schema, name)
+
+    def _read_name(self, tag: str) -> str:
+        return _beside(self._spec.name, f"__read_{tag}")
+
+    def _read(self, tag: str) -> sql.Identifier:
+        return sql.Identifier(self._schema, self._read_name(tag))
 
     def _has_books(self, connection: Connection) -> bool:
         return own_table(connection, self._schema, TABLE) is not None
@@ -277,13 +325,22 @@ class Replays:
             connection.execute(statement.format(table=self._books))
 
 
-def _staging_gone(replay: Replay) -> ConfigError:
-    msg = f"the staging table {replay.staging} of the replay {replay.tag} is not there any more"
+def _staging_gone(replay: Replay, name: str) -> ConfigError:
+    msg = f"the staging table {name} of the replay {replay.tag} is not there any more"
     return ConfigError(msg, hint="stage the window anew")
 
 
 def _span(part: Part) -> dict[str, Any]:
     return {"source": part.source, "partition": part.partition, "first": part.first, "end": part.end}
+
+
+def _runs(read: Sequence[Run]) -> dict[str, list[int]]:
+    return {
+        "sources": [run.source for run in read],
+        "partitions": [run.partition for run in read],
+        "firsts": [run.first for run in read],
+        "lasts": [run.last for run in read],
+    }
 
 
 def _listed(names: Iterable[str]) -> sql.Composed:

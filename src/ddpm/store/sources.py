@@ -3,7 +3,7 @@
 The numbers stand in a small table beside the data, so they stay true to the rows whatever happens to ddpm.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -112,6 +112,82 @@ def known_sources(url: str, incarnations: Mapping[str, Incarnation], schema: str
             name: connection.execute(statement, _parameters(each)).fetchone() for name, each in incarnations.items()
         }
     return {name: int(row[0]) for name, row in rows.items() if row}
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Where a partition has another log than before, and the number of its records from there on.
+
+    `seen_at` is when it was noticed, in seconds since 1970.
+    """
+
+    topic: str
+    partition: int
+    first: int
+    number: int
+    seen_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """A partition's log that is another one from `first` on; `known_at` is when it was last seen to be the old one."""
+
+    partition: int
+    first: int
+    known_at: float
+
+
+def forks(url: str, incarnations: Mapping[str, Incarnation], schema: str | None = None) -> tuple[Fork, ...]:
+    """Return all forks of the present lives of topics, the latest last. Raises ServiceError."""
+    with connect(url) as connection:
+        table = own_table(connection, schema, TABLE)
+        if table is None:
+            return ()
+        found = [fork for each in incarnations.values() for fork in forks_of(connection, table, each)]
+    return tuple(sorted(found, key=lambda fork: fork.number))
+
+
+def add_forks(url: str, incarnation: Incarnation, partings: Sequence[Parting], schema: str | None = None) -> bool:
+    """Give a number to the records of partitions of a topic from some offsets on; returns whether any is new.
+
+    A parting that was noticed by another ddpm since it was last known to be the old log has one already.
+
+    Raises:
+        ServiceError: The database cannot be reached, is read-only, or ddpm lacks a right.
+
+    """
+    with connect(url) as connection:
+        connection.execute(queries.LOCK)
+        table = _table(connection, url, schema)
+        known, added = forks_of(connection, table, incarnation), False
+        for parting in partings:
+            mine = [fork for fork in known if fork.partition == parting.partition]
+            if any(fork.seen_at > parting.known_at for fork in mine):
+                continue
+            name = f"{incarnation.topic_id or ''}/{parting.partition}@{parting.first}"
+            again = sum(fork.first == parting.first for fork in mine)
+            parameters = _parameters(incarnation) | {"topic_id": f"{name}#{again + 1}" if again else name}
+            connection.execute(queries.ADD_SOURCE.format(table=table), parameters)
+            added = True
+    return added
+
+
+def number_of(base: int, forks: Iterable[Fork], topic: str, partition: int, offset: int) -> int:
+    """Return the number of a record: that of the latest fork at or before its offset, or its topic's."""
+    numbers = [
+        fork.number for fork in forks if (fork.topic, fork.partition) == (topic, partition) and fork.first <= offset
+    ]
+    return max(numbers, default=base)
+
+
+def forks_of(connection: Connection, table: sql.Identifier, incarnation: Incarnation) -> list[Fork]:
+    """Return the forks of one life of a topic, the latest last."""
+    parameters = _parameters(incarnation) | {"topic_id": incarnation.topic_id or ""}
+    found = []
+    for number, name, seen_at in connection.execute(queries.FORKS.format(table=table), parameters):
+        partition, _, first = str(name).partition("@")
+        found.append(Fork(incarnation.topic, int(partition), int(first.partition("#")[0]), int(number), float(seen_at)))
+    return found
 
 
 class _NotOurs(Exception):  # noqa: N818 -- never leaves this module

@@ -77,6 +77,13 @@ class TableState:
     warnings: tuple[str, ...] = ()
 
 
+def which_table(url: str, schema: str, name: str) -> tuple[str, ...]:
+    """Return what tells a table from all others, whatever address, role and spelling led to it; raises ServiceError."""
+    with connect(url) as connection:
+        row = connection.execute(queries.WHICH_TABLE, {"schema": schema, "name": name}).fetchone()
+    return tuple(map(str, row or ()))
+
+
 def ensure_table(url: str, spec: TableSpec) -> TableState:
     """Create the table if it is not there, and check it if it is.
 

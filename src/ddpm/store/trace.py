@@ -1,5 +1,6 @@
-"""Which rows a record of a topic has become. Reads only."""
+"""Which rows a record of a topic has become, and where the rows of a source begin. Reads only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -7,7 +8,7 @@ from psycopg.rows import dict_row
 
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect
-from ddpm.store.sources import TABLE, Incarnation
+from ddpm.store.sources import TABLE, Incarnation, forks_of, number_of
 from ddpm.store.version import own_table
 
 
@@ -50,11 +51,31 @@ def rows_of(url: str, table: str, incarnation: Incarnation, partition: int, offs
             return []
         parameters = {"cluster_id": incarnation.cluster_id, "topic": incarnation.topic}
         numbers = connection.execute(queries.SOURCES_OF_TOPIC.format(table=sources), parameters).fetchall()
+        base = next((number for number, topic_id in numbers if (topic_id or None) == incarnation.topic_id), 0)
+        known = forks_of(connection, sources, incarnation)
+        present = number_of(base, known, incarnation.topic, partition, offset)
         return [
-            Row(number, (topic_id or None) == incarnation.topic_id, row)
-            for number, topic_id in sorted(numbers, reverse=True)
+            Row(number, number == present, row)
+            for number, _ in sorted(numbers, key=lambda each: (each[0] == present, each[0]), reverse=True)
             for row in _rows(connection, target, {"source": number, "partition": partition, "offset": offset})
         ]
+
+
+def first_offsets(url: str, schema: str, table: str, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], int]:
+    """Return the lowest offset that a table has of each source number and partition; without those it has no row of.
+
+    Raises:
+        ServiceError: The database cannot be reached, or does not let ddpm read.
+
+    """
+    statement = queries.FIRST_OFFSET_OF.format(table=sql.Identifier(schema, table))
+    found: dict[tuple[int, int], int] = {}
+    with connect(url) as connection:
+        for source, partition in places:
+            row = connection.execute(statement, {"source": source, "partition": partition}).fetchone()
+            if row and row[0] is not None:
+                found[source, partition] = int(row[0])
+    return found
 
 
 def _rows(connection: Connection, target: sql.Identifier, identity: dict[str, int]) -> list[dict[str, str | None]]:

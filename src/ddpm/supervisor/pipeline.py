@@ -304,8 +304,8 @@ class SupervisedPipeline:
         self._wish_for(Wish.STOP, reason)
 
     def restart(self, reason: str, kind: Kind = "control") -> None:
-        """Drain every engine and start it again; a paused or stopped pipeline is started, but not by the watchdog."""
-        if self._finished is not None or (kind == "stall" and self._wish is not Wish.RUN):
+        """Drain every engine and start it again; a paused or stopped pipeline is started by a request alone."""
+        if self._finished is not None or (kind != "control" and self._wish is not Wish.RUN):
             return
         if self.managed.external:
             self.alarm(f"{reason}; the engine is not ddpm's to restart")

@@ -1,3 +1,4 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -6,7 +7,7 @@ from psycopg.rows import dict_row
 
 from ddpm.broker.topics import Incarnation
 from ddpm.errors import ConfigError, SchemaMismatchError
-from ddpm.store.sources import ensure_sources
+from ddpm.store.sources import Parting, add_forks, ensure_sources, forks, number_of
 from ddpm.store.tables import TableSpec, ensure_table
 
 
@@ -41,6 +42,27 @@ def test_several_that_start_at_once_agree_and_waste_no_numbers(url: str) -> None
         found = list(pool.map(lambda _: ensure_sources(url, lives("a", None, "c")).numbers, range(8)))
     assert all(numbers == found[0] for numbers in found)
     assert sorted(found[0].values()) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("topic_id", ["a-b_c", None])
+def test_records_behind_a_fork_have_a_number_of_their_own(url: str, topic_id: str | None) -> None:
+    life = Incarnation("cluster", "t", topic_id)
+    base = ensure_sources(url, {"t": life}).numbers["t"]
+    assert add_forks(url, life, [Parting(2, 100, known_at=0.0), Parting(0, 7, known_at=0.0)])
+    (first, other) = forks(url, {"t": life})
+    assert [(each.partition, each.first) for each in (first, other)] == [(2, 100), (0, 7)]
+
+    # Another ddpm notices the same, later; a day after that the same disk is put back once more.
+    assert not add_forks(url, life, [Parting(2, 90, known_at=0.0)])
+    assert add_forks(url, life, [Parting(2, 100, known_at=time.time() + 86_400)])
+    known = forks(url, {"t": life})
+    again = known[-1]
+    found = [number_of(base, known, "t", partition, at) for partition, at in ((2, 99), (2, 100), (0, 7), (1, 500))]
+    assert found == [base, again.number, other.number, base]
+    assert len({base, first.number, other.number, again.number}) == 4
+
+    assert ensure_sources(url, {"t": life}).numbers["t"] == base
+    assert forks(url, {"t": Incarnation("cluster", "t", "another-life")}) == ()
 
 
 def test_the_numbers_stand_beside_the_table(url: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from ddpm.errors import ConfigError, SchemaMismatchError, ServiceError
 from ddpm.store.connection import reachable
-from ddpm.store.tables import TableSpec, TableState, count, ensure_table, rights
+from ddpm.store.tables import TableSpec, TableState, count, ensure_table, rights, which_table
 
 Role = Callable[..., str]
 
@@ -294,6 +294,14 @@ def test_rights_and_count_of_no_table(url: str) -> None:
     for ask in (rights, count):
         with pytest.raises(ServiceError, match="there is no table t "):
             ask(url, TableSpec(None, "t", DOCUMENT))
+
+
+def test_a_table_is_the_same_one_for_whoever_asks(url: str, role: Role) -> None:
+    for name in ("orders", "returns"):
+        ensure_table(url, TableSpec(None, name))
+    by_another = which_table(role(), "public", "orders")
+    assert by_another == which_table(url.replace("127.0.0.1", "localhost"), "public", "orders")
+    assert by_another != which_table(url, "public", "returns")
 
 
 def test_a_held_lock_does_not_keep_ddpm_from_checking(url: str) -> None:

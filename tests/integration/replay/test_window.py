@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import yaml
 from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import ConfigResource
 
+from ddpm.broker.connection import admin
 from ddpm.broker.produce import Record
 from harness.offline import ddpm
 from harness.process import Ddpm
@@ -100,6 +102,51 @@ def test_a_bug_in_a_mapping_is_mended_for_a_window(world: World, folder: Path) -
     again = replay(folder, "--from", at(30), "--to", at(90), "--yes")
     assert "59 rows were replaced by 59" in again.stdout
     assert nets(world) == expected(30, 90)
+
+
+@pytest.fixture
+def compacted(world: World, tmp_path: Path) -> Path:
+    """A table with all records of a topic that keeps only the newest of each key by now."""
+    world.create_topic()
+    records = [
+        Record(json.dumps({"n": n}).encode(), key=b"k" if n else b"first", partition=0, timestamp=BEGIN_MS + n * 1000)
+        for n in range(COUNT)
+    ]
+    compaction = {"cleanup.policy": "compact", "segment.ms": "50", "min.cleanable.dirty.ratio": "0.01"}
+    with Ddpm(world.config(postgres={"columns": COLUMNS}, processors=BUG), tmp_path) as running:
+        running.wait_healthy()
+        world.produce(records[:-1])
+        world.wait_consumed()
+        with admin([world.bootstrap]) as client:
+            client.alter_configs([ConfigResource("TOPIC", world.topic, compaction)])
+        world.produce(records[-1:])
+        world.wait_consumed()
+        assert running.stop() == 0
+    eventually(lambda: len(world.raw()) <= COUNT // 2, "the topic is compacted", 90)
+    return tmp_path
+
+
+def test_rows_whose_records_kafka_has_no_more_stay_unless_somebody_asks_for_it(world: World, compacted: Path) -> None:
+    before = nets(world)
+    configure(world, compacted, MENDED)
+    left = {int(json.loads(record.value or b"")["n"]) for record in world.raw()}
+    gone = before.keys() - left
+    assert min(left) == 0
+    window = ("--from", at(0))
+    asked = answer(replay(compacted, *window, "--dry-run", "--json"))
+    assert (asked["rows"], asked["missing"]) == (len(left) + len(gone), len(gone))
+    said = replay(compacted, *window, "--dry-run").stdout
+    assert f"{len(left)} rows of the table would be replaced; {len(gone)} would stay" in said
+
+    done = answer(replay(compacted, *window, "--yes", "--json"))
+    assert (done["deleted"], done["inserted"], done["kept"]) == (len(left), len(left), len(gone))
+    after = nets(world)
+    assert after == before | {n: n * 3 for n in left}
+
+    deleted = answer(replay(compacted, *window, "--delete-missing", "--yes", "--json"))
+    assert (deleted["deleted"], deleted["inserted"], deleted["kept"]) == (len(left) + len(gone), len(left), 0)
+    assert deleted["vanished"] == len(gone)
+    assert nets(world) == {n: net for n, net in after.items() if n not in gone}
 
 
 def test_the_two_steps_can_be_done_apart(world: World, folder: Path) -> None:

@@ -17,6 +17,8 @@ app:
   logger: {level: debug}
   server: {port: 5000}
 """
+# Pipelines that differ in nothing but their group, and share no table.
+TABLELESS = BASE.replace("  postgres: {url: embedded, table: orders, columns: {id: bigint}}\n", "  sinks: [stdout]\n")
 
 
 def group_of(config: Config) -> dict[str, str]:
@@ -63,7 +65,7 @@ def test_without_pipelines_app_keeps_its_group(folder: Folder) -> None:
 
 
 def test_a_pipeline_may_name_its_own_group(folder: Folder) -> None:
-    text = BASE + "pipelines:\n  a: {kafka: {consumer_group: mine}}\n  b:\n"
+    text = TABLELESS + "pipelines:\n  a: {kafka: {consumer_group: mine}}\n  b:\n"
     assert group_of(folder.load(text).config) == {"a": "mine", "b": "shop-b"}
 
 
@@ -94,14 +96,14 @@ def test_app_may_be_left_away(folder: Folder) -> None:
 def test_a_shared_group_is_an_error_at_its_place(
     folder: Folder, pipelines: str, line: int, column: int, path: str
 ) -> None:
-    problem = folder.error(BASE + "pipelines:\n" + pipelines)
+    problem = folder.error(TABLELESS + "pipelines:\n" + pipelines)
     assert (problem.code, problem.line, problem.column, problem.path) == ("shared-consumer-group", line, column, path)
     assert 'is also that of the pipeline "a"' in problem.message
     assert "a group of its own" in (problem.hint or "")
 
 
 def test_groups_from_the_environment_are_compared_by_value_and_shown_as_written(folder: Folder) -> None:
-    text = BASE + "pipelines:\n  a: {kafka: {consumer_group: one-group}}\n  b: {kafka: {consumer_group: '${G}'}}\n"
+    text = TABLELESS + "pipelines:\n  a: {kafka: {consumer_group: one-group}}\n  b: {kafka: {consumer_group: '${G}'}}\n"
     problem = folder.error(text, {"G": "one-group"})
     assert problem.code == "shared-consumer-group"
     assert '"${G}"' in problem.message
@@ -109,7 +111,7 @@ def test_groups_from_the_environment_are_compared_by_value_and_shown_as_written(
 
 def test_one_generated_file_becomes_one_for_each(folder: Folder) -> None:
     text = (
-        BASE
+        TABLELESS
         + "  generated_pipeline_config: out/engine.v1.yaml\npipelines:\n  a:\n  b: {generated_pipeline_config: b.yaml}\n"
     )
     paths = [pipeline.generated_pipeline_config for pipeline in folder.load(text).config.pipelines]
@@ -118,7 +120,7 @@ def test_one_generated_file_becomes_one_for_each(folder: Folder) -> None:
 
 def test_a_shared_generated_file_is_an_error(folder: Folder) -> None:
     entry = "{generated_pipeline_config: x.yaml}"
-    problem = folder.error(BASE + f"pipelines:\n  a: {entry}\n  b: {entry}\n")
+    problem = folder.error(TABLELESS + f"pipelines:\n  a: {entry}\n  b: {entry}\n")
     assert (problem.code, problem.line) == ("shared-generated-config", 8)
     assert problem.path == "pipelines.b.generated_pipeline_config"
 
@@ -238,7 +240,8 @@ def test_what_only_some_pipelines_lack_is_missing_in_their_entries(
 
 def test_secrets_of_all_pipelines_are_collected(folder: Folder) -> None:
     text = (
-        BASE + 'pipelines:\n  a: {postgres: {url: "postgresql://u:first-one@db/x"}}\n  b: {postgres: {url: "${PG}"}}\n'
+        BASE
+        + 'pipelines:\n  a: {postgres: {url: "postgresql://u:first-one@db/x"}}\n  b: {postgres: {url: "${PG}", table: b}}\n'
     )
     config = folder.load(text, {"PG": "postgresql://u:second@db/x"}).config
     assert config.secrets == ("postgresql://u:second@db/x", "first-one", "second")
@@ -246,6 +249,8 @@ def test_secrets_of_all_pipelines_are_collected(folder: Folder) -> None:
 
 def test_the_file_may_lie_elsewhere(folder: Folder) -> None:
     folder.write("input:\n  {{ input | yaml(2) }}\n", "conf/templates/mine.yaml")
-    path = folder.write(BASE + "  pipeline_template: templates/mine.yaml\npipelines: {a: , b: }\n", "conf/app.yaml")
+    path = folder.write(
+        TABLELESS + "  pipeline_template: templates/mine.yaml\npipelines: {a: , b: }\n", "conf/app.yaml"
+    )
     templates = {pipeline.pipeline_template for pipeline in load(path, {}).config.pipelines}
     assert templates == {folder.path / Path("conf/templates/mine.yaml")}

@@ -1,0 +1,141 @@
+"""Tells whether a partition's log is still the one that was read: a restored disk or an unclean election puts another
+in its place, in which records have offsets that others had before.
+
+A leader's epoch is not enough: a log that is restored begins to count them again. So a few records are remembered, each
+by a checksum, and looked at again. Epochs then tell where the two logs part.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ddpm.broker.connection import DEFAULT_TIMEOUT, opened
+from ddpm.broker.offsets import Partition
+from ddpm.broker.wire import Wire
+
+MOST_MARKS = 16
+# A new leader knows only after a moment how far its log is committed.
+_SETTLING_SECONDS = 5.0
+_PAUSE = 0.5
+# The last offsets of a log may be markers, so the last record is looked for a little further back.
+_BACK = (1, 2, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A record that was seen: its offset, checksum and leader's epoch, and when it was seen (seconds since 1970)."""
+
+    offset: int
+    digest: int
+    epoch: int
+    at: float
+
+
+Marks = tuple[Mark, ...]
+
+
+def added(marks: Marks, newer: Iterable[Mark]) -> Marks:
+    """The marks with newer ones; of older ones ever fewer stay."""
+    every = marks
+    for mark in newer:
+        if not every or mark.offset > every[-1].offset:
+            every = (*every, mark)
+    if len(every) <= MOST_MARKS:
+        return every
+    half = MOST_MARKS // 2
+    return every[:half:2] + every[half:]
+
+
+def taken(wire: Wire, leader: int, partition: Partition, first: int, end: int) -> Marks:
+    """Look at the first record from `first` on and at the last one before `end`; markers of transactions are none.
+
+    The first one matters where a log parts soon behind it: its epoch tells where.
+    """
+    found: list[Mark] = []
+    for offset in (first, *(end - back for back in _BACK if end - back > first)):
+        seen = wire.print_of(leader, partition, offset)
+        if seen is not None and seen[0] is not None:
+            found.append(Mark(*seen[0], time.time()))
+        if len(found) > 1:
+            break
+    return tuple(found)
+
+
+def holds(wire: Wire, leader: int, partition: Partition, mark: Mark) -> bool | None:
+    """Whether a partition still has the record of a mark; None if retention or compaction may have taken it."""
+    found = wire.print_of(leader, partition, mark.offset)
+    if found is None:
+        start = wire.starts(leader, [partition])[partition]
+        return None if isinstance(start, int) and start > mark.offset else False
+    seen, end = found
+    if end <= mark.offset:
+        return False
+    if seen is None or seen.offset != mark.offset:
+        return None
+    return seen.digest == mark.digest
+
+
+def parted(wire: Wire, leader: int, partition: Partition, marks: Marks) -> int | None:
+    """The first offset at which a partition has another log than the one of the marks; None if it is the same.
+
+    Never higher than where they really part, and lower only if that was within a leader's epoch of before.
+    """
+    if not marks or holds(wire, leader, partition, marks[-1]) is not False:
+        return None
+    for mark in reversed(marks[:-1]):
+        if holds(wire, leader, partition, mark):
+            end = wire.epoch_end(leader, partition, mark.epoch)
+            # An epoch that reaches over the record that is another one would be two epochs of one number.
+            return end if mark.offset < end <= marks[-1].offset else mark.offset + 1
+    start = wire.starts(leader, [partition])[partition]
+    return start if isinstance(start, int) else 0
+
+
+def parted_for_certain(
+    brokers: Sequence[str], marks: Mapping[Partition, Marks], timeout: float = DEFAULT_TIMEOUT
+) -> dict[Partition, int]:
+    """Return where the logs of partitions part from those of the marks; those that are the same are left out.
+
+    Raises:
+        ServiceError: The cluster does not answer.
+
+    """
+    due = {each for each, known in marks.items() if known}
+    deadline = time.monotonic() + _SETTLING_SECONDS
+    while True:
+        with _wire(brokers, timeout) as wire:
+            topics = wire.topics(sorted({each.topic for each in due}))
+            leaders = {each: topics[each.topic].leaders.get(each.partition, -1) for each in due}
+            found = {each: parted(wire, leaders[each], each, marks[each]) for each in due if leaders[each] >= 0}
+        due = {each for each, offset in found.items() if offset is not None}
+        if not due or time.monotonic() > deadline:
+            return {each: offset for each, offset in found.items() if offset is not None}
+        time.sleep(_PAUSE)
+
+
+def epochs_begun(
+    brokers: Sequence[str], marks: Mapping[Partition, Marks], timeout: float = DEFAULT_TIMEOUT
+) -> dict[Partition, int]:
+    """Return where a newer epoch of a leader begins behind the last mark of each partition, if one does.
+
+    Raises:
+        ServiceError: The cluster does not answer.
+
+    """
+    begun: dict[Partition, int] = {}
+    with _wire(brokers, timeout) as wire:
+        topics = wire.topics(sorted({each.topic for each in marks}))
+        for partition, known in marks.items():
+            leader = topics[partition.topic].leaders.get(partition.partition, -1)
+            if known and leader >= 0:
+                last = known[-1]
+                begun[partition] = max(last.offset + 1, wire.epoch_end(leader, partition, last.epoch))
+    return begun
+
+
+@contextmanager
+def _wire(brokers: Sequence[str], timeout: float) -> Iterator[Wire]:
+    with opened(Wire, brokers, timeout) as wire:
+        wire.allow(timeout)
+        yield wire

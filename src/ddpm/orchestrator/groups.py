@@ -1,0 +1,207 @@
+"""What happens to a pipeline's consumer group while ddpm runs: partitions are added, committed offsets disappear, and a
+log is another one than before.
+
+`seen` belongs to the thread of a watcher. Knows nothing of topics that are made again: that is `renewing`'s affair.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import structlog
+
+from ddpm.broker.marks import Marks, added, epochs_begun
+from ddpm.broker.offsets import Partition, commit
+from ddpm.broker.watch import PartitionLag, Topic
+from ddpm.config.model import Pipeline
+from ddpm.errors import DdpmError
+from ddpm.orchestrator.progress import Progress, ProgressFile, TopicProgress, progress_file
+from ddpm.orchestrator.provision import forgotten
+from ddpm.supervisor.runner import Supervisor
+
+_COMMIT_SECONDS = 3.0
+_LOOK_SECONDS = 3.0
+# So many logs are looked into at a time.
+_LOOKS = 8
+
+
+class Logs(Protocol):
+    """Looks into the logs of partitions: `broker.watch.ClusterWatch`."""
+
+    @property
+    def connected(self) -> int:
+        """How often a connection was made."""
+
+    def mark(self, partition: Partition, first: int, end: int) -> Marks:
+        """Look at records from `first` to before `end`."""
+
+    def parted(self, partition: Partition, marks: Marks) -> int | None:
+        """Return from which offset on there is another log than that of `marks`."""
+
+
+class Renews(Protocol):
+    """Who begins again where a log is another one: `renewing.Renewal`."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether it does so now."""
+
+    def parted(self, places: Mapping[Partition, int]) -> None:
+        """Begin."""
+
+
+class GroupWatch:
+    """Follows the group of one pipeline, remembers how far it has come, and brings back what the brokers forget.
+
+    Args:
+        pipeline: The pipeline.
+        supervisor: Who starts its engines again, and is told.
+        logs: Looks into the logs of its partitions.
+        renewal: Told of those that are others than before.
+        file: Where the progress is kept; that of the pipeline if None.
+
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        supervisor: Supervisor,
+        logs: Logs,
+        renewal: Renews,
+        *,
+        file: ProgressFile | None = None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._supervisor = supervisor
+        self._logs = logs
+        self._renewal = renewal
+        self._file = file or progress_file(pipeline.name)
+        self._progress: Progress | None = None
+        self._partitions: dict[str, frozenset[int]] = {}
+        self._connected = 0
+        # Partitions whose log has to be looked at before anything is believed, and how often it was another one.
+        self._doubted: dict[Partition, int] = {}
+        self._turn = 0
+
+    def seen(self, lags: Sequence[PartitionLag], topics: Mapping[str, Topic], *, suspected: bool = False) -> None:
+        """Take how far the group has come in all partitions, and what the brokers say of the topics.
+
+        `suspected` is whether an engine holds back records since a log seems to be another one.
+        """
+        if self._renewal.busy:
+            self._progress = None
+            return
+        if self._progress is None:
+            # What provisioning left: it may have brought back offsets that the brokers do not show yet.
+            self._progress = self._file.load() or Progress(self._pipeline.kafka.consumer_group)
+            self._doubted.clear()
+        ids = {lag.topic: topics[lag.topic].topic_id for lag in lags if lag.topic in topics}
+        marks = self._progress.marks(ids)
+        if self._another_log(lags, marks, suspected=suspected):
+            return
+        self._remember(lags, ids, self._marked(lags, marks))
+        self._notice_growth(lags)
+
+    def _another_log(self, lags: Sequence[PartitionLag], marks: Mapping[Partition, Marks], *, suspected: bool) -> bool:
+        """Look again at the logs that may be others than before; returns whether that is not settled yet."""
+        self._doubt(lags, marks, suspected=suspected)
+        places: dict[Partition, int] = {}
+        for partition in list(self._doubted)[:_LOOKS]:
+            first = self._logs.parted(partition, marks[partition])
+            if first is None:
+                del self._doubted[partition]
+                continue
+            # A new leader knows only after a moment how far its log is committed.
+            self._doubted[partition] += 1
+            if self._doubted[partition] > 1:
+                places[partition] = first
+        if suspected and not self._doubted:
+            # The engines have seen records that nobody marked: all that a newer leader has written is doubtful.
+            places = epochs_begun(self._pipeline.kafka.brokers, marks, _LOOK_SECONDS)
+        if places:
+            self._renewal.parted(places)
+        return bool(places or self._doubted)
+
+    def _doubt(self, lags: Sequence[PartitionLag], marks: Mapping[Partition, Marks], *, suspected: bool) -> None:
+        known = [lag for lag in lags if marks.get(Partition(lag.topic, lag.partition))]
+        all_of_them = suspected or self._connected != self._logs.connected
+        self._connected = self._logs.connected
+        self._turn += 1
+        for index, lag in enumerate(known):
+            partition = Partition(lag.topic, lag.partition)
+            shorter = lag.end <= marks[partition][-1].offset
+            # One a look for no reason at all: a broker may have been started again between two looks.
+            if all_of_them or shorter or index == self._turn % len(known):
+                self._doubted.setdefault(partition, 0)
+
+    def _marked(self, lags: Sequence[PartitionLag], marks: dict[Partition, Marks]) -> dict[Partition, Marks]:
+        longer = [
+            (partition, marks[partition][-1].offset + 1 if marks.get(partition) else lag.start, lag.end)
+            for partition, lag in ((Partition(lag.topic, lag.partition), lag) for lag in lags)
+        ]
+        longer = [each for each in longer if each[1] < each[2]]
+        begin = self._turn % max(1, len(longer))
+        for partition, first, end in (longer[begin:] + longer[:begin])[:_LOOKS]:
+            marks[partition] = added(marks.get(partition, ()), self._logs.mark(partition, first, end))
+        return marks
+
+    def _remember(
+        self, lags: Sequence[PartitionLag], ids: Mapping[str, str | None], marks: Mapping[Partition, Marks]
+    ) -> None:
+        before = self._progress or Progress(self._pipeline.kafka.consumer_group)
+        known = {
+            name: dict(each.committed)
+            for name, each in before.topics.items()
+            if name in ids and ids[name] == each.topic_id
+        }
+        self._restore(lags, known)
+        for lag in lags:
+            if lag.committed is not None:
+                known.setdefault(lag.topic, {})[lag.partition] = lag.committed
+        now = {
+            name: TopicProgress(
+                topic_id,
+                known.get(name, {}),
+                {each.partition: found for each, found in marks.items() if each.topic == name},
+            )
+            for name, topic_id in ids.items()
+        }
+        self._progress = Progress(self._pipeline.kafka.consumer_group, now)
+        if self._progress != before:
+            self._file.save(self._progress)
+
+    def _restore(self, lags: Sequence[PartitionLag], known: Mapping[str, Mapping[int, int]]) -> None:
+        gone = {
+            Partition(lag.topic, lag.partition): known[lag.topic][lag.partition]
+            for lag in lags
+            if lag.committed is None and lag.partition in known.get(lag.topic, {})
+        }
+        if not gone:
+            return
+        group = self._pipeline.kafka.consumer_group
+        try:
+            # A group with members refuses: its engines know where they are, and will commit again.
+            taken = commit(self._pipeline.kafka.brokers, group, gone, _COMMIT_SECONDS)
+        except DdpmError as error:
+            log = structlog.get_logger()
+            log.debug("offsets could not be restored yet", pipeline=self._pipeline.name, error=error.message)
+            return
+        if taken:
+            restored = {each: gone[each] for each in taken}
+            self._supervisor.alarm(
+                self._pipeline.name, forgotten(group, restored, "those that ddpm saw committed last")
+            )
+
+    def _notice_growth(self, lags: Sequence[PartitionLag]) -> None:
+        """Start the engines again where partitions were added: their client asks for them every ten minutes only."""
+        now: dict[str, set[int]] = {}
+        for lag in lags:
+            now.setdefault(lag.topic, set()).add(lag.partition)
+        grown = [
+            f"{name} ({len(self._partitions[name])} to {len(numbers)})"
+            for name, numbers in sorted(now.items())
+            if name in self._partitions and numbers > self._partitions[name]
+        ]
+        self._partitions |= {name: frozenset(numbers) for name, numbers in now.items()}
+        if grown:
+            reason = f"partitions were added to {', '.join(grown)}: they are read from their beginning"
+            self._supervisor.restart(self._pipeline.name, reason, "partition")

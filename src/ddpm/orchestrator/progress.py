@@ -1,0 +1,146 @@
+"""What ddpm remembers of how far a pipeline's consumer group has come, beside what the brokers remember.
+
+The brokers forget: offsets expire (`offsets.retention.minutes`), a group is deleted, a disk is restored. One small JSON
+file a pipeline, written atomically, keeps the last offsets that ddpm saw committed, by topic id and partition. A file
+that cannot be read or written costs the memory, never the run; only what a newer ddpm wrote is refused.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import astuple, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from ddpm import __version__
+from ddpm.broker.marks import Mark, Marks
+from ddpm.broker.offsets import Partition
+from ddpm.errors import NewerStateError
+from ddpm.files import write_atomically
+from ddpm.orchestrator.prepare import DATA_DIR
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TopicProgress:
+    """How far a group has come in one life of a topic.
+
+    Attributes:
+        topic_id: Names that life.
+        committed: The offset that it will read next, by partition.
+        marks: Records that tell this log from another one, by partition.
+
+    """
+
+    topic_id: str | None
+    committed: Mapping[int, int] = field(default_factory=dict)
+    marks: Mapping[int, Marks] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is remembered of a group, by topic."""
+
+    group: str
+    topics: Mapping[str, TopicProgress] = field(default_factory=dict)
+
+    def marks(self, topic_ids: Mapping[str, str | None]) -> dict[Partition, Marks]:
+        """The marks of topics that still have these ids, by partition."""
+        return {
+            Partition(name, number): marks
+            for name, each in self.topics.items()
+            if name in topic_ids and topic_ids[name] == each.topic_id
+            for number, marks in each.marks.items()
+        }
+
+    def without_marks(self, partitions: Collection[Partition]) -> "Progress":
+        """The same without the marks of these partitions."""
+        topics = {
+            name: replace(each, marks={n: m for n, m in each.marks.items() if Partition(name, n) not in partitions})
+            for name, each in self.topics.items()
+        }
+        return replace(self, topics=topics)
+
+
+class ProgressFile:
+    """Where the progress of one pipeline is kept."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._complained = False
+
+    def load(self) -> Progress | None:
+        """What was remembered; None when there is no file, or none that can be read.
+
+        Raises:
+            NewerStateError: A newer ddpm wrote it.
+
+        """
+        try:
+            body = json.loads(self._path.read_text(encoding="utf-8"))
+            version = body["version"]
+            if isinstance(version, int) and version > VERSION:
+                raise NewerStateError(f"the offsets in {self._path}", version, VERSION, body.get("ddpm"))
+            return _read(body)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            structlog.get_logger().warning(
+                "the offsets that were remembered of this pipeline cannot be read and are left aside",
+                file=str(self._path),
+                error=str(error),
+            )
+            return None
+
+    def save(self, progress: Progress) -> None:
+        """Keep it; a failure is logged once."""
+        body = {
+            "version": VERSION,
+            "ddpm": __version__,
+            "group": progress.group,
+            "topics": {
+                name: {
+                    "id": each.topic_id,
+                    "committed": {str(key): at for key, at in sorted(each.committed.items())},
+                    "marks": {str(key): [astuple(mark) for mark in marks] for key, marks in sorted(each.marks.items())},
+                }
+                for name, each in sorted(progress.topics.items())
+            },
+        }
+        try:
+            write_atomically(self._path, json.dumps(body, indent=1))
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                structlog.get_logger().warning(
+                    "the offsets of this pipeline cannot be kept for the next start of ddpm",
+                    file=str(self._path),
+                    error=error.strerror,
+                )
+
+
+def progress_file(pipeline: str) -> ProgressFile:
+    """Where the progress of the pipeline of this name is kept."""
+    return ProgressFile(DATA_DIR / "progress" / f"{pipeline}.json")
+
+
+def _read(body: dict[str, Any]) -> Progress:
+    if body["version"] != VERSION:
+        msg = f"it has version {body['version']}, this ddpm understands {VERSION}"
+        raise ValueError(msg)
+    topics = {
+        str(name): TopicProgress(
+            each["id"],
+            {int(key): int(at) for key, at in each["committed"].items()},
+            {int(key): tuple(map(_mark, marks)) for key, marks in each["marks"].items()},
+        )
+        for name, each in body["topics"].items()
+    }
+    return Progress(str(body["group"]), topics)
+
+
+def _mark(fields: tuple[int, int, int, float]) -> Mark:
+    offset, digest, epoch, at = fields
+    return Mark(int(offset), int(digest), int(epoch), float(at))

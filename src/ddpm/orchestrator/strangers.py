@@ -1,0 +1,71 @@
+"""Members of a pipeline's consumer group that are not its engines: they take a part of its records.
+
+Several ddpm may run one pipeline with one group, for a moment (a new version beside the old one) or for good. They are
+known by what their engines call themselves, which is the name of the pipeline, and by their topics.
+"""
+
+import time
+from collections.abc import Collection, Iterable
+
+import structlog
+
+from ddpm.broker.members import Member, members
+from ddpm.catalogue.sources import client_id
+from ddpm.config.model import Pipeline
+from ddpm.errors import DdpmError
+from ddpm.supervisor.runner import Supervisor
+
+_EVERY_SECONDS = 15.0
+_ASK_SECONDS = 3.0
+
+
+def strangers(pipeline: Pipeline, found: Iterable[Member]) -> tuple[Member, ...]:
+    """Those of a group's members that are not engines of this pipeline."""
+    topics = tuple(sorted(pipeline.kafka.topics))
+    return tuple(
+        sorted(each for each in set(found) if each.client_id != client_id(pipeline) or each.topics not in ((), topics))
+    )
+
+
+def told(pipeline: Pipeline, found: Collection[Member]) -> str:
+    """What is said of them."""
+    listed = ", ".join(
+        f"{each.client_id} from {each.host}" + (f" (reads {', '.join(each.topics)})" if each.topics else "")
+        for each in found
+    )
+    return (
+        f"others read with the consumer group {pipeline.kafka.consumer_group}, and get a part of the "
+        f"records: {listed}; give each pipeline a group of its own"
+    )
+
+
+class StrangerWatch:
+    """Looks from time to time who is in the group of one pipeline; belongs to the thread of a watcher."""
+
+    def __init__(self, pipeline: Pipeline, supervisor: Supervisor) -> None:
+        self._pipeline = pipeline
+        self._supervisor = supervisor
+        self._next = 0.0
+        self._before: frozenset[Member] = frozenset()
+        self._told: frozenset[Member] = frozenset()
+
+    def look(self) -> None:
+        """Look, if it is time to; an alarm tells once of members that stay from one look to the next."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _EVERY_SECONDS
+        kafka = self._pipeline.kafka
+        try:
+            self.seen(members(kafka.brokers, kafka.consumer_group, _ASK_SECONDS))
+        except DdpmError as error:
+            log = structlog.get_logger()
+            log.debug("the members of a group are not known", pipeline=self._pipeline.name, error=error.message)
+
+    def seen(self, found: Iterable[Member]) -> None:
+        """Take who is in the group now."""
+        now = frozenset(strangers(self._pipeline, found))
+        stay = now & self._before
+        self._before, self._told = now, self._told & now
+        if stay - self._told:
+            self._told |= stay
+            self._supervisor.alarm(self._pipeline.name, told(self._pipeline, sorted(stay)))

@@ -1,0 +1,162 @@
+"""What a running ddpm does about its group: partitions that are added, offsets that disappear."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddpm.broker.marks import Mark, Marks
+from ddpm.broker.offsets import Partition
+from ddpm.broker.watch import PartitionLag, Topic
+from ddpm.config.model import Pipeline
+from ddpm.orchestrator import groups
+from ddpm.orchestrator.groups import GroupWatch
+from ddpm.orchestrator.progress import ProgressFile
+
+
+class Told:
+    """A supervisor that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.alarms: list[str] = []
+        self.restarts: list[tuple[str, str]] = []
+
+    def alarm(self, name: str, message: str) -> None:
+        del name
+        self.alarms.append(message)
+
+    def restart(self, name: str, reason: str, kind: str) -> None:
+        del name
+        self.restarts.append((reason, kind))
+
+
+class Renewed:
+    """A renewal that writes down what it is told."""
+
+    busy = False
+
+    def __init__(self) -> None:
+        self.places: list[Mapping[Partition, int]] = []
+
+    def parted(self, places: Mapping[Partition, int]) -> None:
+        self.places.append(places)
+
+
+class Bench:
+    """A group watch between a pretended broker and a pretended supervisor."""
+
+    def __init__(self, file: ProgressFile, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told, self.file, self.committed, self.members = Told(), file, dict[Partition, int](), False
+        self.connected, self.end = 1, 100
+        self.marked: list[tuple[Partition, int, int]] = []
+        self.renewal = Renewed()
+        self.other_log: dict[Partition, int] = {}
+        monkeypatch.setattr(groups, "commit", self.commit)
+        kafka = {"brokers": ["b:1"], "topics": ["a"], "consumer_group": "g"}
+        pipeline = Pipeline.model_validate({"name": "p", "kafka": kafka, "sinks": ["stdout"]})
+        watched: Any = self.told
+        self.watch = GroupWatch(pipeline, watched, self, self.renewal, file=file)
+
+    # --- what looks into logs, and who begins again
+
+    def mark(self, partition: Partition, first: int, end: int) -> Marks:
+        self.marked.append((partition, first, end))
+        return Mark(first, 7, 1, 0.0), Mark(end - 1, 7, 1, 0.0)
+
+    def parted(self, partition: Partition, marks: Marks) -> int | None:
+        del marks
+        return self.other_log.get(partition)
+
+    def commit(
+        self, brokers: Sequence[str], group: str, offsets: Mapping[Partition, int], timeout: float
+    ) -> tuple[Partition, ...]:
+        del brokers, group, timeout
+        if self.members:
+            return ()
+        self.committed |= offsets
+        return tuple(offsets)
+
+    @property
+    def kept(self) -> Mapping[int, int]:
+        """What is remembered to be committed."""
+        progress = self.file.load()
+        assert progress is not None
+        return progress.topics["a"].committed
+
+    def look(self, *committed: int | None, topic_id: str = "1") -> None:
+        lags = [PartitionLag("a", number, at, 0, self.end, 0) for number, at in enumerate(committed)]
+        self.watch.seen(lags, {"a": Topic(dict.fromkeys(range(len(committed)), 1), None, topic_id)})
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(ProgressFile(tmp_path / "p.json"), monkeypatch)
+
+
+def test_what_is_committed_is_kept_and_set_again_when_it_disappears(bench: Bench) -> None:
+    bench.look(10, 20)
+    assert bench.kept == {0: 10, 1: 20}
+    bench.look(11, None)
+    assert bench.committed == {Partition("a", 1): 20}
+    (alarm,) = bench.told.alarms
+    assert "the consumer group g" in alarm
+    assert "a/1: 20" in alarm
+
+
+def test_a_group_with_members_is_left_alone(bench: Bench) -> None:
+    bench.look(10, 20)
+    bench.members = True
+    bench.look(10, None)
+    assert not bench.told.alarms
+    assert bench.kept == {0: 10, 1: 20}
+
+
+def test_offsets_of_a_topic_of_before_are_not_set_for_the_one_that_was_made_again(bench: Bench) -> None:
+    bench.look(10, 20)
+    bench.look(None, None, topic_id="2")
+    assert not bench.committed
+    assert not bench.told.alarms
+
+
+def test_an_offset_that_was_moved_back_is_believed(bench: Bench) -> None:
+    bench.look(10, 20)
+    bench.look(3, 20)
+    assert bench.kept == {0: 3, 1: 20}
+
+
+def test_engines_start_again_once_for_partitions_that_are_added(bench: Bench) -> None:
+    bench.look(10)
+    bench.look(10, None, None)
+    bench.look(10, None, None)
+    assert bench.told.restarts == [
+        ("partitions were added to a (1 to 3): they are read from their beginning", "partition")
+    ]
+
+
+def test_behind_a_new_connection_the_log_is_looked_at_before_anything_is_believed(bench: Bench) -> None:
+    bench.look(50, 60)
+    bench.connected += 1
+    bench.other_log = {Partition("a", 1): 42}
+    bench.look(50, 30)
+    assert not bench.renewal.places, "a new leader may not know yet how far its log goes"
+    bench.look(50, 30)
+    assert bench.renewal.places == [{Partition("a", 1): 42}]
+    assert bench.kept == {0: 50, 1: 60}
+
+
+def test_a_log_that_ends_before_what_was_seen_of_it_is_looked_at(bench: Bench) -> None:
+    bench.look(50, 60)
+    bench.end, bench.other_log = 80, {Partition("a", 0): 80, Partition("a", 1): 70}
+    bench.look(50, 60)
+    bench.look(50, 60)
+    assert bench.renewal.places == [{Partition("a", 0): 80, Partition("a", 1): 70}]
+
+
+def test_a_log_is_marked_again_only_when_it_has_grown(bench: Bench) -> None:
+    bench.look(50)
+    bench.look(60)
+    assert bench.marked == [(Partition("a", 0), 0, 100)]
+    bench.end = 200
+    bench.look(60)
+    assert bench.marked[1:] == [(Partition("a", 0), 100, 200)]

@@ -1,0 +1,20 @@
+"""What only the servers know of two pipelines that share a topic and a table."""
+
+import pytest
+
+from ddpm.errors import ConfigError
+from ddpm.orchestrator.provision import Provisioned, check_sharing
+
+TABLE = ("2026-11-25 10:00:00+00", "5", "16400")
+
+
+def test_one_table_by_two_addresses_is_refused_when_both_write_one_topic_into_it() -> None:
+    first, second = Provisioned({"a": 1, "b": 2}, 1, table=TABLE), Provisioned({"b": 2, "c": 3}, 1, table=TABLE)
+    with pytest.raises(ConfigError, match="the pipelines eu and us write the topic b into one table"):
+        check_sharing({"eu": first, "us": second})
+
+
+def test_other_tables_other_topics_and_no_tables_are_fine() -> None:
+    first, other = Provisioned({"a": 1}, 1, table=TABLE), Provisioned({"a": 1}, 1, table=(*TABLE[:2], "16401"))
+    check_sharing({"a": first, "b": other, "c": Provisioned({"c": 3}, 1, table=TABLE)})
+    check_sharing({"a": Provisioned({}, 1), "b": Provisioned({}, 1)})
