@@ -19,6 +19,7 @@ from ddpm.engine.probes import EngineClient
 from ddpm.engine.progress import Progress
 from ddpm.errors import EngineError
 from ddpm.observability import logging
+from ddpm.observability.masking import Masker
 from ddpm.observability.profiling import profiling
 from ddpm.observability.push import push
 from ddpm.observability.recent import RecentLog
@@ -108,10 +109,11 @@ def run(config: Config, options: RunOptions) -> None:
         claim_folder(DATA_DIR)
         wanted = {pipeline.engine.binary for pipeline in config.pipelines}
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
+        masker = Masker(config.secrets)
         # Before anything is made: a mistake in a mapping is the most common one.
         for pipeline in config.pipelines:
-            binary, text = binaries[pipeline.engine.binary], rendered(config, pipeline)
-            write_and_lint(binary, generated_path(pipeline), text, pipeline)
+            binary, made = binaries[pipeline.engine.binary], rendered(config, pipeline)
+            write_and_lint(binary, generated_path(pipeline), made, pipeline, masker)
             if parsers.reads_files(pipeline.source):
                 check(config, pipeline, options.progress)
         about = descriptions(config)
