@@ -25,6 +25,7 @@ from ddpm.supervisor.policy import (
     ReplicaView,
     Snapshot,
     Step,
+    Verdict,
     Waits,
     decide,
     describe_exit,
@@ -156,6 +157,7 @@ class SupervisedPipeline:
         self._trips = 0
         self._gave_up: str | None = None
         self._held: str | None = None
+        self._unprepared: Verdict | None = None
         self._last_exit = remembered.last_exit
         self._finished: str | None = None
         self._last_error: Trouble | None = None
@@ -198,9 +200,15 @@ class SupervisedPipeline:
     def launch_with(self, launch: Launch, config_hash: str, partitions: int) -> None:
         """From now on it may be launched; `partitions` is how many engines can have work."""
         self._launch, self._config_hash, self._held = launch, config_hash, None
+        self._unprepared = None
         self._scale.partitions = partitions
         if self._wanted() > partitions:
             self._log.warning(self._clipped())
+
+    def unprepared(self, state: State, reason: str) -> None:
+        """It cannot be launched yet, because its topics or its table cannot be made; `launch_with` ends this."""
+        if self._launch is None:
+            self._unprepared = Verdict(state, reason)
 
     def alarm(self, message: str) -> None:
         """Tell what somebody should look at."""
@@ -347,7 +355,7 @@ class SupervisedPipeline:
         for each in self._replicas.values():
             self._notice_exit(each)
         if self._launch is None and not stopping:
-            return False
+            return self._await_preparation(now, forced)
         wish = Wish.STOP if stopping else self._wish
         steps = decide(self._snapshot(wish, forced), now, random_jitter())
         for step in steps:
@@ -357,11 +365,21 @@ class SupervisedPipeline:
         state, reason = verdict.state, verdict.reason
         if state is State.STOPPED and self._gave_up:
             state, reason = State.FAILED, self._gave_up
+        elif state is State.STOPPED and self._unprepared and self._unprepared.state is State.FAILED:
+            state, reason = State.FAILED, self._unprepared.reason
         elif state is State.STOPPED and self._finished:
             reason = self._finished
         changed = self._enter(state, reason)
         self._meter.tick(now)
         return changed or bool(steps)
+
+    def _await_preparation(self, now: float, forced: bool) -> bool:
+        verdict = self._unprepared
+        if verdict is None:
+            return False
+        if self._wish is not Wish.RUN:
+            verdict = judge(self._snapshot(self._wish, forced), now)
+        return self._enter(verdict.state, verdict.reason)
 
     def end(self) -> None:
         """End every engine at once."""

@@ -16,6 +16,7 @@ from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import Launch, Managed, SupervisedPipeline, Vitals
 from ddpm.supervisor.policy import Waits
+from ddpm.supervisor.states import State
 from ddpm.supervisor.status import OpenLetters, PartitionStatus, Status
 
 TICK_SECONDS = 0.2
@@ -148,6 +149,10 @@ class Supervisor:
     def hold(self, name: str, reason: str) -> None:
         """End the engines of a pipeline at once and start none until it is launched anew."""
         self._notes.put(partial(self._pipelines[name].hold, reason))
+
+    def unprepared(self, name: str, state: State, reason: str) -> None:
+        """Note that a pipeline cannot be launched yet: `recovering` while it is tried again, `failed` for a person."""
+        self._notes.put(partial(self._pipelines[name].unprepared, state, reason))
 
     def alarm(self, name: str, message: str) -> None:
         """Tell what somebody should look at."""
