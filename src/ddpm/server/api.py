@@ -6,7 +6,8 @@ It reads statuses and leaves notes for the supervisor; it decides nothing.
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
@@ -39,6 +40,7 @@ from ddpm.supervisor.status import Status
 STREAM_POLL_SECONDS = 0.25
 MOST_LINES = 2_000
 KEPT_EVENTS = 50
+MOST_STREAMS = 64
 
 Request = Literal["restart", "pause", "resume", "drain", "scale"]
 
@@ -84,6 +86,7 @@ _REFUSED = {
     403: "This name or origin may not call.",
     404: "There is no such pipeline.",
     409: "The pipeline's state does not allow it.",
+    413: "The body is too long.",
     415: "The body is not said to be JSON.",
     422: "The request does not say what is needed.",
 }
@@ -91,7 +94,10 @@ _Responses = dict[int | str, dict[str, Any]]
 _REFUSALS: _Responses = {code: {"model": ErrorView, "description": text} for code, text in _REFUSED.items()}
 # Spelled out, because a route of a stream would document its refusals as a stream too.
 _JSON_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorView"}}}
-_STREAM_REFUSALS: _Responses = {code: {"description": text, "content": _JSON_ERROR} for code, text in _REFUSED.items()}
+_STREAM_REFUSED = _REFUSED | {503: "Too many streams are open."}
+_STREAM_REFUSALS: _Responses = {
+    code: {"description": text, "content": _JSON_ERROR} for code, text in _STREAM_REFUSED.items()
+}
 
 Name = Annotated[str, Path(description="the pipeline's name")]
 OnlyPipeline = Annotated[str | None, Query(description="only this pipeline's")]
@@ -145,11 +151,23 @@ def _reading(api: APIRouter, sources: Sources) -> None:
 
 def _streams(api: APIRouter, sources: Sources) -> None:
     supervisor = sources.supervisor
+    open_streams: set[object] = set()
 
     def known(pipeline: OnlyPipeline = None) -> str | None:
         # Asked before the stream begins, when a refusal can still be told.
         check_known(supervisor, pipeline)
+        if len(open_streams) >= MOST_STREAMS:
+            raise RequestRefusedError(503, f"{MOST_STREAMS} streams are open already", "close some and try again")
         return pipeline
+
+    @contextmanager
+    def streaming() -> Iterator[None]:
+        me = object()
+        open_streams.add(me)
+        try:
+            yield
+        finally:
+            open_streams.discard(me)
 
     known_pipeline = Depends(known)
 
@@ -159,12 +177,13 @@ def _streams(api: APIRouter, sources: Sources) -> None:
     ) -> AsyncIterator[ServerSentEvent]:
         """Everything that happens, as server-sent events; the kept past first, or what follows Last-Event-ID."""
         last = _number(last_event_id)
-        while not sources.closing():
-            for event in supervisor.events.since(last, pipeline):
-                last = event.id
-                view: EventView = event_view(event)
-                yield ServerSentEvent(data=view.model_dump(mode="json"), event=event.kind, id=str(event.id))
-            await asyncio.sleep(STREAM_POLL_SECONDS)
+        with streaming():
+            while not sources.closing():
+                for event in supervisor.events.since(last, pipeline):
+                    last = event.id
+                    view: EventView = event_view(event)
+                    yield ServerSentEvent(data=view.model_dump(mode="json"), event=event.kind, id=str(event.id))
+                await asyncio.sleep(STREAM_POLL_SECONDS)
 
     @api.get("/logs/stream", response_class=EventSourceResponse)
     async def log_stream(
@@ -178,11 +197,12 @@ def _streams(api: APIRouter, sources: Sources) -> None:
         if not last:
             first = past[max(0, len(past) - lines) :]
             last = first[0].id - 1 if first else (past[-1].id if past else 0)
-        while not sources.closing():
-            for line in sources.lines.since(last, pipeline):
-                last = line.id
-                yield ServerSentEvent(data=_line_view(line).model_dump(mode="json"), id=str(line.id))
-            await asyncio.sleep(STREAM_POLL_SECONDS)
+        with streaming():
+            while not sources.closing():
+                for line in sources.lines.since(last, pipeline):
+                    last = line.id
+                    yield ServerSentEvent(data=_line_view(line).model_dump(mode="json"), id=str(line.id))
+                await asyncio.sleep(STREAM_POLL_SECONDS)
 
 
 def _requests(api: APIRouter, supervisor: Supervisor) -> None:
