@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from contextlib import closing as closing_at_end
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from ddpm.observability.push import push
 from ddpm.observability.recent import RecentLog
 from ddpm.observability.systemd import Notifier
 from ddpm.orchestrator.bounded import Bound
-from ddpm.orchestrator.datafolder import check_folder, claim_folder
+from ddpm.orchestrator.datafolder import check_folder, claim_folder, held
 from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
@@ -45,7 +45,7 @@ from ddpm.server.api import Sources
 from ddpm.server.app import create
 from ddpm.server.guard import door
 from ddpm.server.metrics import EnginePage, page
-from ddpm.server.serve import listen, serving
+from ddpm.server.serve import address_of, listen, serving
 from ddpm.supervisor.memory import MemoryFile
 from ddpm.supervisor.pipeline import Managed
 from ddpm.supervisor.runner import Launchable, Supervisor
@@ -112,9 +112,11 @@ def run(config: Config, options: RunOptions) -> None:
         signal_desk() as desk,
         listen(config.server.host, config.server.port) as listener,
         profiling(PROFILES) if profiled else nullcontext(),
+        ExitStack() as holding,
     ):
         check_launchers(config)
         claim_folder(DATA_DIR)
+        holding.enter_context(held(DATA_DIR, address_of(listener)))
         wanted = {pipeline.engine.binary for pipeline in config.pipelines}
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
         _check_engines(config, binaries, options.progress)

@@ -37,6 +37,12 @@ def listen(host: str, port: int, *, hint: str = _OTHER_PORT) -> socket.socket:
     return listener
 
 
+def address_of(listener: socket.socket) -> str:
+    """The URL of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 @contextmanager
 def serving(app: FastAPI, listener: socket.socket, closing: threading.Event) -> Iterator[str]:
     """Serve on a bound socket while the block runs; yields the server's address as a URL.
@@ -56,9 +62,8 @@ def serving(app: FastAPI, listener: socket.socket, closing: threading.Event) -> 
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="http-server", daemon=True)
     thread.start()
-    host, port = listener.getsockname()[:2]
     try:
-        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        yield address_of(listener)
     finally:
         closing.set()
         server.should_exit = True
