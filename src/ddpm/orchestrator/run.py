@@ -46,7 +46,8 @@ from ddpm.server.app import create
 from ddpm.server.guard import door
 from ddpm.server.metrics import EnginePage, page
 from ddpm.server.serve import address_of, listen, serving
-from ddpm.supervisor.memory import MemoryFile
+from ddpm.supervisor.events import EventFile, EventLog
+from ddpm.supervisor.memory import HistoryFile, MemoryFile
 from ddpm.supervisor.pipeline import Managed
 from ddpm.supervisor.runner import Launchable, Supervisor
 from ddpm.supervisor.scaling import Patience, ScaleLimits
@@ -105,7 +106,8 @@ def run(config: Config, options: RunOptions) -> None:
     check_embedded(config)
     check_folder(DATA_DIR)
     # It reads what was remembered, and so finds out what a newer ddpm wrote before anything is changed.
-    supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines])
+    events = EventLog(file=EventFile(DATA_DIR / "state" / "events.jsonl"))
+    supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines], events=events)
     closing = threading.Event()
     profiled = any(pipeline.profiling for pipeline in config.pipelines)
     with (
@@ -203,6 +205,7 @@ def _managed(pipeline: Pipeline) -> Managed:
         replicas=pipeline.replicas,
         limits=ScaleLimits(scale.min, scale.max, scale.target_lag) if scale else None,
         memory=MemoryFile(DATA_DIR / "state" / f"{pipeline.name}.json"),
+        history=HistoryFile(DATA_DIR / "state" / f"{pipeline.name}.history.json"),
         patience=_patience(scale) if scale else Patience(),
         bounded=pipeline.once,
         external=pipeline.engine.external,

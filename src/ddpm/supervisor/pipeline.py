@@ -17,8 +17,8 @@ from ddpm.engine.launching import Engine
 from ddpm.errors import ConfigError, DdpmError
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.expiry import Expiry
-from ddpm.supervisor.memory import Memory, MemoryFile
-from ddpm.supervisor.meter import Meter, Reading
+from ddpm.supervisor.memory import HistoryFile, Memory, MemoryFile
+from ddpm.supervisor.meter import HISTORY_STEP, Meter, Reading
 from ddpm.supervisor.policy import (
     Action,
     ProbeView,
@@ -86,6 +86,7 @@ class Managed:
         memory: What is kept from one run of ddpm to the next.
         bounded: Whether it ends by itself, so that nobody would be there to resume it.
         external: Whether others start and end its engine, and ddpm only watches.
+        history: Where its sparklines are kept from one run to the next; None keeps them nowhere.
 
     """
 
@@ -98,6 +99,7 @@ class Managed:
     memory: MemoryFile
     bounded: bool = False
     external: bool = False
+    history: HistoryFile | None = None
 
 
 @dataclass(slots=True)
@@ -170,6 +172,10 @@ class SupervisedPipeline:
         )
         self._seen = _Seen({name: Probe(name, kind, False, "", None) for name, kind in managed.probes.items()})
         self._meter = Meter()
+        self._kept_at = clock()
+        if managed.history is not None:
+            at, steps = managed.history.load()
+            self._meter.restore(steps, int(max(0.0, time.time() - at) // HISTORY_STEP))
         self._expiry = Expiry()
         self._state = State.STARTING
         self._reason = "ddpm is starting"
@@ -371,6 +377,8 @@ class SupervisedPipeline:
             reason = self._finished
         changed = self._enter(state, reason)
         self._meter.tick(now)
+        if now - self._kept_at >= KEEP_HISTORY_SECONDS:
+            self._keep_history(now)
         return changed or bool(steps)
 
     def _await_preparation(self, now: float, forced: bool) -> bool:
@@ -381,8 +389,14 @@ class SupervisedPipeline:
             verdict = judge(self._snapshot(self._wish, forced), now)
         return self._enter(verdict.state, verdict.reason)
 
+    def _keep_history(self, now: float) -> None:
+        self._kept_at = now
+        if self.managed.history is not None:
+            self.managed.history.save(time.time(), self._meter.steps())
+
     def end(self) -> None:
         """End every engine at once."""
+        self._keep_history(self._clock())
         for each in self._replicas.values():
             if each.engine is not None and each.engine.exit_code() is None:
                 each.engine.kill()
@@ -653,6 +667,7 @@ class SupervisedPipeline:
 
 
 ENGINE_PROBE_SECONDS = 1.0
+KEEP_HISTORY_SECONDS = 30.0
 ANSWERING_SECONDS = 3.0
 
 

@@ -42,8 +42,13 @@ class Supervisor:
     something return at once. An unknown pipeline's name raises KeyError.
     """
 
-    def __init__(self, pipelines: Sequence[Managed], clock: Callable[[], float] = time.monotonic) -> None:
-        self.events = EventLog()
+    def __init__(
+        self,
+        pipelines: Sequence[Managed],
+        clock: Callable[[], float] = time.monotonic,
+        events: EventLog | None = None,
+    ) -> None:
+        self.events = events or EventLog()
         self._clock = clock
         self._pipelines = {each.name: SupervisedPipeline(each, self.events, clock) for each in pipelines}
         self._notes: SimpleQueue[Callable[[], None]] = SimpleQueue()
