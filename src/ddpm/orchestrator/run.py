@@ -26,6 +26,7 @@ from ddpm.observability.push import push
 from ddpm.observability.recent import RecentLog
 from ddpm.observability.systemd import Notifier
 from ddpm.orchestrator.bounded import Bound
+from ddpm.orchestrator.changes import ConfigFiles
 from ddpm.orchestrator.datafolder import check_folder, claim_folder, held
 from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
@@ -124,7 +125,8 @@ def run(config: Config, options: RunOptions) -> None:
         _check_engines(config, binaries, options.progress)
         about = descriptions(config)
         letters = Desk(lambda: supervisor.draining)
-        sources = Sources(supervisor, about, options.recent, closing.is_set, letters)
+        files = ConfigFiles(config)
+        sources = Sources(supervisor, about, options.recent, closing.is_set, letters, files.changed)
         app = create(sources, lambda: _engine_pages(supervisor), entrance)
         with serving(app, listener, closing) as url:
             supervisor.announce("the servers it needs are being prepared")

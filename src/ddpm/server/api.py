@@ -57,13 +57,14 @@ class Lines(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the API has its answers from; `closing` tells streams to end."""
+    """Where the API has its answers from; `closing` tells streams to end, `config_changed` that files have changed."""
 
     supervisor: Supervisor
     descriptions: Mapping[str, Description]
     lines: Lines
     closing: Callable[[], bool]
     letters: Desk
+    config_changed: Callable[[], str | None] = lambda: None
 
 
 class Nothing(BaseModel):
@@ -108,7 +109,7 @@ def router(sources: Sources) -> APIRouter:
     """The routes under `/v1`."""
     plain, streams = APIRouter(responses=_REFUSALS), APIRouter(responses=_STREAM_REFUSALS)
     _reading(plain, sources)
-    _requests(plain, sources.supervisor)
+    _requests(plain, sources.supervisor, sources.config_changed)
     _streams(streams, sources)
     letters = APIRouter(responses=_REFUSALS | {503: {"model": ErrorView, "description": "Kafka does not answer."}})
     dead_letters.add_routes(letters, sources.supervisor, sources.letters)
@@ -126,7 +127,8 @@ def _reading(api: APIRouter, sources: Sources) -> None:
     def pipelines() -> PipelinesView:
         """Every pipeline: state, reason, lag, rates, replicas, probes."""
         now = time.time()
-        return PipelinesView(pipelines=tuple(pipeline_view(each, now) for each in supervisor.statuses()))
+        views = tuple(pipeline_view(each, now) for each in supervisor.statuses())
+        return PipelinesView(pipelines=views, config_changed=sources.config_changed())
 
     @api.get("/pipelines/{name}")
     def pipeline(name: Name) -> PipelineDetailView:
@@ -136,7 +138,8 @@ def _reading(api: APIRouter, sources: Sources) -> None:
             TroubleView(at=each.at, message=each.message, count=each.count) for each in sources.lines.troubles(name)
         )
         events = supervisor.events.since(pipeline=name)[: -KEPT_EVENTS - 1 : -1]
-        return detail_view(status, sources.descriptions[name], errors, events, time.time())
+        changed = sources.config_changed()
+        return detail_view(status, sources.descriptions[name], errors, events, time.time(), config_changed=changed)
 
     @api.get("/logs")
     def logs(
@@ -205,13 +208,18 @@ def _streams(api: APIRouter, sources: Sources) -> None:
                 await asyncio.sleep(STREAM_POLL_SECONDS)
 
 
-def _requests(api: APIRouter, supervisor: Supervisor) -> None:
+def _requests(api: APIRouter, supervisor: Supervisor, config_changed: Callable[[], str | None]) -> None:
+    def told(message: str) -> str:
+        changed = config_changed()
+        return f"{message}, with the configuration as it was: {changed}" if changed else message
+
     @api.post("/pipelines/{name}/restart", status_code=202)
     def restart(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Drain the engines and start them again; a paused, stopped or failed pipeline is started."""
         _not_finished(steered(supervisor, name))
         supervisor.restart(name, "restarted on request")
-        return AcceptedView(pipeline=name, accepted="restart", message="the engines are drained and started again")
+        message = told("the engines are drained and started again")
+        return AcceptedView(pipeline=name, accepted="restart", message=message)
 
     @api.post("/pipelines/{name}/pause", status_code=202)
     def pause(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
@@ -225,7 +233,7 @@ def _requests(api: APIRouter, supervisor: Supervisor) -> None:
         """Run a pipeline that is paused, stopped or failed."""
         _not_finished(steered(supervisor, name))
         supervisor.resume(name)
-        return AcceptedView(pipeline=name, accepted="resume", message="it is started")
+        return AcceptedView(pipeline=name, accepted="resume", message=told("it is started"))
 
     @api.post("/pipelines/{name}/drain", status_code=202)
     def drain(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
@@ -248,7 +256,8 @@ def _requests(api: APIRouter, supervisor: Supervisor) -> None:
                 "give the topic more partitions (app.kafka.min_partitions), or ask for fewer replicas",
             )
         supervisor.scale(name, body.replicas)
-        said = "as configured" if body.replicas is None else f"{body.replicas} replicas"
+        replicas = "1 replica" if body.replicas == 1 else f"{body.replicas} replicas"
+        said = "as configured" if body.replicas is None else replicas
         return AcceptedView(pipeline=name, accepted="scale", message=said)
 
 

@@ -336,7 +336,7 @@ class SupervisedPipeline:
         """Run so many replicas until told otherwise; None gives the decision back to the configuration."""
         before = self._desired()
         self._scale.manual = replicas
-        said = f"{replicas} replicas requested" if replicas is not None else "replicas as configured requested"
+        said = f"{_replicas(replicas)} requested" if replicas is not None else "replicas as configured requested"
         self._scaled(before, said)
         self._save()
 
@@ -542,9 +542,8 @@ class SupervisedPipeline:
         return self._scale.manual or self._scale.automatic
 
     def _clipped(self) -> str:
-        return (
-            f"{self._wanted()} replicas wanted, but {self._scale.partitions} partitions cannot keep more than that busy"
-        )
+        partitions = f"{self._scale.partitions} partition{'' if self._scale.partitions == 1 else 's'}"
+        return f"{_replicas(self._wanted())} wanted, but {partitions} cannot keep more than that busy"
 
     def _scale_by_lag(self) -> None:
         scale = self._scale
@@ -688,6 +687,10 @@ def _view(replica: _Replica) -> ReplicaView:
         reason=replica.reason,
         trouble=replica.engine.trouble() if replica.engine else None,
     )
+
+
+def _replicas(number: int) -> str:
+    return "1 replica" if number == 1 else f"{number} replicas"
 
 
 def _signal_name(number: int) -> str:
