@@ -686,6 +686,7 @@ def _view(replica: _Replica) -> ReplicaView:
         killed=replica.killed,
         reason=replica.reason,
         trouble=replica.engine.trouble() if replica.engine else None,
+        held_back=replica.waiting is not None and replica.waiting.kind == "breaker",
     )
 
 
