@@ -115,7 +115,7 @@ def test_table_of_the_forerunner(world: World, tmp_path: Path) -> None:
     assert world.rows() == []
 
 
-@pytest.mark.parametrize("file", ["version.json", "state/pipeline.json"])
+@pytest.mark.parametrize("file", ["version.json", "state/pipeline.json", "state/events.jsonl"])
 def test_a_data_folder_of_a_newer_ddpm_is_left_as_it_is(world: World, tmp_path: Path, file: str) -> None:
     newer = tmp_path / ".ddpm" / file
     newer.parent.mkdir(parents=True)

@@ -98,7 +98,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 def rendered(section: dict[str, Any], template: str | None = None) -> str:
     text = default_template().read_text() if template is None else template
-    return render(Pipeline.model_validate(section), text, origin="app-config.yaml", template_name="mine.yaml")
+    return render(Pipeline.model_validate(section), text, origin="app-config.yaml", template_name="mine.yaml").text
 
 
 @pytest.mark.parametrize("name", CASES)

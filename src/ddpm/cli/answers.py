@@ -103,6 +103,7 @@ class Pipeline(Answer):
     finished: bool = False
     tripped: bool = False
     last_exit: Exit | None
+    config_hash: str = ""
     scaling: Scaling
     replicas: tuple[Replica, ...]
     probes: tuple[Probe, ...]
@@ -116,6 +117,7 @@ class Pipelines(Answer):
 
     version: str
     pipelines: tuple[Pipeline, ...]
+    config_changed: str | None = None
 
 
 class Partition(Answer):
@@ -170,6 +172,7 @@ class Detail(Pipeline):
     partitions: tuple[Partition, ...] | None
     errors: tuple[Trouble, ...]
     events: tuple[Event, ...]
+    config_changed: str | None = None
 
 
 class LogLine(Answer):

@@ -1,5 +1,6 @@
 """The checks of one pipeline that the model cannot make: its parser, and the files it names."""
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -43,6 +44,16 @@ def read_text(path: Path) -> str:
         msg = "it is larger than 1 MiB"
         raise ValueError(msg)
     return content.decode("utf-8")
+
+
+def text_of(path: Path) -> str:
+    """The text of a configuration, without a byte order mark; raises as `read_text`."""
+    return read_text(path).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+
+
+def digest_of(text: str) -> str:
+    """Names a text, to find out whether it has changed."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def reason(error: OSError | ValueError) -> str:

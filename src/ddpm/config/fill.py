@@ -21,6 +21,7 @@ _BLOBLANG = re.compile(r"\.processors\[\d+\]\.(mapping|filter)$")
 _URL = re.compile(r"\.(postgres\.url|source\.options\.registry)($|[.\[])")
 # Texts that a user may fill with anything; elsewhere stand names, addresses, numbers, which logs should show.
 _FREE_TEXT = re.compile(rf"{_BLOBLANG.pattern}|\.kafka\.topic_configs\.")
+_OPTION = re.compile(r"\.source\.options\.")
 _SECRET_NAME = re.compile(r"(?i)pass|pwd|secret|token|credential|(^|_)key($|_)|auth")
 
 
@@ -56,14 +57,20 @@ def secrets(roots: Iterable[Node], pipelines: Collection[Pipeline]) -> tuple[str
     tokens = {pipeline.server.token for pipeline in pipelines if pipeline.server.token}
     gateways = {pipeline.metrics.push_gateway for pipeline in pipelines if pipeline.metrics.push_gateway}
     found = passwords | tokens | {word for url in gateways for word in url_passwords(url)}
+    of_plugins = any(pipeline.source.plugin is not None for pipeline in pipelines)
     for root in roots:
         for scalar in walk(root):
+            if of_plugins and _OPTION.search(scalar.path):
+                # What a plugin makes of its options stands in the engine's configuration.
+                found |= {piece.value for piece in scalar.pieces}
             found |= {piece.value for piece in scalar.pieces if _is_secret(piece, scalar, passwords)}
     return tuple(sorted((text for text in found if len(text) >= SHORTEST_SECRET), key=lambda text: (-len(text), text)))
 
 
 def _is_secret(piece: Piece, scalar: Scalar, passwords: set[str]) -> bool:
     if piece.name is None or _SECRET_NAME.search(piece.name) or _FREE_TEXT.search(scalar.path):
+        return True
+    if _SECRET_NAME.search(scalar.path.rpartition(".")[2]):
         return True
     return is_url(scalar) and any(word in piece.value or piece.value in word for word in passwords)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ddpm.config import tree
 from ddpm.config.document import Document
 from ddpm.config.explain import judge, judge_options
-from ddpm.config.files import Surroundings, check, read_text, reason, resolved
+from ddpm.config.files import Surroundings, check, digest_of, read_text, reason, resolved, text_of
 from ddpm.config.fill import fill, is_url, secrets
 from ddpm.config.interpolate import Variables, without_last_newline
 from ddpm.config.known import did_you_mean, homes_of
@@ -91,7 +91,12 @@ class _Loading:
         problems = self._document.problems(self._findings, urls)
         if any(problem.severity is Severity.ERROR for problem in problems):
             raise ConfigProblems(problems)
-        config = Config(path=self._path, pipelines=pipelines, secrets=secrets([filled], pipelines))
+        config = Config(
+            path=self._path,
+            pipelines=pipelines,
+            secrets=secrets([filled], pipelines),
+            digest=digest_of(self._document.text),
+        )
         return LoadResult(config, problems)
 
     def _filled(self, top: tree.Mapping, variables: Variables) -> tree.Mapping:
@@ -147,7 +152,7 @@ class _Loading:
 
 def _read(path: Path) -> Document:
     try:
-        return Document(path, read_text(path).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"))
+        return Document(path, text_of(path))
     except FileNotFoundError:
         finding = Finding("file-missing", None, "", "the file does not exist", f"looked from {Path.cwd()}")
     except UnicodeDecodeError as error:

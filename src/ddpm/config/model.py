@@ -798,6 +798,8 @@ class Config(Model):
     path: Path
     pipelines: tuple[Pipeline, ...] = Field(min_length=1)
     secrets: tuple[str, ...] = Field(default=(), repr=False)
+    # Of the text that it was read from; empty when it was not.
+    digest: str = ""
 
     @property
     def server(self) -> Server:

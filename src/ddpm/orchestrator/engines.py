@@ -19,6 +19,7 @@ from ddpm.observability.profiling import engine_environment
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered, write
 from ddpm.orchestrator.progress import progress_file
 from ddpm.orchestrator.provision import Provisioned
+from ddpm.render import Rendered
 from ddpm.supervisor.runner import Launchable
 
 PROFILES = DATA_DIR / "profiles"
@@ -35,23 +36,25 @@ def launchable(
     config: Config, pipeline: Pipeline, binary: Path, launcher: Launcher, provisioned: Provisioned
 ) -> Launchable:
     """How the engines of a pipeline are started."""
-    path, text = generated_path(pipeline), rendered(config, pipeline)
+    path, made = generated_path(pipeline), rendered(config, pipeline)
+    text = made.text
     handed = {
         environment.SOURCES: provisioned.sources_json,
         environment.CONFIG_HASH: config_hash(text),
         environment.TOPIC_IDS: provisioned.topic_ids_json,
         environment.FORKS: provisioned.forks_json,
         **handed_to_parser(pipeline.source),
+        **made.env,
     }
     if pipeline.postgres is not None:
         handed[environment.POSTGRES_DSN] = pipeline.postgres.url
     masker = Masker(config.secrets)
     # The resolved configuration may differ from the one that was tried before the servers had their addresses.
-    write_and_lint(binary, path, text, pipeline)
+    write_and_lint(binary, path, made, pipeline, masker)
 
     def launch(replica: int) -> Engine:
         if not path.is_file() or path.read_bytes() != text.encode():
-            write_and_lint(binary, path, text, pipeline)
+            write_and_lint(binary, path, made, pipeline, masker)
         log = EngineLog(pipeline.name, replica)
         profiles = engine_environment(PROFILES, pipeline.name, replica) if pipeline.profiling else {}
         env = {**handed, **profiles, environment.MARKS: _marks(pipeline, provisioned)}
@@ -84,13 +87,13 @@ def config_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
-def write_and_lint(binary: Path, path: Path, text: str, pipeline: Pipeline) -> None:
+def write_and_lint(binary: Path, path: Path, made: Rendered, pipeline: Pipeline, masker: Masker) -> None:
     """Write a pipeline's engine configuration and let the engine check it; raises ConfigError with what it says."""
-    write(text, path)
-    problems = engine_binary.lint(binary, path)
+    write(made.text, path)
+    problems = [masker.text(problem) for problem in engine_binary.lint(binary, path, made.env)]
     if not problems:
         return
-    if mistakes := list(_mistakes_in_mappings(binary, pipeline)):
+    if mistakes := [masker.text(mistake) for mistake in _mistakes_in_mappings(binary, pipeline)]:
         msg = f"pipeline {pipeline.name} has a mapping that the engine does not accept:\n  " + "\n  ".join(mistakes)
         raise ConfigError(msg, hint="mend it; `ddpm parse` tries it on a record")
     msg = f"the engine does not accept {path}:\n  " + "\n  ".join(problems)

@@ -22,6 +22,7 @@ import yaml
 
 from ddpm.broker.dump import RawRecord
 from ddpm.catalogue import environment
+from ddpm.catalogue.concealing import as_read
 from ddpm.catalogue.feeding import ACKNOWLEDGED, fed_sections
 from ddpm.config.model import Config, Pipeline
 from ddpm.engine import process as engine_process
@@ -33,6 +34,7 @@ from ddpm.errors import ConfigError, EngineError
 from ddpm.observability.masking import Masker
 from ddpm.orchestrator.engines import config_hash, handed_to_parser, write_and_lint
 from ddpm.orchestrator.prepare import rendered
+from ddpm.render import Rendered
 
 _LOOK_SECONDS = 0.5
 _LINGER_SECONDS = 0.1
@@ -178,33 +180,35 @@ def _running(spec: EngineSpec) -> Iterator[_Process]:
 
 def _spec(feeding: Feeding, path: Path, totals: Path) -> EngineSpec:
     pipeline = feeding.pipeline
-    text = _configuration(feeding, totals)
+    masker = Masker(feeding.config.secrets)
+    made = _configuration(feeding, totals)
     try:
-        write_and_lint(feeding.binary, path, text, pipeline)
+        write_and_lint(feeding.binary, path, made, pipeline, masker)
     except ConfigError as error:
         # The file is gone when somebody reads this.
         message = error.message.replace(str(path), path.name)
-        raise ConfigError(Masker(feeding.config.secrets).text(message), hint=error.hint) from None
+        raise ConfigError(masker.text(message), hint=error.hint) from None
     env = {
         environment.SOURCES: json.dumps(dict(feeding.sources), sort_keys=True),
-        environment.CONFIG_HASH: feeding.config_hash or config_hash(rendered(feeding.config, pipeline)),
+        environment.CONFIG_HASH: feeding.config_hash or config_hash(rendered(feeding.config, pipeline).text),
         **handed_to_parser(pipeline.source),
+        **made.env,
     }
     if pipeline.postgres is not None:
         env[environment.POSTGRES_DSN] = pipeline.postgres.url
     return EngineSpec(feeding.binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
 
 
-def _configuration(feeding: Feeding, totals: Path) -> str:
+def _configuration(feeding: Feeding, totals: Path) -> Rendered:
     made = fed_sections(feeding.pipeline, totals)
-    text = rendered(feeding.config, feeding.pipeline, made)
-    document = yaml.safe_load(text)
+    found = rendered(feeding.config, feeding.pipeline, made)
+    document = yaml.safe_load(as_read(found.text, found.env))
     for section in ("input", "metrics"):
         # With an input of its own, this engine would join the pipeline's consumer group.
         if document.get(section) != made[section]:
             msg = f"the template {feeding.pipeline.pipeline_template} has its own {section}, so no records can be fed"
             raise ConfigError(msg, hint=f"place ddpm's in app.pipeline_template: {{{{ {section} | yaml(2) }}}}")
-    return text
+    return found
 
 
 def _hand_over(process: _Process, records: Iterable[FedRecord], count: _Count, rate: float | None) -> bool:

@@ -319,7 +319,7 @@ def _feed(  # noqa: PLR0917 -- one call, each of another type
     schema = books.table.rpartition(".")[0]
     staging = at.postgres.model_copy(update={"table": f"{schema}.{replay.staging}"})
     pipeline = at.pipeline.model_copy(update={"postgres": staging, "sinks": (Sink(kind="postgres"),)})
-    hash_of_run = config_hash(rendered(at.config, at.pipeline))
+    hash_of_run = config_hash(rendered(at.config, at.pipeline).text)
     feeding = Feeding(at.config, pipeline, at.binary, numbers.topics, hash_of_run)
     return refeed(feeding, _records(at, replay, read), told)
 

@@ -275,6 +275,7 @@ class _Letters:
         self._pipelines = pipelines
         self._supervisor = supervisor
         self._told_newer = False
+        self._seen: dict[str, OpenLetters] = {}
 
     def look(self) -> None:
         begun = time.monotonic()
@@ -292,7 +293,24 @@ class _Letters:
             structlog.get_logger().debug("dead letters could not be read", topic=self._shelf.topic, error=error.message)
             complete = False
         for name in self._pipelines:
-            self._supervisor.dead_letters_seen(name, self._open(name) if complete else None)
+            letters = self._open(name) if complete else None
+            self._supervisor.dead_letters_seen(name, letters)
+            if letters is not None:
+                self._tell(name, letters)
+
+    def _tell(self, name: str, now: OpenLetters) -> None:
+        """Tell what was done with letters since the last look, by whichever command or request."""
+        before = self._seen.get(name, now)
+        self._seen[name] = now
+        done = {
+            "replayed": now.replayed - before.replayed,
+            "failed again": now.failed_again - before.failed_again,
+            "discarded": now.discarded - before.discarded,
+        }
+        # Fewer than before: the topic was made again.
+        if any(done.values()) and min(done.values()) >= 0:
+            said = ", ".join(f"{count} {deed}" for deed, count in done.items() if count)
+            self._supervisor.events.add(name, "control", f"dead letters: {said}")
 
     def _open(self, name: str) -> OpenLetters:
         depth = self._shelf.depth(name)

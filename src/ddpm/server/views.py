@@ -151,10 +151,11 @@ class PipelineView(View):
 
 
 class PipelinesView(View):
-    """All pipelines of this ddpm."""
+    """All pipelines of this ddpm; `config_changed` says that the files it was started with are others by now."""
 
     version: str = ddpm.__version__
     pipelines: tuple[PipelineView, ...]
+    config_changed: str | None = None
 
 
 class SourceView(View):
@@ -224,6 +225,7 @@ class PipelineDetailView(PipelineView, Description):
     partitions: tuple[PartitionView, ...] | None
     errors: tuple[TroubleView, ...]
     events: tuple[EventView, ...]
+    config_changed: str | None = None
 
 
 class LogLineView(View):
@@ -307,7 +309,13 @@ def pipeline_view(status: Status, now: float) -> PipelineView:
 
 
 def detail_view(
-    status: Status, description: Description, errors: tuple[TroubleView, ...], events: list[Event], now: float
+    status: Status,
+    description: Description,
+    errors: tuple[TroubleView, ...],
+    events: list[Event],
+    now: float,
+    *,
+    config_changed: str | None,
 ) -> PipelineDetailView:
     """A status with everything around it; `events` come newest first."""
     partitions = status.partitions
@@ -317,6 +325,7 @@ def detail_view(
         partitions=None if partitions is None else tuple(PartitionView(**asdict(each)) for each in partitions),
         errors=errors,
         events=tuple(event_view(event) for event in events),
+        config_changed=config_changed,
     )
 
 

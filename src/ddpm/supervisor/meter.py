@@ -4,6 +4,7 @@ An engine that starts again counts from zero; the totals go on.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ddpm.supervisor.status import History, Rates, Totals
@@ -11,6 +12,9 @@ from ddpm.supervisor.status import History, Rates, Totals
 HISTORY_STEP = 5.0
 HISTORY_LENGTH = 120
 RATE_WINDOW = 10.0
+
+# Lag and rate.
+_WIDTH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,16 @@ class Meter:
     def history(self) -> History:
         """The series for sparklines."""
         return History(HISTORY_STEP, tuple(lag for lag, _ in self._history), tuple(rate for _, rate in self._history))
+
+    def steps(self) -> tuple[tuple[float, ...], ...]:
+        """The history as `restore` takes it."""
+        return tuple(self._history)
+
+    def restore(self, steps: Sequence[Sequence[float]], missed: int) -> None:
+        """Begin with the history of an earlier run; in the steps that nobody counted the lag stood and nothing ran."""
+        known = [(lag, rate) for lag, rate in steps] if all(len(step) == _WIDTH for step in steps) else []
+        if known:
+            self._history.extend([*known, *[(known[-1][0], 0.0)] * min(missed, HISTORY_LENGTH)])
 
     def _total(self) -> Reading:
         return sum(self._running.values(), self._settled)

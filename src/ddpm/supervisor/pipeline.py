@@ -17,14 +17,15 @@ from ddpm.engine.launching import Engine
 from ddpm.errors import ConfigError, DdpmError
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.expiry import Expiry
-from ddpm.supervisor.memory import Memory, MemoryFile
-from ddpm.supervisor.meter import Meter, Reading
+from ddpm.supervisor.memory import HistoryFile, Memory, MemoryFile
+from ddpm.supervisor.meter import HISTORY_STEP, Meter, Reading
 from ddpm.supervisor.policy import (
     Action,
     ProbeView,
     ReplicaView,
     Snapshot,
     Step,
+    Verdict,
     Waits,
     decide,
     describe_exit,
@@ -85,6 +86,7 @@ class Managed:
         memory: What is kept from one run of ddpm to the next.
         bounded: Whether it ends by itself, so that nobody would be there to resume it.
         external: Whether others start and end its engine, and ddpm only watches.
+        history: Where its sparklines are kept from one run to the next; None keeps them nowhere.
 
     """
 
@@ -97,6 +99,7 @@ class Managed:
     memory: MemoryFile
     bounded: bool = False
     external: bool = False
+    history: HistoryFile | None = None
 
 
 @dataclass(slots=True)
@@ -156,6 +159,7 @@ class SupervisedPipeline:
         self._trips = 0
         self._gave_up: str | None = None
         self._held: str | None = None
+        self._unprepared: Verdict | None = None
         self._last_exit = remembered.last_exit
         self._finished: str | None = None
         self._last_error: Trouble | None = None
@@ -168,6 +172,10 @@ class SupervisedPipeline:
         )
         self._seen = _Seen({name: Probe(name, kind, False, "", None) for name, kind in managed.probes.items()})
         self._meter = Meter()
+        self._kept_at = clock()
+        if managed.history is not None:
+            at, steps = managed.history.load()
+            self._meter.restore(steps, int(max(0.0, time.time() - at) // HISTORY_STEP))
         self._expiry = Expiry()
         self._state = State.STARTING
         self._reason = "ddpm is starting"
@@ -198,9 +206,15 @@ class SupervisedPipeline:
     def launch_with(self, launch: Launch, config_hash: str, partitions: int) -> None:
         """From now on it may be launched; `partitions` is how many engines can have work."""
         self._launch, self._config_hash, self._held = launch, config_hash, None
+        self._unprepared = None
         self._scale.partitions = partitions
         if self._wanted() > partitions:
             self._log.warning(self._clipped())
+
+    def unprepared(self, state: State, reason: str) -> None:
+        """It cannot be launched yet, because its topics or its table cannot be made; `launch_with` ends this."""
+        if self._launch is None:
+            self._unprepared = Verdict(state, reason)
 
     def alarm(self, message: str) -> None:
         """Tell what somebody should look at."""
@@ -322,7 +336,7 @@ class SupervisedPipeline:
         """Run so many replicas until told otherwise; None gives the decision back to the configuration."""
         before = self._desired()
         self._scale.manual = replicas
-        said = f"{replicas} replicas requested" if replicas is not None else "replicas as configured requested"
+        said = f"{_replicas(replicas)} requested" if replicas is not None else "replicas as configured requested"
         self._scaled(before, said)
         self._save()
 
@@ -347,7 +361,7 @@ class SupervisedPipeline:
         for each in self._replicas.values():
             self._notice_exit(each)
         if self._launch is None and not stopping:
-            return False
+            return self._await_preparation(now, forced)
         wish = Wish.STOP if stopping else self._wish
         steps = decide(self._snapshot(wish, forced), now, random_jitter())
         for step in steps:
@@ -357,14 +371,32 @@ class SupervisedPipeline:
         state, reason = verdict.state, verdict.reason
         if state is State.STOPPED and self._gave_up:
             state, reason = State.FAILED, self._gave_up
+        elif state is State.STOPPED and self._unprepared and self._unprepared.state is State.FAILED:
+            state, reason = State.FAILED, self._unprepared.reason
         elif state is State.STOPPED and self._finished:
             reason = self._finished
         changed = self._enter(state, reason)
         self._meter.tick(now)
+        if now - self._kept_at >= KEEP_HISTORY_SECONDS:
+            self._keep_history(now)
         return changed or bool(steps)
+
+    def _await_preparation(self, now: float, forced: bool) -> bool:
+        verdict = self._unprepared
+        if verdict is None:
+            return False
+        if self._wish is not Wish.RUN:
+            verdict = judge(self._snapshot(self._wish, forced), now)
+        return self._enter(verdict.state, verdict.reason)
+
+    def _keep_history(self, now: float) -> None:
+        self._kept_at = now
+        if self.managed.history is not None:
+            self.managed.history.save(time.time(), self._meter.steps())
 
     def end(self) -> None:
         """End every engine at once."""
+        self._keep_history(self._clock())
         for each in self._replicas.values():
             if each.engine is not None and each.engine.exit_code() is None:
                 each.engine.kill()
@@ -510,9 +542,8 @@ class SupervisedPipeline:
         return self._scale.manual or self._scale.automatic
 
     def _clipped(self) -> str:
-        return (
-            f"{self._wanted()} replicas wanted, but {self._scale.partitions} partitions cannot keep more than that busy"
-        )
+        partitions = f"{self._scale.partitions} partition{'' if self._scale.partitions == 1 else 's'}"
+        return f"{_replicas(self._wanted())} wanted, but {partitions} cannot keep more than that busy"
 
     def _scale_by_lag(self) -> None:
         scale = self._scale
@@ -635,6 +666,7 @@ class SupervisedPipeline:
 
 
 ENGINE_PROBE_SECONDS = 1.0
+KEEP_HISTORY_SECONDS = 30.0
 ANSWERING_SECONDS = 3.0
 
 
@@ -654,7 +686,12 @@ def _view(replica: _Replica) -> ReplicaView:
         killed=replica.killed,
         reason=replica.reason,
         trouble=replica.engine.trouble() if replica.engine else None,
+        held_back=replica.waiting is not None and replica.waiting.kind == "breaker",
     )
+
+
+def _replicas(number: int) -> str:
+    return "1 replica" if number == 1 else f"{number} replicas"
 
 
 def _signal_name(number: int) -> str:

@@ -17,6 +17,8 @@ BACKOFF_LONGEST = 300.0
 HEALTHY_AFTER = 300.0
 # What the engine may take beyond its own drain budget before it is ended by force.
 KILL_MARGIN = 5.0
+# What the breaker holds back is never finished; what else is in flight gets so long.
+HELD_BACK_SECONDS = 1.0
 # A frozen engine is worth more alive than dead for a while: a paused machine or a debugger lets go of it again.
 UNRESPONSIVE_AFTER = 60.0
 # A probe that is older than this proves nothing any more.
@@ -57,6 +59,7 @@ class ReplicaView:
         killed: Why the last engine ended, where that says more than its exit code.
         reason: The reason of its present state.
         trouble: What keeps its engine from being started or looked after at the moment.
+        held_back: Whether its engine holds records back because the breaker is open.
 
     """
 
@@ -74,6 +77,7 @@ class ReplicaView:
     killed: str | None = None
     reason: str = ""
     trouble: str | None = None
+    held_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +211,9 @@ def _end(seen: Snapshot, replica: ReplicaView, now: float, reason: str) -> Step 
 def _overdue(seen: Snapshot, replica: ReplicaView, now: float) -> Step | None:
     if seen.kill_requested:
         return Step(replica.index, Action.KILL, State.DRAINING, "ended by force on request", replica.failures)
+    if replica.held_back and now - replica.since >= HELD_BACK_SECONDS:
+        reason = "what the breaker holds back is not waited for"
+        return Step(replica.index, Action.KILL, State.DRAINING, reason, replica.failures)
     if now - replica.since >= seen.drain + KILL_MARGIN:
         return Step(replica.index, Action.KILL, State.DRAINING, "drain budget spent, ended by force", replica.failures)
     return None

@@ -16,6 +16,7 @@ from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import Launch, Managed, SupervisedPipeline, Vitals
 from ddpm.supervisor.policy import Waits
+from ddpm.supervisor.states import State
 from ddpm.supervisor.status import OpenLetters, PartitionStatus, Status
 
 TICK_SECONDS = 0.2
@@ -41,8 +42,13 @@ class Supervisor:
     something return at once. An unknown pipeline's name raises KeyError.
     """
 
-    def __init__(self, pipelines: Sequence[Managed], clock: Callable[[], float] = time.monotonic) -> None:
-        self.events = EventLog()
+    def __init__(
+        self,
+        pipelines: Sequence[Managed],
+        clock: Callable[[], float] = time.monotonic,
+        events: EventLog | None = None,
+    ) -> None:
+        self.events = events or EventLog()
         self._clock = clock
         self._pipelines = {each.name: SupervisedPipeline(each, self.events, clock) for each in pipelines}
         self._notes: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -148,6 +154,10 @@ class Supervisor:
     def hold(self, name: str, reason: str) -> None:
         """End the engines of a pipeline at once and start none until it is launched anew."""
         self._notes.put(partial(self._pipelines[name].hold, reason))
+
+    def unprepared(self, name: str, state: State, reason: str) -> None:
+        """Note that a pipeline cannot be launched yet: `recovering` while it is tried again, `failed` for a person."""
+        self._notes.put(partial(self._pipelines[name].unprepared, state, reason))
 
     def alarm(self, name: str, message: str) -> None:
         """Tell what somebody should look at."""

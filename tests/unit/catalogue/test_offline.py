@@ -29,7 +29,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def rendered(section: dict[str, Any]) -> str:
-    return render_component(configuration(Pipeline.model_validate(section)), origin="app-config.yaml")
+    return render_component(configuration(Pipeline.model_validate(section)), origin="app-config.yaml").text
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -44,7 +44,7 @@ def test_the_offline_configuration_is_the_golden_one(name: str, request: pytest.
 @pytest.mark.parametrize("name", CASES)
 def test_its_processors_are_those_of_a_run(name: str) -> None:
     template = default_template().read_text()
-    run = yaml.safe_load(render(Pipeline.model_validate(CASES[name]), template, origin="app-config.yaml"))
+    run = yaml.safe_load(render(Pipeline.model_validate(CASES[name]), template, origin="app-config.yaml").text)
     (trial,) = yaml.safe_load(rendered(CASES[name]))["pipeline"]["processors"]
     parts = trial["ddpm_trial"]
     origin, *steps = run["pipeline"]["processors"]

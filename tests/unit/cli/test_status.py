@@ -39,7 +39,7 @@ def drawn(*statuses: Status, width: int = 160, color: bool = True, terminal: boo
 def drawn_whole(status: Status) -> str:
     events = EventLog()
     event = events.add(status.name, "state", "postgres: away", "degraded")
-    view = detail_view(status, DESCRIPTION, (), [event], NOW)
+    view = detail_view(status, DESCRIPTION, (), [event], NOW, config_changed=None)
     out = io.StringIO()
     pipeline = Detail.model_validate_json(view.model_dump_json())
     Console(file=out, width=120).print(detail(pipeline, datetime.fromtimestamp(NOW, UTC), terminal=True))

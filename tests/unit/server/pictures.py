@@ -71,6 +71,7 @@ class Desk:
         self.events = EventLog()
         self.alive = True
         self.draining = False
+        self.config_changed: str | None = None
         self.asked: list[tuple[Any, ...]] = []
 
     def statuses(self) -> tuple[Status, ...]:
@@ -100,4 +101,4 @@ def sources(desk: Desk, *, closing: bool = False, letters: LettersDesk | None = 
     about = dict.fromkeys(desk.pictures, DESCRIPTION)
     shelf = FakeShelf(letter(0, pipeline="orders"), letter(1, pipeline="orders"))
     dead = letters or letters_desk(shelf, *desk.pictures)
-    return Sources(desk, about, RecentLog(), lambda: closing, dead)  # type: ignore[arg-type]
+    return Sources(desk, about, RecentLog(), lambda: closing, dead, lambda: desk.config_changed)  # type: ignore[arg-type]

@@ -60,12 +60,12 @@ class Trials:
         self._masker = Masker(choice.secrets)
         self._patience = patience
         self._conversation: Conversation | None = None
-        text = render_component(configuration(choice.pipeline), origin=choice.origin)
+        self._made = render_component(configuration(choice.pipeline), origin=choice.origin, secrets=choice.secrets)
         self._binary = engine_binary.locate(choice.pipeline.engine.binary, progress, needed={"ddpm_origin", PROCESSOR})
         self._folder = Path(tempfile.mkdtemp(prefix="ddpm-offline-"))
         try:
             self._config = self._folder / "engine.yaml"
-            self._accept(text)
+            self._accept()
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -135,7 +135,7 @@ class Trials:
 
     def _begin(self) -> Conversation:
         engine = self._pipeline.engine
-        env = handed_to_parser(self._pipeline.source)
+        env = {**handed_to_parser(self._pipeline.source), **self._made.env}
         spec = EngineSpec(self._binary, self._config, env, engine.drain, engine.memory_limit)
         self._conversation = Conversation(engine_process.launch(spec, lambda _: None, pipes="both"), self._patience)
         return self._conversation
@@ -145,9 +145,9 @@ class Trials:
             self._conversation.close()
             self._conversation = None
 
-    def _accept(self, text: str) -> None:
+    def _accept(self) -> None:
         try:
-            write_and_lint(self._binary, self._config, text, self._pipeline)
+            write_and_lint(self._binary, self._config, self._made, self._pipeline, self._masker)
         except ConfigError as error:
             # The file is gone when somebody reads this.
             message = error.message.replace(str(self._config), self._config.name)

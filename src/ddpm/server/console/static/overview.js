@@ -4,7 +4,7 @@ import { h, unseen } from "./dom.js";
 import { count, duration, plural, rate } from "./format.js";
 import { sparkline } from "./chart.js";
 import { eventList } from "./events.js";
-import { STATES, TROUBLED, address, card, empty, known, measure, perSecond, records, since, stateBadge, stateIcon } from "./parts.js";
+import { STATES, TROUBLED, address, card, changedBox, empty, known, measure, perSecond, records, since, stateBadge, stateIcon } from "./parts.js";
 
 const NEWEST_EVENTS = 12;
 const NAMED_CULPRITS = 3;
@@ -49,14 +49,15 @@ function tally(pipelines) {
   return STATES.map((state) => [state, pipelines.filter((each) => each.state === state).length]).filter(([, number]) => number > 0);
 }
 
-/** The page; `view` has pipelines, events, filter (a state or null), now, stale. */
-export function overview({ pipelines, events, filter, now, stale }) {
+/** The page; `view` has pipelines, changed (what ddpm says of its files, or null), events, filter (a state or null), now, stale. */
+export function overview({ pipelines, changed, events, filter, now, stale }) {
   const shown = filter === null ? pipelines : pipelines.filter((each) => each.state === filter);
   const sign = signOf(pipelines);
   return [
     h("div", { class: "headline", "data-key": "headline" },
       h("span", { class: `headline-sign state-${sign}` }, stateIcon(sign, 26)),
       h("h1", { id: "heading", tabindex: "-1" }, stale ? h("span", { class: "stale-word" }, "last known") : null, sentence(pipelines))),
+    changedBox(changed),
     tiles(pipelines),
     pipelines.length > 1 ? chips(pipelines, filter) : null,
     card("pipelines", "Pipelines", filter === null ? null : `${shown.length} of ${pipelines.length} shown`,

@@ -6,7 +6,7 @@ import { eventList } from "./events.js";
 import { flow } from "./flow.js";
 import { lettersCard } from "./letters.js";
 import { age, count, duration, exact, plural, rate } from "./format.js";
-import { TROUBLED, at, card, empty, known, measure, perSecond, records, since, stateBadge, table, unknown, verdict } from "./parts.js";
+import { TROUBLED, at, card, changedBox, empty, known, measure, perSecond, records, since, stateBadge, table, unknown, verdict } from "./parts.js";
 import { tile } from "./overview.js";
 
 const RESTING = new Set(["paused", "stopped", "failed"]);
@@ -16,6 +16,7 @@ export function pipelinePage(view) {
   const { pipeline, now, stale, notice, elapsed } = view;
   return [
     head(pipeline, now, stale),
+    changedBox(pipeline.config_changed ?? null),
     notice === null ? null : noticeBox(notice),
     tiles(pipeline),
     card("flow", "Flow", `group ${pipeline.source.consumer_group}`, flow(pipeline, view.width, stale)),
