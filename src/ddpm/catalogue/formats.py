@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ddpm.config.model import FilePath, Model, NonEmptyStr, broken_rule, url_is_clean
+from ddpm.config.address import url_is_clean
+from ddpm.config.model import FilePath, Model, NonEmptyStr, broken_rule
 
 
 def _one_character(text: str) -> str:

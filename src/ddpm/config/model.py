@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -27,9 +27,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ddpm.config import address
 from ddpm.errors import ConfigError
 
-EMBEDDED = "embedded"
+EMBEDDED = address.EMBEDDED
 IDENTITY_COLUMNS = ("source", "partition", "offset")
 # Tells the rows of one record apart, for parsers of many documents a record.
 INDEX_COLUMN = "index"
@@ -37,7 +38,6 @@ INDEX_COLUMN = "index"
 RECORD_TIME_COLUMN = "timestamp"
 # The ending of a parser written as a mapping.
 BLOBLANG = ".blobl"
-URL_SCHEMES = ("postgresql://", "postgres://")
 SINK_KINDS = ("postgres", "kafka", "stdout")
 # Parsers whose documents have the names that `source.options.columns` gives.
 _DELIMITED = ("csv", "tsv")
@@ -423,15 +423,8 @@ class Postgres(Model):
     @field_validator("url")
     @classmethod
     def _url_is_postgres(cls, url: str) -> str:
-        if url != EMBEDDED and not url.startswith(URL_SCHEMES):
-            msg = 'not a Postgres URL; write postgresql://user:${PGPASSWORD}@host:5432/database, or "embedded"'
-            raise ValueError(msg)
-        if url != EMBEDDED and not url_is_clean(url):
-            msg = (
-                "the parts of this URL cannot be told apart; write the special characters of user and password as "
-                "% and two digits: @ is %40, : is %3A, / is %2F, # is %23, ? is %3F"
-            )
-            raise ValueError(msg)
+        if url != EMBEDDED:
+            address.parse_address(url)
         return url
 
 
@@ -836,40 +829,3 @@ class Config(Model):
     def metrics(self) -> Metrics:
         """Where this ddpm's metrics are pushed."""
         return self.pipelines[0].metrics
-
-
-def url_is_clean(url: str) -> bool:
-    """Whether a URL's parts are where they seem; a bare special character in a password would move them."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    user_info, _, hosts = parts.netloc.rpartition("@")
-    ports_fit = all(re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]*)(:\d*)?", host) for host in hosts.split(","))
-    pairs_fit = all("=" in pair for pair in parts.query.split("&") if pair)
-    return ports_fit and pairs_fit and "@" not in user_info + parts.path and not parts.fragment
-
-
-def masked_url(url: str) -> str:
-    """A Postgres URL fit to be shown: its passwords are `***`; a URL that cannot be taken apart is wholly `***`."""
-    if url == EMBEDDED:
-        return url
-    if not url_is_clean(url):
-        return "***"
-    parts = urlsplit(url)
-    if parts.password is not None:
-        user_info, _, host = parts.netloc.rpartition("@")
-        parts = parts._replace(netloc=f"{user_info.split(':', 1)[0]}:***@{host}")
-    query = re.sub(r"(?i)((?:^|&)(?:password|sslpassword)=)[^&]*", r"\1***", parts.query)
-    return urlunsplit(parts._replace(query=query))
-
-
-def url_passwords(url: str) -> tuple[str, ...]:
-    """The passwords in a Postgres URL, as written and as decoded; empty for `embedded` and for what is no URL."""
-    if url == EMBEDDED or not url_is_clean(url):
-        return ()
-    parts = urlsplit(url)
-    written = [parts.password or "", *re.findall(r"(?i)(?:^|&)(?:password|sslpassword)=([^&]*)", parts.query)]
-    decoded = [unquote(parts.password or "")]
-    decoded += [value for key, value in parse_qsl(parts.query) if key.lower() in ("password", "sslpassword")]
-    return tuple(dict.fromkeys(text for text in (*written, *decoded) if text))

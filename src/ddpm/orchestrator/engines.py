@@ -19,6 +19,7 @@ from ddpm.observability.profiling import engine_environment
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered, write
 from ddpm.orchestrator.progress import progress_file
 from ddpm.orchestrator.provision import Provisioned
+from ddpm.store.connection import parts
 from ddpm.supervisor.runner import Launchable
 
 PROFILES = DATA_DIR / "profiles"
@@ -44,7 +45,7 @@ def launchable(
         **handed_to_parser(pipeline.source),
     }
     if pipeline.postgres is not None:
-        handed[environment.POSTGRES_DSN] = pipeline.postgres.url
+        handed[environment.POSTGRES_DSN] = json.dumps(parts(pipeline.postgres.url))
     masker = Masker(config.secrets)
     # The resolved configuration may differ from the one that was tried before the servers had their addresses.
     write_and_lint(binary, path, text, pipeline)

@@ -33,6 +33,7 @@ from ddpm.errors import ConfigError, EngineError
 from ddpm.observability.masking import Masker
 from ddpm.orchestrator.engines import config_hash, handed_to_parser, write_and_lint
 from ddpm.orchestrator.prepare import rendered
+from ddpm.store.connection import parts
 
 _LOOK_SECONDS = 0.5
 _LINGER_SECONDS = 0.1
@@ -191,7 +192,7 @@ def _spec(feeding: Feeding, path: Path, totals: Path) -> EngineSpec:
         **handed_to_parser(pipeline.source),
     }
     if pipeline.postgres is not None:
-        env[environment.POSTGRES_DSN] = pipeline.postgres.url
+        env[environment.POSTGRES_DSN] = json.dumps(parts(pipeline.postgres.url))
     return EngineSpec(feeding.binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
 
 

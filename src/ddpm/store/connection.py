@@ -3,6 +3,8 @@
 Knows nothing of tables. Whatever leaves this package is an error of ddpm, never one of psycopg.
 """
 
+import os
+import pwd
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +12,8 @@ from typing import Any
 
 import psycopg
 from psycopg import errors
-from psycopg.conninfo import conninfo_to_dict
 
-from ddpm.config.model import masked_url, url_passwords
+from ddpm.config.address import AddressError, masked_url, parse_address, url_passwords
 from ddpm.errors import ConfigError, DdpmError, ServiceError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -20,6 +21,28 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 _CONNECT_SECONDS = 10
 _LOCK_TIMEOUT = "30s"
 _HINT_URL = "check app.postgres.url"
+# A path that names nothing: with an empty one libpq looks for a file in the home folder.
+_NO_FILE = "/dev/null/none"
+# What libpq would otherwise take from the environment (PGHOST, PGPASSWORD …) or from files in the home folder.
+_NOTHING_BY_SURPRISE = {
+    "hostaddr": "",
+    "requirepeer": "",
+    "load_balance_hosts": "disable",
+    "sslnegotiation": "postgres",
+    "passfile": _NO_FILE,
+    "sslmode": "prefer",
+    "sslrootcert": _NO_FILE,
+    "sslcert": _NO_FILE,
+    "sslkey": _NO_FILE,
+    "sslcrl": _NO_FILE,
+    "sslpassword": "",
+    "sslsni": "1",
+    "channel_binding": "prefer",
+    "gssencmode": "disable",
+    "target_session_attrs": "any",
+    "options": "",
+    "client_encoding": "UTF8",
+}
 
 # libpq hands on no SQLSTATE of a refused connection, only the server's text.
 _REFUSED_FOR_CONFIGURATION = re.compile(
@@ -55,15 +78,11 @@ def connect(url: str, connect_timeout: int = _CONNECT_SECONDS) -> Iterator[Conne
         ConfigError: It refuses this user or password, or something that the configuration asks for.
 
     """
-    with translate_errors(url):
-        defaults = {"connect_timeout": connect_timeout, "application_name": "ddpm"}
-        given = _parse(url)
-        missing: dict[str, Any] = {name: value for name, value in defaults.items() if name not in given}
-        with psycopg.connect(url, **missing) as connection:
-            # Whoever waited for a lock has to see what the other one did meanwhile.
-            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-            connection.execute("SELECT set_config('lock_timeout', %s, true)", [_LOCK_TIMEOUT])
-            yield connection
+    with translate_errors(url), psycopg.connect(**keywords(url, connect_timeout, "ddpm")) as connection:
+        # Whoever waited for a lock has to see what the other one did meanwhile.
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        connection.execute("SELECT set_config('lock_timeout', %s, true)", [_LOCK_TIMEOUT])
+        yield connection
 
 
 @contextmanager
@@ -85,20 +104,36 @@ def translate_errors(url: str) -> Iterator[None]:
 def where(url: str) -> str:
     """The database as messages name it: host, port and name, neither user nor password."""
     try:
-        given = conninfo_to_dict(url)
-    except psycopg.Error:
+        return parse_address(url).place
+    except AddressError:
         return masked_url(url)
-    host, port, name = given.get("host", "localhost"), given.get("port", "5432"), given.get("dbname", "")
-    return f"{host}:{port}/{name}"
 
 
-def _parse(url: str) -> dict[str, Any]:
+def parts(url: str) -> dict[str, str]:
+    """What a Postgres URL says, by libpq's keywords; both clients get this and read nothing else.
+
+    A user that is not named is the one that runs ddpm, a database that is not named has the user's name.
+
+    Raises:
+        ConfigError: The URL makes no sense, or names no user where the system has no name for this one.
+
+    """
     try:
-        return conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        # The parser's text quotes the part that it did not understand, which may be the password's.
-        msg = f"{masked_url(url)} is not a Postgres URL"
-        raise ConfigError(msg, hint="write postgresql://user:password@host:5432/database") from None
+        address = parse_address(url)
+        return address.parts(address.user or pwd.getpwuid(os.geteuid()).pw_name)
+    except AddressError as error:
+        raise ConfigError(f"{masked_url(url)} is not a Postgres URL: {error}", hint=_HINT_URL) from None
+    except KeyError:
+        raise ConfigError(f"{masked_url(url)} names no user", hint="write postgresql://user@host…") from None
+
+
+def keywords(url: str, connect_timeout: int, application_name: str) -> dict[str, Any]:
+    """What psycopg is given for a URL; the URL's own `connect_timeout` and `application_name` come first.
+
+    Raises ConfigError, as `parts` does.
+    """
+    defaults = {"connect_timeout": str(connect_timeout), "application_name": application_name}
+    return _NOTHING_BY_SURPRISE | defaults | parts(url)
 
 
 def _translated(url: str, error: psycopg.Error) -> DdpmError:
