@@ -79,6 +79,8 @@ def connect(url: str, connect_timeout: int = _CONNECT_SECONDS) -> Iterator[Conne
 
     """
     with translate_errors(url), psycopg.connect(**keywords(url, connect_timeout, "ddpm")) as connection:
+        # A statement that the server remembers would outlive this client in a pool of connections.
+        connection.prepare_threshold = None
         # Whoever waited for a lock has to see what the other one did meanwhile.
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         connection.execute("SELECT set_config('lock_timeout', %s, true)", [_LOCK_TIMEOUT])

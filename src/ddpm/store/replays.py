@@ -5,7 +5,7 @@ can be done apart and a replay that was killed is told from one that waits.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -135,9 +135,15 @@ def alone(url: str, table: str) -> Iterator[None]:
         if not row or not row[0]:
             msg = f"another replay of the table {table} runs in {where(url)}"
             raise ServiceError(msg, hint="wait until it has ended")
-        # The lock belongs to the connection; a transaction that stays open would keep Postgres from cleaning up.
-        connection.commit()
-        yield
+        # After a statement without parameters such a transaction holds no snapshot, so Postgres can clean up meanwhile.
+        connection.execute(queries.HOLD_TRANSACTION)
+        try:
+            yield
+        finally:
+            # What was done meanwhile is done, even if the lock was lost with its connection.
+            with suppress(psycopg.Error):
+                connection.rollback()
+            connection.close()
 
 
 class Replays:
