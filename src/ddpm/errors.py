@@ -97,6 +97,11 @@ class NewerStateError(DdpmError):
         super().__init__(message, hint=f"upgrade ddpm to {writer or 'the version that wrote it'} or later")
 
 
+def install_hint(extra: str) -> str:
+    """How to get one of the wheel's extras; ddpm is on no package index."""
+    return f"pip install 'ddpm-{__version__}-py3-none-any.whl[{extra}]'"
+
+
 class EngineError(DdpmError):
     """The engine refused its configuration or ended unexpectedly."""
 
