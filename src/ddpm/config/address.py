@@ -7,7 +7,7 @@ network, no environment. No message holds a password.
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -113,6 +113,19 @@ def url_is_clean(url: str) -> bool:
     return _split(url) is not None
 
 
+def web_fault(url: str, schemes: Sequence[str] = ("http", "https")) -> str | None:
+    """Why a URL does not name one server of these schemes; None when it does. Quotes no password."""
+    pieces = _split(url)
+    if pieces is None:
+        return _UNCLEAR if "@" in url else f"it is no URL of {' or '.join(schemes)}"
+    name, port = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", pieces.hosts).groups()  # type: ignore[union-attr]
+    if pieces.scheme not in schemes or not name:
+        return f"it is no URL of {' or '.join(schemes)}"
+    if not (_HOST_NAME.fullmatch(name) or _IPV6.fullmatch(name.strip("[]"))):
+        return "the host is neither the name of a machine in ASCII nor an IP address"
+    return port_fault(port) if port else None
+
+
 def masked_url(url: str) -> str:
     """A URL fit to be shown: its passwords are `***`; a URL that cannot be taken apart is wholly `***`."""
     if url == EMBEDDED:
@@ -207,7 +220,7 @@ def _servers(hosts: str, query: Mapping[str, str]) -> tuple[Server, ...]:
     if len(ports) != len(names):
         msg = f"{len(names)} hosts and {len(ports)} ports do not fit; write one port for each, or one for all"
         raise AddressError(msg)
-    return tuple(Server(_host(name), _port(port)) for name, port in zip(names, ports, strict=True))
+    return tuple(Server(_host(name), _postgres_port(port)) for name, port in zip(names, ports, strict=True))
 
 
 def _host(name: str) -> str:
@@ -222,18 +235,25 @@ def _host(name: str) -> str:
     return name
 
 
-def _port(text: str) -> int:
+def _postgres_port(text: str) -> int:
     if not text:
         return DEFAULT_PORT
+    fault = port_fault(text)
+    if fault:
+        msg = f"{fault}; {_SHAPE}"
+        raise AddressError(msg)
+    return int(text)
+
+
+def port_fault(text: str) -> str | None:
+    """Why a text is no port; None when it is one. It is quoted only where it looks like a number with a slip in it."""
     if not _NUMBER.fullmatch(text):
         # Whatever is nowhere near a number may be a password.
         named = f"the port {text}" if _MISTYPED_NUMBER.fullmatch(text) else "the port"
-        msg = f"{named} is not a number; {_SHAPE}"
-        raise AddressError(msg)
+        return f"{named} is not a number"
     if not 0 < int(text) <= _LAST_PORT:
-        msg = f"the port {text} is not between 1 and {_LAST_PORT}"
-        raise AddressError(msg)
-    return int(text)
+        return f"the port {text} is not between 1 and {_LAST_PORT}"
+    return None
 
 
 def _query(text: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddpm.config.address import AddressError, masked_url, parse_address, url_passwords
+from ddpm.config.address import AddressError, masked_url, parse_address, url_passwords, web_fault
 from harness.addresses import PRINTABLE, dice_of, mutated, written
 
 BASE = "postgresql://u:s3cret@db/x"
@@ -137,3 +137,26 @@ def test_what_is_refused(url: str, message: str) -> None:
 def test_options_that_mean_nothing_are_left_out() -> None:
     assert parse_address(f"{BASE}?client_encoding=utf-8&options=&sslmode=").options == {}
     assert parse_address(f"{BASE}?ssl=true").options == {"sslmode": "require"}
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("http://localhost:9091", None),
+        ("https://u:p%40ss@[::1]:9091/x?y=z", None),
+        ("http://localhost:90x1", "the port 90x1 is not a number"),
+        ("http://u:hunter2@localhost:hunter2/", "the port is not a number"),
+        ("http://localhost:0", "the port 0 is not between 1 and 65535"),
+        ("http://localhost:70000", "the port 70000 is not between 1 and 65535"),
+        ("http://u:hunter2/x@localhost", "the parts of this URL cannot be told apart"),
+        ("ftp://localhost", "it is no URL of http or https"),
+        ("localhost:9091", "it is no URL of http or https"),
+        ("http://", "it is no URL of http or https"),
+        ("http://a b", "the host is neither the name of a machine"),
+        ("http://h1,h2", "the host is neither the name of a machine"),
+    ],
+)
+def test_addresses_of_servers(url: str, fault: str | None) -> None:
+    found = web_fault(url)
+    assert found is None if fault is None else (found or "").startswith(fault)
+    assert "hunter2" not in (found or "")

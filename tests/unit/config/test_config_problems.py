@@ -338,3 +338,18 @@ def test_a_port_that_is_no_number_is_shown_and_the_password_is_not(folder: Folde
     assert problem.message.startswith("the port 54x2 is not a number; write postgresql://user:")
     assert problem.source_line is not None
     assert "u:***@127.0.0.1:54x2/x" in problem.source_line
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("kafka: {brokers: ['127.0.0.1:90x2'], topics: [t], consumer_group: g}", "the port 90x2 is not a number"),
+        ("kafka: {brokers: ['127.0.0.1:99999'], topics: [t], consumer_group: g}", "the port 99999 is not between"),
+        ("metrics: {push_gateway: 'http://localhost:90x1'}", "the port 90x1 is not a number"),
+        ("engine: {launcher: external, url: 'http://engine:41x95'}", "the port 41x95 is not a number"),
+        ("engine: {launcher: container, container: {image: x, docker: 'tcp://docker:23x6'}}", "the port 23x6 is not"),
+    ],
+)
+def test_a_port_that_is_no_number_in_any_other_address(folder: Folder, section: str, message: str) -> None:
+    text = "\n".join(line for line in MINIMAL.splitlines() if not line.startswith(f"  {section.partition(':')[0]}:"))
+    assert any(message in problem.message for problem in folder.problems(f"{text}\n  {section}\n"))
