@@ -1,8 +1,14 @@
 """Both clients connect with the same parts of a Postgres URL, and to what these parts name."""
 
 import json
+import shutil
+import socket
+import socketserver
 import subprocess
+import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -106,6 +112,47 @@ def odd(postgres: EmbeddedPostgres) -> Iterator[tuple[str, str, str]]:
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(base))
         connection.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+@contextmanager
+def socket_in(folder: Path, port: int) -> Iterator[None]:
+    """A Unix socket in a folder, as a server of Postgres would have one there, that leads to the one on a TCP port."""
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", port)) as server:
+                back = threading.Thread(target=relay, args=(server, self.request))
+                back.start()
+                relay(self.request, server)
+                back.join()
+
+    def relay(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    with socketserver.ThreadingUnixStreamServer(str(folder / ".s.PGSQL.5433"), Relay) as listening:
+        threading.Thread(target=listening.serve_forever, args=(0.05,)).start()
+        yield
+        listening.shutdown()
+
+
+def test_a_socket_behind_a_host_where_nobody_listens(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+    server = urlsplit(postgres.dsn)
+    folder = Path(tempfile.mkdtemp(prefix="ddpm socket "))
+    try:
+        with socket_in(folder, int(server.port or 0)), socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            hosts = f"127.0.0.1:{closed.getsockname()[1]},{quote(str(folder), safe='')}:5433"
+            url = f"postgresql://{server.username}:{server.password}@{hosts}{server.path}"
+            with connect(url) as connection:
+                row = connection.execute("SELECT current_user::text, current_database()::text").fetchone()
+            assert row == (server.username, server.path[1:])
+            (engine,) = read_by_the_engine(tmp_path, [url], DDPM_TEST_ADDRESSES_ASKED="yes")
+            assert tuple(engine["row"][:2]) == row
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_nothing_comes_from_the_environment(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
