@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/pgaddress"
 )
 
 const (
@@ -62,7 +64,7 @@ takes.
 Batches form at the input: batching at an output would hide which record failed.`).
 		Fields(
 			service.NewStringField(fieldDSNEnv).
-				Description("The name of the environment variable that holds the connection string."),
+				Description("The name of the environment variable that holds the address of the database: its parts as ddpm hands them over, or a URL."),
 			service.NewStringField(fieldTable).
 				Description("The table, without its schema."),
 			service.NewStringField(fieldSchema).
@@ -240,21 +242,16 @@ func (c *config) check() error {
 	return nil
 }
 
-// connectionFrom reads the connection string. No error of the parser is passed on: it may quote
-// parts of the string, and the string holds a password.
+// connectionFrom reads the address of the database. No error of pgx is passed on that may quote the password.
 func connectionFrom(variable string) (*pgconn.Config, error) {
 	dsn := os.Getenv(variable)
 	if dsn == "" {
 		return nil, fmt.Errorf("the environment variable %q (dsn_env), which holds the connection string, is not set", variable)
 	}
-	conf, err := pgconn.ParseConfig(dsn)
+	conf, err := pgaddress.Parse(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("the environment variable %q (dsn_env) does not hold a valid Postgres connection string "+
-			"(postgresql://user:password@host:port/database?sslmode=…)", variable)
-	}
-	conf.RuntimeParams["client_encoding"] = "UTF8"
-	if conf.RuntimeParams["application_name"] == "" {
-		conf.RuntimeParams["application_name"] = "ddpm"
+			"(postgresql://user:password@host:port/database?sslmode=…): %w", variable, err)
 	}
 	return conf, nil
 }

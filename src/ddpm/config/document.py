@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from ddpm.config.address import EMBEDDED, URL_SCHEMES, url_is_clean, url_passwords
 from ddpm.config.interpolate import without_references
-from ddpm.config.model import EMBEDDED, URL_SCHEMES, url_is_clean, url_passwords
 from ddpm.config.problems import Finding, Place, Problem
 
 MASK = "***"
@@ -18,8 +18,9 @@ _ONE_REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
 _PASSWORD_OF_URL = re.compile(rf"//[^\s:@/'\"]*:(?!{_ONE_REFERENCE}@)(?P<secret>\S*)@")
 _PASSWORD_OF_ADDRESS = re.compile(rf"[\w.+-]+:(?!{_ONE_REFERENCE}@)(?P<secret>[^\s/@]+)@")
 _ANYTHING_BEFORE_AT = re.compile(r"(?P<secret>\S+)@")
+_NAME_OF_ONE = r"[\w-]*(?:passw|passphrase|secret|token|credential|api_?key)[\w-]*"
 _NAMED_SECRET = re.compile(
-    rf"(?i)[\w-]*(?:passw|passphrase|secret|token|credential|api_?key)[\w-]*[\"']?\s*[:=]\s*"
+    rf"(?i){_NAME_OF_ONE}[\"']?\s*[:=]\s*"
     rf"(?!{_ONE_REFERENCE}[\s\"']*$)(?P<secret>\S.*)"
 )
 _VALUE_OF_URL_KEY = re.compile(
@@ -29,6 +30,9 @@ _ADDRESSES = (_PASSWORD_OF_URL, _PASSWORD_OF_ADDRESS)
 _PATTERNS = (*_ADDRESSES, _NAMED_SECRET)
 # Stands for what a variable holds; a character that nobody writes.
 _ELSEWHERE = "\ue000"
+
+_HIDDEN_KEY = re.compile(rf"(?i)(?:^|[\s{{,\"'])(?:url|registry|push_gateway|{_NAME_OF_ONE})[\"']?\s*:(?:\s|$)")
+_INDENTED = re.compile(r"^[ \t]*(?P<secret>\S.*)")
 
 Span = tuple[int, int]
 
@@ -51,8 +55,8 @@ class Document:
 
         Args:
             findings: What was found, in any order.
-            urls: Where the text's Postgres URLs stand; None when the text could not be understood so far, which
-                hides whatever follows a key named url.
+            urls: Where the text's URLs and values of secret keys stand; None when the text could not be understood
+                so far, which hides whatever follows such a key.
 
         """
         unique = dict.fromkeys(findings)
@@ -81,9 +85,38 @@ class Document:
         line = _BREAK.sub("", self.text[start:end])
         spans = [match.span("secret") for pattern in _secret_patterns(urls) for match in pattern.finditer(line)]
         for first, last in urls or ():
-            if first < end and last > start and not _shows_no_secret(self.text[first:last]):
-                spans.append((max(first - start, 0), min(last - start, len(line))))
+            spans += self._hidden(first, last, start, line)
+        if urls is None and self._continues_a_secret(at.line, line):
+            spans += [match.span("secret") for match in _INDENTED.finditer(line)]
         return _replaced(line, at.column, _merged(spans))
+
+    def _hidden(self, first: int, last: int, start: int, line: str) -> list[Span]:
+        """What of a line must not be shown because of a value that may hold a secret."""
+        written = self.text[first:last]
+        if first >= start + len(line) or last <= start:
+            return []
+        spans = [] if _shows_no_secret(written) else [(max(first - start, 0), min(last - start, len(line)))]
+        # Behind an unquoted value, YAML takes the rest of a password that holds " #" for a comment.
+        comment = line.find("#", last - start)
+        if comment >= 0 and written[:1] not in "\"'" and not _is_no_value(written):
+            spans.append((comment, len(line)))
+        return spans
+
+    def _continues_a_secret(self, number: int, line: str) -> bool:
+        """Whether a line stands below the key of a secret or a URL, as a value on a line of its own does."""
+        above = _BREAK.split(self.text)[: number - 1]
+        indent = _indent(line)
+        for each in reversed(above):
+            if each.strip() and _indent(each) < indent:
+                indent = _indent(each)
+                if _HIDDEN_KEY.search(each):
+                    return True
+        return False
+
+
+def _indent(line: str) -> int:
+    line = line.expandtabs()
+    return len(line) - len(line.lstrip())
 
 
 def _secret_patterns(urls: Sequence[Span] | None) -> list[re.Pattern[str]]:
@@ -95,6 +128,11 @@ def _without_passwords(text: str, patterns: Sequence[re.Pattern[str]]) -> str:
     for pattern in patterns:
         text, _ = _replaced(text, 1, [match.span("secret") for match in pattern.finditer(text)])
     return text
+
+
+def _is_no_value(written: str) -> bool:
+    """Whether a value is one reference or the word `embedded`, and so no secret itself."""
+    return written == EMBEDDED or without_references(written, _ELSEWHERE) == _ELSEWHERE
 
 
 def _shows_no_secret(written: str) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
+from ddpm.config.address import url_passwords
 from ddpm.config.document import Document
 from ddpm.config.interpolate import (
     SHORTEST_SECRET,
@@ -13,12 +14,13 @@ from ddpm.config.interpolate import (
     interpolate,
     interpolate_bloblang,
 )
-from ddpm.config.model import Pipeline, url_passwords
+from ddpm.config.model import Pipeline
 from ddpm.config.problems import Finding
 from ddpm.config.tree import Entry, Mapping, Node, Scalar, Sequence, walk
 
 _BLOBLANG = re.compile(r"\.processors\[\d+\]\.(mapping|filter)$")
-_URL = re.compile(r"\.(postgres\.url|source\.options\.registry)($|[.\[])")
+_URL = re.compile(r"\.(postgres\.url|source\.options\.registry|metrics\.push_gateway)($|[.\[])")
+_SECRET_KEY = re.compile(r"(?i)(?:passw|passphrase|secret|token|credential|api_?key)[^.\[]*($|\[)")
 # Texts that a user may fill with anything; elsewhere stand names, addresses, numbers, which logs should show.
 _FREE_TEXT = re.compile(rf"{_BLOBLANG.pattern}|\.kafka\.topic_configs\.")
 _OPTION = re.compile(r"\.source\.options\.")
@@ -42,6 +44,11 @@ def fill(node: Node, document: Document, variables: Variables) -> Filled:
 def is_url(scalar: Scalar) -> bool:
     """Whether a scalar is a URL that may hold a password."""
     return bool(_URL.search(scalar.path))
+
+
+def may_hold_secret(scalar: Scalar) -> bool:
+    """Whether a scalar is a URL, or the value of a key that is named like a secret."""
+    return is_url(scalar) or bool(_SECRET_KEY.search(scalar.path.rpartition(".")[2]))
 
 
 def secrets(roots: Iterable[Node], pipelines: Collection[Pipeline]) -> tuple[str, ...]:

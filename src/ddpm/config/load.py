@@ -12,7 +12,7 @@ from ddpm.config import tree
 from ddpm.config.document import Document
 from ddpm.config.explain import judge, judge_options
 from ddpm.config.files import Surroundings, check, digest_of, read_text, reason, resolved, text_of
-from ddpm.config.fill import fill, is_url, secrets
+from ddpm.config.fill import fill, may_hold_secret, secrets
 from ddpm.config.interpolate import Variables, without_last_newline
 from ddpm.config.known import did_you_mean, homes_of
 from ddpm.config.model import Config, Model, NoOptions, Pipeline, Plugin
@@ -87,7 +87,7 @@ class _Loading:
     def result(self, env: Mapping[str, str]) -> LoadResult:
         filled = self._filled(self._top, Variables(env, self._secret_file))
         pipelines = self._pipelines(filled)
-        urls = [scalar.span for scalar in tree.walk(filled) if is_url(scalar)]
+        urls = [scalar.span for scalar in tree.walk(filled) if may_hold_secret(scalar)]
         problems = self._document.problems(self._findings, urls)
         if any(problem.severity is Severity.ERROR for problem in problems):
             raise ConfigProblems(problems)

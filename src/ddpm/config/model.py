@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from pydantic import (
     AfterValidator,
@@ -27,9 +26,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ddpm.config.address import EMBEDDED as _EMBEDDED
+from ddpm.config.address import parse_address, port_fault, web_fault
 from ddpm.errors import ConfigError
 
-EMBEDDED = "embedded"
+EMBEDDED = _EMBEDDED
 IDENTITY_COLUMNS = ("source", "partition", "offset")
 # Tells the rows of one record apart, for parsers of many documents a record.
 INDEX_COLUMN = "index"
@@ -37,18 +38,19 @@ INDEX_COLUMN = "index"
 RECORD_TIME_COLUMN = "timestamp"
 # The ending of a parser written as a mapping.
 BLOBLANG = ".blobl"
-URL_SCHEMES = ("postgresql://", "postgres://")
 SINK_KINDS = ("postgres", "kafka", "stdout")
 # Parsers whose documents have the names that `source.options.columns` gives.
 _DELIMITED = ("csv", "tsv")
 DOCKER_SCHEMES = ("unix://", "tcp://", "http://", "https://", "ssh://", "npipe://")
 HOST_NETWORK = "host"
 
+_DOCKER_SERVERS = ("tcp", "http", "https", "ssh")
+
 _DURATION = re.compile(r"(?P<value>\d{1,12}(?:\.\d{1,12})?)\s*(?P<unit>ms|s|m|h)")
 _DURATION_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"(?P<value>\d{1,15}(?:\.\d{1,12})?)\s*(?P<unit>B|[kK]i?B|Mi?B|Gi?B)?")
 _SIZE_BYTES = {"B": 1, "KB": 10**3, "KIB": 2**10, "MB": 10**6, "MIB": 2**20, "GB": 10**9, "GIB": 2**30}
-_BROKER = re.compile(r"(?:[^\s:/@,\[\]]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})")
+_BROKER = re.compile(r"(?:[^\s:/@,\[\]]+|\[[0-9a-fA-F:.]+\]):(?P<port>[^\s:/@,]+)")
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _PIPELINE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _IDENTIFIER_BYTES = 63
@@ -56,7 +58,6 @@ _IDENTIFIER_BYTES = 63
 _PARTITIONED_NAME_BYTES = _IDENTIFIER_BYTES - 8
 _MONTHS_PAST = 12
 _TABLE_PARTS = 2
-_LAST_PORT = 65_535
 
 
 def broken_rule(message: str, *at: str | int) -> PydanticCustomError:
@@ -105,12 +106,14 @@ def _pipeline_name(name: str) -> str:
     return name
 
 
-def _broker(address: str) -> str:
-    match = _BROKER.fullmatch(address)
-    if address != EMBEDDED and (match is None or not 0 < int(match["port"]) <= _LAST_PORT):
-        msg = f'"{address}" is not the address of a broker; write one host:port an item, for example localhost:9092'
+def _broker(named: str) -> str:
+    match = _BROKER.fullmatch(named)
+    fault = port_fault(match["port"]) if match else None
+    if named != EMBEDDED and (match is None or fault):
+        why = f": {fault}" if fault else ""
+        msg = f'"{named}" is not the address of a broker{why}; write one host:port an item, for example localhost:9092'
         raise ValueError(msg)
-    return address
+    return named
 
 
 def _identifier(name: str) -> str:
@@ -423,15 +426,8 @@ class Postgres(Model):
     @field_validator("url")
     @classmethod
     def _url_is_postgres(cls, url: str) -> str:
-        if url != EMBEDDED and not url.startswith(URL_SCHEMES):
-            msg = 'not a Postgres URL; write postgresql://user:${PGPASSWORD}@host:5432/database, or "embedded"'
-            raise ValueError(msg)
-        if url != EMBEDDED and not url_is_clean(url):
-            msg = (
-                "the parts of this URL cannot be told apart; write the special characters of user and password as "
-                "% and two digits: @ is %40, : is %3A, / is %2F, # is %23, ? is %3F"
-            )
-            raise ValueError(msg)
+        if url != EMBEDDED:
+            parse_address(url)
         return url
 
 
@@ -571,6 +567,11 @@ class Container(Model):
         if url is not None and not url.startswith(DOCKER_SCHEMES):
             msg = f'"{url}" is not the address of a Docker daemon; write for example unix:///var/run/docker.sock'
             raise ValueError(msg)
+        named = url is not None and not url.startswith(("unix://", "npipe://"))
+        fault = web_fault(str(url), _DOCKER_SERVERS) if named else None
+        if fault:
+            msg = f"not the address of a Docker daemon: {fault}; write for example tcp://docker:2376"
+            raise ValueError(msg)
         return url
 
     @field_validator("network")
@@ -604,9 +605,11 @@ class Engine(Model):
     @field_validator("url")
     @classmethod
     def _url_is_http(cls, url: str | None) -> str | None:
-        parts = urlsplit(url or "http://none")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            msg = f'"{url}" is not the address of an engine; write for example http://orders-engine:4195'
+        fault = web_fault(url or "http://none")
+        if fault is None and "?" in (url or ""):
+            fault = "it has a query"
+        if fault:
+            msg = f"not the address of an engine: {fault}; write for example http://orders-engine:4195"
             raise ValueError(msg)
         return url and url.rstrip("/")
 
@@ -671,8 +674,9 @@ class Metrics(Model):
     @field_validator("push_gateway")
     @classmethod
     def _push_gateway_is_http(cls, url: str | None) -> str | None:
-        if url is not None and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname):
-            msg = f'"{url}" is not the address of a PushGateway; write for example http://localhost:9091'
+        fault = None if url is None else web_fault(url)
+        if fault:
+            msg = f"not the address of a PushGateway: {fault}; write for example http://localhost:9091"
             raise ValueError(msg)
         return url
 
@@ -838,40 +842,3 @@ class Config(Model):
     def metrics(self) -> Metrics:
         """Where this ddpm's metrics are pushed."""
         return self.pipelines[0].metrics
-
-
-def url_is_clean(url: str) -> bool:
-    """Whether a URL's parts are where they seem; a bare special character in a password would move them."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    user_info, _, hosts = parts.netloc.rpartition("@")
-    ports_fit = all(re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]*)(:\d*)?", host) for host in hosts.split(","))
-    pairs_fit = all("=" in pair for pair in parts.query.split("&") if pair)
-    return ports_fit and pairs_fit and "@" not in user_info + parts.path and not parts.fragment
-
-
-def masked_url(url: str) -> str:
-    """A Postgres URL fit to be shown: its passwords are `***`; a URL that cannot be taken apart is wholly `***`."""
-    if url == EMBEDDED:
-        return url
-    if not url_is_clean(url):
-        return "***"
-    parts = urlsplit(url)
-    if parts.password is not None:
-        user_info, _, host = parts.netloc.rpartition("@")
-        parts = parts._replace(netloc=f"{user_info.split(':', 1)[0]}:***@{host}")
-    query = re.sub(r"(?i)((?:^|&)(?:password|sslpassword)=)[^&]*", r"\1***", parts.query)
-    return urlunsplit(parts._replace(query=query))
-
-
-def url_passwords(url: str) -> tuple[str, ...]:
-    """The passwords in a Postgres URL, as written and as decoded; empty for `embedded` and for what is no URL."""
-    if url == EMBEDDED or not url_is_clean(url):
-        return ()
-    parts = urlsplit(url)
-    written = [parts.password or "", *re.findall(r"(?i)(?:^|&)(?:password|sslpassword)=([^&]*)", parts.query)]
-    decoded = [unquote(parts.password or "")]
-    decoded += [value for key, value in parse_qsl(parts.query) if key.lower() in ("password", "sslpassword")]
-    return tuple(dict.fromkeys(text for text in (*written, *decoded) if text))

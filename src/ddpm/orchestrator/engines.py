@@ -20,6 +20,7 @@ from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered, write
 from ddpm.orchestrator.progress import progress_file
 from ddpm.orchestrator.provision import Provisioned
 from ddpm.render import Rendered
+from ddpm.store.connection import parts
 from ddpm.supervisor.runner import Launchable
 
 PROFILES = DATA_DIR / "profiles"
@@ -47,7 +48,7 @@ def launchable(
         **made.env,
     }
     if pipeline.postgres is not None:
-        handed[environment.POSTGRES_DSN] = pipeline.postgres.url
+        handed[environment.POSTGRES_DSN] = json.dumps(parts(pipeline.postgres.url))
     masker = Masker(config.secrets)
     # The resolved configuration may differ from the one that was tried before the servers had their addresses.
     write_and_lint(binary, path, made, pipeline, masker)

@@ -35,6 +35,7 @@ from ddpm.observability.masking import Masker
 from ddpm.orchestrator.engines import config_hash, handed_to_parser, write_and_lint
 from ddpm.orchestrator.prepare import rendered
 from ddpm.render import Rendered
+from ddpm.store.connection import parts
 
 _LOOK_SECONDS = 0.5
 _LINGER_SECONDS = 0.1
@@ -195,7 +196,7 @@ def _spec(feeding: Feeding, path: Path, totals: Path) -> EngineSpec:
         **made.env,
     }
     if pipeline.postgres is not None:
-        env[environment.POSTGRES_DSN] = pipeline.postgres.url
+        env[environment.POSTGRES_DSN] = json.dumps(parts(pipeline.postgres.url))
     return EngineSpec(feeding.binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
 
 

@@ -51,7 +51,6 @@ class KeptLetters:
 
         Raises:
             ServiceError: The database cannot be reached.
-            ConfigError: It lets nobody in like this.
             NewerStateError: A newer ddpm has changed the table.
 
         """

@@ -216,7 +216,14 @@ ATTACH = SQL("ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM (
 DROP = SQL("DROP TABLE {partition}")
 
 # One replay of a table at a time; the number is that of no other lock, the name is the table's.
-TRY_REPLAY_LOCK = "SELECT pg_try_advisory_lock(644_707_714, hashtext(%(table)s))"
+# It ends with its transaction: behind a pool of connections a session's lock would stay with whichever
+# connection the pool had chosen.
+TRY_REPLAY_LOCK = "SELECT pg_try_advisory_xact_lock(644_707_714, hashtext(%(table)s))"
+# A replay may take hours; the last one of these settings is of Postgres 17.
+HOLD_TRANSACTION = """
+SELECT set_config(name, '0', true) FROM pg_settings
+ WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')
+"""
 
 CREATE_REPLAYS = SQL("""
 CREATE TABLE {table} (

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import ExecStatus
 
 from ddpm.errors import DdpmError, ServiceError
-from ddpm.store.connection import translate_errors, where
+from ddpm.store.connection import keywords, translate_errors, where
 from ddpm.store.queries import SHAPE
 from ddpm.store.shape import ColumnNow, Shape, WatchedTable, changes, trouble
 
@@ -206,8 +205,5 @@ class _Attempt:
                 came.close()
 
     def _connect(self) -> Connection:
-        given = conninfo_to_dict(self._url)
-        mine: dict[str, Any] = {"application_name": _APPLICATION}
-        if "connect_timeout" not in given:
-            mine["connect_timeout"] = self._seconds
-        return psycopg.connect(self._url, autocommit=True, **mine)
+        given = keywords(self._url, self._seconds, _APPLICATION) | {"application_name": _APPLICATION}
+        return psycopg.connect(**given, autocommit=True)

@@ -1,11 +1,12 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
 from ddpm.errors import ConfigError, SchemaMismatchError, ServiceError
-from ddpm.store.connection import reachable
+from ddpm.store.connection import connect, reachable
 from ddpm.store.tables import TableSpec, TableState, count, ensure_table, rights, which_table
 
 Role = Callable[..., str]
@@ -315,12 +316,49 @@ def test_a_held_lock_does_not_keep_ddpm_from_checking(url: str) -> None:
 def test_who_may_not_come_in_is_told_by_kind(url: str) -> None:
     user, _, rest = url.partition("@")
     wrong_password = f"{user}-wrong@{rest}"
-    with pytest.raises(ConfigError, match="password authentication failed") as caught:
+    with pytest.raises(ServiceError, match="password authentication failed") as caught:
         reachable(wrong_password)
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == 3
     assert "-wrong" not in str(caught.value)
+    assert caught.value.hint == "check the user and the password in app.postgres.url"
     path, _, query = rest.partition("?")
     with pytest.raises(ServiceError, match="does not exist") as missing:
-        reachable(f"{user}@{path}x?{query}")
+        reachable(f"{user}@{path}-x?{query}")
     assert missing.value.exit_code == 3
+    name = path.rpartition("/")[2]
+    assert missing.value.hint == f'CREATE DATABASE "{name}-x"; or correct the database in app.postgres.url'
+    with pytest.raises(ServiceError, match="unrecognized configuration parameter") as unknown:
+        reachable(f"{url}&options=-c%20no_such%3D1")
+    assert unknown.value.hint == "correct options in app.postgres.url"
     reachable(url)
+
+
+def test_a_role_that_may_not_even_connect_is_told_the_grant(url: str, role: Role) -> None:
+    poor = role("REVOKE CONNECT ON DATABASE {database} FROM PUBLIC")
+    name, database = urlsplit(poor).username, urlsplit(poor).path[1:]
+    with pytest.raises(ServiceError, match="permission denied for database") as caught:
+        reachable(poor)
+    assert caught.value.hint == f'GRANT CONNECT ON DATABASE "{database}" TO "{name}";'
+
+
+@pytest.mark.parametrize(
+    ("statement", "hint"),
+    [
+        ("SELECT FROM own.orders", 'GRANT SELECT, INSERT ON "own"."orders" TO "{role}";'),
+        (
+            "INSERT INTO own.ddpm_replays VALUES (1)",
+            'GRANT SELECT, INSERT, UPDATE, DELETE ON "own"."ddpm_replays" TO "{role}";',
+        ),
+        ("ALTER TABLE own.orders ADD COLUMN b int", 'ALTER TABLE "own"."orders" OWNER TO "{role}";'),
+        ("SELECT FROM other.t", 'GRANT USAGE ON SCHEMA "other" TO "{role}";'),
+        ("CREATE SCHEMA x", 'GRANT what is missing to "{role}"'),
+    ],
+)
+def test_a_missing_right_is_told_as_the_statement_that_gives_it(
+    url: str, role: Role, statement: str, hint: str
+) -> None:
+    poor = role("CREATE SCHEMA own", "CREATE TABLE own.orders (a int)", "CREATE TABLE own.ddpm_replays (a int)",
+                "CREATE SCHEMA other", "CREATE TABLE other.t ()", "GRANT USAGE ON SCHEMA own TO {role}")  # fmt: skip
+    with pytest.raises(ServiceError, match="does not allow this") as caught, connect(poor) as connection:
+        connection.execute(statement.encode())
+    assert caught.value.hint == hint.format(role=urlsplit(poor).username)
