@@ -15,6 +15,7 @@ import (
 
 	"github.com/warpstreamlabs/bento/public/service"
 
+	"ddpm/engine/audit"
 	"ddpm/engine/origin"
 )
 
@@ -145,7 +146,7 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 		return err
 	}
 	again := false
-	return o.waiting.persist(ctx, func() (err error) {
+	err = o.waiting.persist(ctx, func() (err error) {
 		if again {
 			if err := o.refresh(); err != nil {
 				return err
@@ -155,6 +156,10 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 		letters, err = o.deliver(ctx, letters)
 		return err
 	})
+	if err == nil {
+		origin.EachPage(batch, func(page *audit.Page, from, to int) { page.Settle(audit.Settled{Dead: to - from}) })
+	}
+	return err
 }
 
 func (o *output) hold(ctx context.Context, batch service.MessageBatch) error {
