@@ -118,11 +118,12 @@ class OpenLettersView(View):
 
 
 class HistoryView(View):
-    """Series for sparklines, oldest first, one value every `step` seconds."""
+    """Series for sparklines, oldest first, one value every `step` seconds; `rate` and `dead` are per second."""
 
     step: float
     lag: tuple[float, ...]
     rate: tuple[float, ...]
+    dead: tuple[float, ...]
 
 
 class PipelineView(View):

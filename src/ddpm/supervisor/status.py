@@ -119,11 +119,15 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The near past for sparklines: equally long series, oldest first, one value every `step` seconds."""
+    """The near past for sparklines: equally long series, oldest first, one value every `step` seconds.
+
+    `rate` is of records written, `dead` of dead letters, both per second.
+    """
 
     step: float
     lag: tuple[float, ...]
     rate: tuple[float, ...]
+    dead: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
