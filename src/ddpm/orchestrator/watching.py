@@ -17,6 +17,7 @@ import structlog
 from ddpm.broker.watch import ClusterWatch, Group, PartitionLag
 from ddpm.config.model import Pipeline
 from ddpm.deadletters.shelf import Shelf
+from ddpm.engine.books import books
 from ddpm.engine.counters import Counters, counters
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import DdpmError, NewerStateError
@@ -218,7 +219,13 @@ def _ask(
     seen = counters(text)
     reading = Reading(seen.read, seen.written, seen.dead, seen.duplicates)
     supervisor.engine_answered(
-        pipeline.name, index, client.url, ready=ready, reading=reading, waiting=waits(pipeline, seen, changed)
+        pipeline.name,
+        index,
+        client.url,
+        ready=ready,
+        reading=reading,
+        waiting=waits(pipeline, seen, changed),
+        books=books(text),
     )
     return seen
 

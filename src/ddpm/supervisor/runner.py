@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 
 import structlog
 
+from ddpm.engine.books import Book
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import Launch, Managed, SupervisedPipeline, Vitals
@@ -97,10 +98,11 @@ class Supervisor:
         ready: bool,
         reading: Reading | None = None,
         waiting: Waits | None = None,
+        books: Mapping[tuple[str, int], Book] | None = None,
     ) -> None:
         """Note what the engine at an address said."""
-        pipeline = self._pipelines[name]
-        self._notes.put(partial(pipeline.engine_answered, index, url, ready=ready, reading=reading, waiting=waiting))
+        said = partial(self._pipelines[name].engine_answered, index, url, ready=ready)
+        self._notes.put(partial(said, reading=reading, waiting=waiting, books=books))
 
     def probed(self, name: str, probe: str, problem: str | None, *, broken: bool = False) -> None:
         """Note the answer of the broker or a sink; `problem` is None when all is well, `broken` waits for a person."""
