@@ -10,7 +10,7 @@ import (
 // metrics are the books as ddpm reads them, by topic and partition.
 type metrics struct {
 	read, documents, filtered, rows, duplicates, dead *service.MetricCounter
-	position, openEnd, openRecords                    *service.MetricGauge
+	first, openEnd, openRecords                       *service.MetricGauge
 }
 
 // Kinds of duplicates.
@@ -27,7 +27,7 @@ func newMetrics(m *service.Metrics) *metrics {
 		rows:        m.NewCounter("audit_rows", "topic", "partition"),
 		duplicates:  m.NewCounter("audit_duplicates", "topic", "partition", "kind"),
 		dead:        m.NewCounter("audit_dead_letters", "topic", "partition"),
-		position:    m.NewGauge("audit_position", "topic", "partition"),
+		first:       m.NewGauge("audit_first_offset", "topic", "partition"),
 		openEnd:     m.NewGauge("audit_open_end", "topic", "partition"),
 		openRecords: m.NewGauge("audit_open_records", "topic", "partition"),
 	}
@@ -58,7 +58,7 @@ func (p *Partition) publish(m *metrics, now time.Time) {
 	m.duplicates.Incr(c.redelivered-before.redelivered, p.topic, number, redelivered)
 	m.duplicates.Incr(c.unexpected-before.unexpected, p.topic, number, unexpected)
 	m.dead.Incr(c.dead-before.dead, p.topic, number)
-	m.position.Set(p.next, p.topic, number)
+	m.first.Set(p.first, p.topic, number)
 	m.openEnd.Set(open.End, p.topic, number)
 	m.openRecords.Set(open.Records, p.topic, number)
 }

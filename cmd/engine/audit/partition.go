@@ -18,8 +18,8 @@ type Partition struct {
 
 	mu    sync.Mutex
 	known bool
-	// next is the offset behind the highest that was read.
-	next int64
+	// first is the lowest offset that was read, next the one behind the highest.
+	first, next int64
 	// skipped is a gap that a batch left which another thread may be about to fill.
 	skipped gap
 	pages   []*Page
@@ -54,6 +54,7 @@ func (p *Partition) follow(first, last, end int64) {
 	switch {
 	case !p.known:
 		p.known = true
+		p.first = first
 		p.begunAt.Store(end)
 	case first == p.skipped.from && last+1 == p.skipped.to:
 		// Two threads took two batches in a row, and the second was faster.
@@ -69,6 +70,7 @@ func (p *Partition) follow(first, last, end int64) {
 		p.begunAt.Store(end)
 		p.next = min(p.next, end)
 	}
+	p.first = min(p.first, first)
 	p.next = max(p.next, last+1)
 }
 

@@ -13,6 +13,7 @@ _FIELDS = {
     "audit_documents_filtered": "filtered",
     "audit_rows": "rows",
     "audit_dead_letters": "dead",
+    "audit_first_offset": "first",
     "audit_open_end": "open_end",
     "audit_open_records": "open_records",
 }
@@ -35,6 +36,7 @@ class Book:
         dead: Dead letters that were delivered.
         open_end: The offset behind the oldest records that are not settled, though some time has passed; 0 for none.
         open_records: How many documents are not settled.
+        first: The lowest offset that was read.
 
     """
 
@@ -47,6 +49,7 @@ class Book:
     dead: int = 0
     open_end: int = 0
     open_records: int = 0
+    first: int = 0
 
 
 def books(text: str) -> dict[Key, Book]:

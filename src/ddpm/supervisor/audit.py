@@ -9,7 +9,7 @@ table has its identity already, somebody else writes the table, or the topic's l
 moments of a rebalance that can look so by chance; what goes on is no chance.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from ddpm.engine.books import Book, Key
@@ -27,6 +27,16 @@ TOGETHER_SECONDS = 600.0
 LONGEST_GAP = 15.0
 
 _COUNTED = tuple(each.name for each in fields(PartitionAudit) if each.name != "missing")
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Offsets that nobody seems to have read: from `begin`, where reading had to begin, up to but not `end`."""
+
+    topic: str
+    partition: int
+    begin: int
+    end: int
 
 
 @dataclass(slots=True)
@@ -72,6 +82,8 @@ class Auditor:
         self._engines: dict[int, _Engine] = {}
         self._past: dict[Key, dict[str, int]] = {}
         self._committed: dict[Key, int] = {}
+        self._reached: dict[Key, int] = {}
+        self._begins: dict[Key, int] = {}
         self._fresh: frozenset[Key] | None = None
         self._lost: dict[Key, int] = {}
         self._surprises: dict[Key, _Surprise] = {}
@@ -88,12 +100,17 @@ class Auditor:
             found.setdefault(kind, []).append(words)
         return f"audit: {'; '.join(_together(each) for each in found.values())}"
 
-    def committed(self, partitions: Iterable[PartitionStatus]) -> None:
+    def committed(self, partitions: Sequence[PartitionStatus]) -> None:
         """Take how far the group has come."""
         seen = {(each.topic, each.partition): each.committed for each in partitions}
         if self._fresh is None and seen:
             self._fresh = frozenset(key for key, committed in seen.items() if committed is None)
         self._committed = {key: committed for key, committed in seen.items() if committed is not None}
+        self._reached |= self._committed
+        for each in partitions:
+            if each.committed is None:
+                key, start = (each.topic, each.partition), each.end - each.lag
+                self._begins[key] = max(self._reached.get(key, start), start)
 
     def told(
         self, now: float, replica: int, books: Mapping[Key, Book], *, waiting: bool, changed_at: float
@@ -122,8 +139,31 @@ class Auditor:
             alarms += self._surprising(now, before.books, books)
         return alarms
 
+    def skips(self) -> tuple[Skip, ...]:
+        """Where an engine began to read behind the place at which it had to begin, in partitions without a commit.
+
+        Whether a record is among those offsets is for the caller to try, and to tell to `probed`.
+        """
+        found = []
+        for key, begin in list(self._begins.items()):
+            firsts = [engine.books[key].first for engine in self._engines.values() if key in engine.books]
+            if firsts and min(firsts) <= begin:
+                del self._begins[key]
+            elif firsts:
+                found.append(Skip(*key, begin, min(firsts)))
+        return tuple(found)
+
+    def probed(self, skip: Skip, readable: int | None) -> list[str]:
+        """Take the first offset from `skip.begin` on that has a record; returns what somebody should look at."""
+        key = (skip.topic, skip.partition)
+        if self._begins.pop(key, None) is None or readable is None or readable >= skip.end:
+            return []
+        return [f"audit: {self._found(key, 'skip', _skipped(skip, readable))}"]
+
     def ended(self, replica: int) -> None:
         """Close the account of an engine that is gone: what it had in flight is read again by another one."""
+        # It may have read more than it told, where nothing is committed yet.
+        self._begins.clear()
         engine = self._engines.pop(replica, None)
         if engine is None:
             return
@@ -230,8 +270,17 @@ def _missing(key: Key, documents: int) -> str:
     )
 
 
+def _skipped(skip: Skip, readable: int) -> str:
+    return (
+        f"offsets {readable} to {skip.end - 1} of {skip.topic}/{skip.partition} were skipped: the consumer group had "
+        f"committed nothing there, and reading began at {skip.end}: its offsets were deleted or expired, or another "
+        "member of the group has read them"
+    )
+
+
 def _not_written(key: Key, records: int) -> str:
     return (
         f"at least {records} new records of {key[0]}/{key[1]} were not written, because the table has rows with their "
-        "offsets already: another pipeline writes this topic to the same table, or Kafka came back with an older log"
+        "offsets already: another pipeline writes this topic to the same table, Kafka came back with an older log, or "
+        "`ddpm replay` has overtaken this pipeline"
     )

@@ -7,7 +7,7 @@ import contextlib
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,7 +16,7 @@ import structlog
 from ddpm.engine.books import Book
 from ddpm.engine.launching import Engine
 from ddpm.errors import ConfigError, DdpmError
-from ddpm.supervisor.audit import Auditor
+from ddpm.supervisor.audit import Auditor, Skip
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.expiry import Expiry
 from ddpm.supervisor.memory import HistoryFile, Memory, MemoryFile
@@ -64,6 +64,7 @@ class Vitals:
         healthy: Whether engines are meant to move records: they run, broker and sinks answer, and none waits.
         changed_at: When an engine was last started, connected or ended, in seconds of the monotonic clock.
         held: Whether no engine runs and none is started, because something changes underneath.
+        skips: Offsets that nobody seems to have read; whether they hold a record is to be tried.
 
     """
 
@@ -72,6 +73,7 @@ class Vitals:
     healthy: bool
     changed_at: float
     held: bool = False
+    skips: tuple[Skip, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,10 +265,21 @@ class SupervisedPipeline:
             if waiting is not None and waiting.kind == "breaker" and not self.managed.external:
                 self._trip(waiting.reason)
 
+    def skip_tried(self, skip: Skip, readable: int | None) -> None:
+        """Take the first offset from `skip.begin` on that has a record."""
+        self._tell(self._auditor.probed(skip, readable))
+
+    def _skips(self) -> tuple[Skip, ...]:
+        # Until every engine has told what it has read since the last change, another one may have read it.
+        return self._auditor.skips() if self._clock() - self._changed_at >= SKIP_PATIENCE else ()
+
     def _audit(self, index: int, books: Mapping[tuple[str, int], Book], waiting: Waits | None) -> None:
         found = self._auditor.told(
             self._clock(), index, books, waiting=waiting is not None, changed_at=self._changed_at
         )
+        self._tell(found)
+
+    def _tell(self, found: Sequence[str]) -> None:
         for each in found:
             self._last_error = Trouble(time.time(), each)
             self._events.add(self.managed.name, "alarm", each)
@@ -379,7 +392,8 @@ class SupervisedPipeline:
         recent = self._clock() - ANSWERING_SECONDS
         silent = {each.index for each in running if each.answered_at < recent}
         answering = tuple((index, url) for index, url in engines if index not in silent)
-        return Vitals(engines, answering, healthy, self._changed_at, self._held is not None and not running)
+        held = self._held is not None and not running
+        return Vitals(engines, answering, healthy, self._changed_at, held, self._skips())
 
     def tick(self, *, stopping: bool, forced: bool) -> bool:
         """Look once, do what the policy says, and name the state that follows; tells whether anything changed."""
@@ -697,6 +711,7 @@ class SupervisedPipeline:
 ENGINE_PROBE_SECONDS = 1.0
 KEEP_HISTORY_SECONDS = 30.0
 ANSWERING_SECONDS = 3.0
+SKIP_PATIENCE = 10.0
 
 
 def _view(replica: _Replica) -> ReplicaView:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ddpm.engine.books import Book, Key, books
-from ddpm.supervisor.audit import APART_SECONDS, GAP_SECONDS, SETTLING_SECONDS, Auditor
+from ddpm.supervisor.audit import APART_SECONDS, GAP_SECONDS, SETTLING_SECONDS, Auditor, Skip
 from ddpm.supervisor.status import PartitionStatus
 
 STEP = 2.0
@@ -225,6 +225,56 @@ def test_rows_that_were_there_before_the_group_are_told_once() -> None:
     assert replay.auditor.present is None
 
 
+def lost_offsets(committed: int | None, end: int = 1000, lag: int = 1000) -> PartitionStatus:
+    return PartitionStatus("events", 0, committed, end, lag, 0.0)
+
+
+def test_records_that_were_skipped_where_nothing_was_committed_are_told() -> None:
+    replay = Replay(committed=400)
+    replay.auditor.committed([lost_offsets(None)])
+    assert replay.auditor.skips() == ()
+    replay.run(STEP, always(Book(read=1, first=1000)))
+    assert replay.auditor.skips() == (Skip("events", 0, 400, 1000),)
+    alarms = replay.auditor.probed(replay.auditor.skips()[0], 417)
+    assert len(alarms) == 1
+    assert alarms[0].startswith("audit: offsets 417 to 999 of events/0 were skipped")
+    assert replay.auditor.present == alarms[0]
+    assert replay.auditor.skips() == ()
+
+
+def test_offsets_without_a_record_are_not_skipped() -> None:
+    for readable in (None, 1000, 1001):
+        replay = Replay(committed=None)
+        replay.auditor.committed([lost_offsets(None)])
+        replay.run(STEP, always(Book(read=1, first=1000)))
+        assert replay.auditor.probed(replay.auditor.skips()[0], readable) == []
+        assert (replay.auditor.skips(), replay.auditor.present) == ((), None)
+
+
+def test_what_another_replica_has_read_is_not_skipped() -> None:
+    replay = Replay(committed=None)
+    replay.auditor.committed([lost_offsets(None)])
+    replay.run(STEP, always(Book(read=400, first=0)), replica=1)
+    replay.run(STEP, always(Book(read=1, first=400)))
+    assert replay.auditor.skips() == ()
+
+
+def test_what_a_replica_may_have_read_before_it_ended_is_not_skipped() -> None:
+    replay = Replay(committed=None)
+    replay.auditor.committed([lost_offsets(None)])
+    replay.run(STEP, lambda _: {}, replica=1)
+    replay.auditor.ended(1)
+    replay.run(STEP, always(Book(read=1, first=400)))
+    assert replay.auditor.skips() == ()
+
+
+def test_what_retention_has_removed_was_not_skipped() -> None:
+    replay = Replay(committed=400)
+    replay.auditor.committed([lost_offsets(None, lag=100)])
+    replay.run(STEP, always(Book(read=1, first=900)))
+    assert replay.auditor.skips() == ()
+
+
 def test_the_books_are_read_from_an_engines_page() -> None:
     place = 'label="",partition="3",path="root.pipeline.processors.0",topic="events"'
     page = "\n".join(
@@ -236,12 +286,12 @@ def test_the_books_are_read_from_an_engines_page() -> None:
             f'audit_duplicates{{kind="redelivered",{place}}} 2',
             f'audit_duplicates{{kind="unexpected",{place}}} 1',
             f"audit_dead_letters{{{place}}} 1",
+            f"audit_first_offset{{{place}}} 70",
             f"audit_open_end{{{place}}} 77",
             f"audit_open_records{{{place}}} 2",
-            f"audit_position{{{place}}} 99",
             'audit_rows{topic="events",partition="x"} 20',
             "input_received 10",
         ]
     )
-    assert books(page) == {("events", 3): Book(10, 30, 4, 20, 2, 1, 1, 77, 2)}
+    assert books(page) == {("events", 3): Book(10, 30, 4, 20, 2, 1, 1, 77, 2, 70)}
     assert books("<html>busy</html>") == {}
