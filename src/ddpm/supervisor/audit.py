@@ -54,6 +54,7 @@ class _Doubt:
 
 @dataclass(slots=True)
 class _Engine:
+    since: float
     at: float
     books: Mapping[Key, Book] = field(default_factory=dict)
     doubts: dict[Key, _Doubt] = field(default_factory=dict)
@@ -129,7 +130,7 @@ class Auditor:
         if before is not None and any(books.get(key, Book()).read < old.read for key, old in before.books.items()):
             self.ended(replica)
             before = None
-        engine = _Engine(now, books, before.doubts if before else {})
+        engine = _Engine(before.since if before else now, now, books, before.doubts if before else {})
         self._engines[replica] = engine
         steady = before is not None and now - before.at <= LONGEST_GAP
         alarms = self._before_the_first(books)
@@ -162,9 +163,10 @@ class Auditor:
 
     def ended(self, replica: int) -> None:
         """Close the account of an engine that is gone: what it had in flight is read again by another one."""
-        # It may have read more than it told, where nothing is committed yet.
-        self._begins.clear()
         engine = self._engines.pop(replica, None)
+        if engine is None or engine.at - engine.since < SETTLING_SECONDS:
+            # It may have read, and committed, more than it told.
+            self._begins.clear()
         if engine is None:
             return
         for key, book in engine.books.items():

@@ -268,6 +268,16 @@ def test_what_a_replica_may_have_read_before_it_ended_is_not_skipped() -> None:
     assert replay.auditor.skips() == ()
 
 
+def test_an_engine_that_had_long_not_read_a_partition_did_not_read_it_in_its_last_moment() -> None:
+    replay = Replay(committed=None)
+    replay.auditor.committed([lost_offsets(None)])
+    replay.run(SETTLING_SECONDS + STEP, lambda _: {})
+    replay.auditor.ended(0)
+    replay.auditor.committed([lost_offsets(1010)])
+    replay.run(STEP, always(Book(read=10, first=1000)))
+    assert replay.auditor.skips() == (Skip("events", 0, 0, 1000),)
+
+
 def test_what_retention_has_removed_was_not_skipped() -> None:
     replay = Replay(committed=400)
     replay.auditor.committed([lost_offsets(None, lag=100)])
