@@ -29,6 +29,12 @@ def audited(ddpm: Ddpm) -> dict[str, int]:
     return sums
 
 
+def explained(sums: dict[str, int]) -> dict[str, int] | None:
+    """The sums, once every document that was not filtered has become something."""
+    became = sum(sums.get(name, 0) for name in ("rows", "redelivered", "unexpected", "dead"))
+    return sums if sums.get("filtered") and sums["documents"] - sums["filtered"] == became else None
+
+
 def culprits(ddpm: Ddpm) -> str:
     code, body = ddpm.health()
     return "" if code == 200 else " ".join(body["culprits"])
@@ -92,13 +98,14 @@ def test_two_pipelines_that_write_one_table_are_told(world: World, tmp_path: Pat
 
 
 def test_what_is_explained_is_counted_and_no_alarm(world: World, tmp_path: Path) -> None:
-    """Filters, poison, tombstones, many documents a record, a killed engine, two replicas."""
+    """Filters, poison, tombstones, many documents a record, two sinks, two replicas."""
     lines = [{"n": number} for number in range(3000)]
     packed = [b"\n".join(json.dumps(line).encode() for line in lines[at : at + 10]) for at in range(0, 3000, 10)]
     sections = {
         "source": {"parser": "ndjson"},
         "postgres": NUMBERED,
         "processors": [{"filter": "this.n % 3 != 0"}],
+        "sinks": ["postgres", "stdout"],
         "replicas": 2,
     }
     with Ddpm(world.config(**sections), tmp_path) as ddpm:
@@ -107,9 +114,11 @@ def test_what_is_explained_is_counted_and_no_alarm(world: World, tmp_path: Path)
         records += [replace(record, value=value) for value in (b"poison", None) for record in json_records([{}] * 3)]
         world.produce(records)
         world.wait_consumed()
-        eventually(lambda: audited(ddpm).get("filtered") == 1000, "the filter is counted", TOLD_WITHIN)
-        sums = audited(ddpm)
-        assert (sums["read"], sums["documents"], sums["rows"], sums["dead"]) == (306, 3006, 2000, 6)
-        assert (sums["redelivered"], sums["unexpected"], sums["missing"]) == (0, 0, 0)
+        # Replicas that join while records flow make others read some again.
+        sums = eventually(lambda: explained(audited(ddpm)), "what was read is what it became", TOLD_WITHIN)
+        assert sums["rows"] == 2000
+        assert (sums["unexpected"], sums["missing"]) == (0, 0)
+        if not sums["redelivered"]:
+            assert (sums["read"], sums["documents"], sums["filtered"], sums["dead"]) == (306, 3006, 1000, 6)
         assert culprits(ddpm) == ""
         assert ddpm.stop() == 0

@@ -19,6 +19,8 @@ const (
 	pageSpan = 2 * time.Second
 	// openAfter is how old a page must be to be reported as open: younger ones are on their way.
 	openAfter = 5 * time.Second
+	// processedAfter is how old a page must be before what no processor has passed on counts as filtered.
+	processedAfter = 30 * time.Second
 	// postEvery is how often the metrics are brought up to date.
 	postEvery = time.Second
 	// mostPages bounds the open pages of a partition.
@@ -39,6 +41,7 @@ const (
 type Ledger struct {
 	last    atomic.Int32
 	parses  atomic.Bool
+	settles atomic.Bool
 	now     func() time.Time
 	metrics *metrics
 
@@ -78,6 +81,9 @@ func (l *Ledger) Has(stage Stage) {
 	}
 }
 
+// Settles announces that the stream has a sink that settles its messages; without one no page is ever missed.
+func (l *Ledger) Settles() { l.settles.Store(true) }
+
 // Keep has the metrics kept up to date until Release was called as often as Keep.
 func (l *Ledger) Keep() {
 	l.mu.Lock()
@@ -112,8 +118,17 @@ func (l *Ledger) post(stop chan struct{}) {
 
 func (l *Ledger) publish() {
 	for _, p := range l.all() {
-		p.publish(l.metrics, l.now())
+		p.publish(l.metrics, p.open(l.now(), l.keepFor(), l.settles.Load()))
 	}
+}
+
+// keepFor is how long a page is kept that seems to be balanced: where processors make or drop documents, those that they
+// are still at work on are not due yet.
+func (l *Ledger) keepFor() time.Duration {
+	if Stage(l.last.Load()) == Read {
+		return openAfter
+	}
+	return processedAfter
 }
 
 func (l *Ledger) all() []*Partition {

@@ -8,13 +8,25 @@ import (
 // clock is moved by hand.
 type clock struct{ at time.Time }
 
-func (c *clock) now() time.Time             { return c.at }
-func (c *clock) passes(d time.Duration)     { c.at = c.at.Add(d) }
-func (c *clock) untilPagesAreRead()         { c.passes(openAfter + pageSpan) }
-func ledger() (*Ledger, *clock)             { c := &clock{time.Unix(0, 0)}; return newLedger(nil, c.now), c }
-func only(l *Ledger) *Partition             { return l.all()[0] }
-func openOf(l *Ledger) Open                 { return only(l).open(l.now()) }
-func enter(l *Ledger, first, n int64) *Page { return l.Enter("events", 0, first, first+n-1, 0, int(n)) }
+func (c *clock) now() time.Time         { return c.at }
+func (c *clock) passes(d time.Duration) { c.at = c.at.Add(d) }
+func (c *clock) untilPagesAreRead()     { c.passes(openAfter + pageSpan) }
+
+// ledger returns the books of a stream that writes to Postgres.
+func ledger() (*Ledger, *clock) {
+	c := &clock{time.Unix(0, 0)}
+	l := newLedger(nil, c.now)
+	l.Settles()
+	return l, c
+}
+
+func only(l *Ledger) *Partition { return l.all()[0] }
+
+func openOf(l *Ledger) Open { return only(l).open(l.now(), l.keepFor(), l.settles.Load()) }
+
+func enter(l *Ledger, first, n int64) *Page {
+	return l.Enter("events", 0, first, first+n-1, 0, int(n))
+}
 
 func TestABatchThatSettlesInPartsIsBalanced(t *testing.T) {
 	l, c := ledger()
@@ -83,11 +95,44 @@ func TestDocumentsAreDueWhereTheyAreMadeAndWhatIsFilteredIsNot(t *testing.T) {
 	page.Settle(Settled{Rows: 11, Dead: 1})
 	all := enter(l, 3, 2)
 	l.Reached(Parsed, all, 5) // and none of them passes
-	c.untilPagesAreRead()
+	c.passes(processedAfter)
 	if got := openOf(l); got != (Open{}) {
 		t.Fatalf("open: %+v", got)
 	}
 	if got := only(l).counts(); got != (counts{read: 5, documents: 35, filtered: 23, rows: 11, dead: 1}) {
+		t.Fatalf("counts: %+v", got)
+	}
+}
+
+func TestWhatAProcessorIsStillAtWorkOnIsNeitherFilteredNorForgotten(t *testing.T) {
+	l, c := ledger()
+	l.Has(Passed)
+	page := enter(l, 0, 10)
+	c.passes(processedAfter - time.Second)
+	if got := openOf(l); got != (Open{}) {
+		t.Fatalf("open: %+v", got)
+	}
+	l.Reached(Passed, page, 10)
+	page.Settle(Settled{Rows: 9})
+	c.passes(time.Minute)
+	if got := openOf(l); got != (Open{End: 10, Records: 1}) {
+		t.Fatalf("open: %+v", got)
+	}
+	if got := only(l).counts(); got.filtered != 0 {
+		t.Fatalf("%d are filtered", got.filtered)
+	}
+}
+
+func TestWithoutASinkThatSettlesNothingIsMissed(t *testing.T) {
+	l, c := ledger()
+	l.settles.Store(false)
+	l.Has(Passed)
+	l.Reached(Passed, enter(l, 0, 10), 6)
+	c.passes(processedAfter)
+	if got := openOf(l); got != (Open{}) {
+		t.Fatalf("open: %+v", got)
+	}
+	if got := only(l).counts(); got != (counts{read: 10, documents: 10, filtered: 4}) {
 		t.Fatalf("counts: %+v", got)
 	}
 }

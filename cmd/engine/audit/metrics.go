@@ -2,7 +2,6 @@ package audit
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/warpstreamlabs/bento/public/service"
 )
@@ -44,8 +43,7 @@ func (p *Partition) counts() counts {
 }
 
 // publish brings the metrics up to date.
-func (p *Partition) publish(m *metrics, now time.Time) {
-	open := p.open(now)
+func (p *Partition) publish(m *metrics, open Open) {
 	number := strconv.Itoa(p.number)
 	p.mu.Lock()
 	defer p.mu.Unlock()

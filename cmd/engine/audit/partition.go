@@ -95,17 +95,18 @@ type Open struct {
 	Records int64
 }
 
-// open strikes balanced pages out and returns what is left.
-func (p *Partition) open(now time.Time) Open {
+// open strikes out the pages that are balanced and keepFor old, and returns what is left.
+func (p *Partition) open(now time.Time, keepFor time.Duration, settles bool) Open {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	kept := p.pages[:0]
 	found := p.folded
 	for _, page := range p.pages {
-		// Nothing is entered any more on a page whose time is over.
-		over := now.Sub(page.begun) >= pageSpan
 		missing := page.due.Load() - page.settled.Load()
-		if over && missing <= 0 && now.Sub(page.begun) >= openAfter {
+		if !settles {
+			missing = 0
+		}
+		if missing <= 0 && now.Sub(page.begun) >= keepFor {
 			p.filtered += max(0, page.documents.Load()-page.due.Load())
 			continue
 		}

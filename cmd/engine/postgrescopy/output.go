@@ -10,6 +10,7 @@ import (
 
 	"github.com/warpstreamlabs/bento/public/service"
 
+	"ddpm/engine/audit"
 	"ddpm/engine/origin"
 	"ddpm/engine/reason"
 )
@@ -40,6 +41,7 @@ type output struct {
 }
 
 func newOutput(c *config, mgr *service.Resources) *output {
+	audit.Of(mgr).Settles()
 	return &output{
 		conf:     c,
 		log:      mgr.Logger(),
