@@ -89,7 +89,7 @@ class Auditor:
         self._lost: dict[Key, int] = {}
         self._surprises: dict[Key, _Surprise] = {}
         self._present: dict[tuple[Key, str], str] = {}
-        self._told_fresh = False
+        self._older: dict[Key, float] = {}
 
     @property
     def present(self) -> str | None:
@@ -133,7 +133,7 @@ class Auditor:
         engine = _Engine(before.since if before else now, now, books, before.doubts if before else {})
         self._engines[replica] = engine
         steady = before is not None and now - before.at <= LONGEST_GAP
-        alarms = self._before_the_first(books)
+        alarms = self._before_the_first(now)
         if self._settles:
             alarms += self._gaps(now, engine, calm=steady and not waiting, changed_at=changed_at)
         if before is not None and steady and now - changed_at >= SETTLING_SECONDS:
@@ -164,6 +164,8 @@ class Auditor:
     def ended(self, replica: int) -> None:
         """Close the account of an engine that is gone: what it had in flight is read again by another one."""
         engine = self._engines.pop(replica, None)
+        # What it wrote in its last seconds it has told nobody.
+        self._fresh = frozenset()
         if engine is None or engine.at - engine.since < SETTLING_SECONDS:
             # It may have read, and committed, more than it told.
             self._begins.clear()
@@ -240,20 +242,19 @@ class Auditor:
                 found.append(self._found(key, "duplicates", _not_written(key, surprise.records)))
         return [f"audit: {_together(found)}"] if found else []
 
-    def _before_the_first(self, books: Mapping[Key, Book]) -> list[str]:
-        """Rows that are there before the group has read anything; told once, and no trouble that stays."""
-        if self._told_fresh or self._fresh is None:
-            return []
-        there = [(key, books[key].redelivered) for key in sorted(self._fresh & books.keys()) if books[key].redelivered]
-        if not there:
-            return []
-        self._told_fresh = True
-        (topic, partition), records = there[0]
-        return [
-            f"{records} records of {topic}/{partition} were in the table before the consumer group had committed "
-            "anything there: another pipeline writes the same topic to this table, whose rows stand for those of this "
-            "one, or the group's offsets were deleted"
-        ]
+    def _before_the_first(self, now: float) -> list[str]:
+        """Rows that are there before the group has read anything; told once, and no trouble that stays.
+
+        More of them than these engines have written: those that a rebalance makes them write again do not count.
+        """
+        for key in sorted(self._fresh or ()):
+            total = self._total(key)
+            if total.redelivered <= total.rows:
+                self._older.pop(key, None)
+            elif now - self._older.setdefault(key, now) >= APART_SECONDS:
+                self._fresh = frozenset()
+                return [_older(key, total.redelivered - total.rows)]
+        return []
 
     def _found(self, key: Key, kind: str, words: str) -> str:
         self._present[key, kind] = words
@@ -269,6 +270,14 @@ def _missing(key: Key, documents: int) -> str:
     return (
         f"at least {documents} documents of {key[0]}/{key[1]} are committed, and neither rows nor dead letters: "
         "something in the database takes rows away, such as a trigger that returns null, or the engine is at fault"
+    )
+
+
+def _older(key: Key, records: int) -> str:
+    return (
+        f"audit: {records} records of {key[0]}/{key[1]} were in the table before the consumer group had committed "
+        "anything there: another pipeline writes the same topic to this table, whose rows stand for those of this one, "
+        "the group's offsets were deleted, or another ddpm of this group has just written them"
     )
 
 

@@ -219,10 +219,24 @@ def test_rows_that_were_there_before_the_group_are_told_once() -> None:
     replay = Replay(committed=None)
     replay.run(600, always(Book(read=500, documents=500, redelivered=500)))
     assert len(replay.alarms) == 1
-    assert replay.alarms[0].startswith(
-        "500 records of events/0 were in the table before the consumer group had committed"
-    )
+    assert replay.alarms[0].startswith("audit: 500 records of events/0 were in the table before the consumer group had")
     assert replay.auditor.present is None
+
+
+def test_rows_that_a_rebalance_made_a_new_group_write_again_were_not_there_before() -> None:
+    replay = Replay(committed=None)
+    replay.run(STEP, always(Book(read=1, documents=1, redelivered=1)), replica=1)
+    replay.run(STEP, always(Book(read=600, documents=600, rows=600)))
+    replay.run(600, always(Book(read=500, documents=500, redelivered=500)), replica=1)
+    assert replay.alarms == []
+
+
+def test_rows_that_an_engine_wrote_before_it_was_killed_were_not_there_before() -> None:
+    replay = Replay(committed=None)
+    replay.run(STEP, always(Book(read=1, documents=1, rows=1)))
+    replay.auditor.ended(0)
+    replay.run(600, always(Book(read=500, documents=500, redelivered=500)))
+    assert replay.alarms == []
 
 
 def lost_offsets(committed: int | None, end: int = 1000, lag: int = 1000) -> PartitionStatus:
