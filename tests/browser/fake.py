@@ -216,7 +216,13 @@ def pipeline(name: str, **changes: Any) -> Json:
         "lag": {"records": 12, "seconds": 0.4},
         "rates": {"read": 1284.2, "written": 1283.9, "dead": 0.0},
         "totals": {"read": 9_184_220, "written": 9_184_009, "dead": 211, "duplicates": 0},
-        "history": {"step": 5.0, "lag": [(index * 37) % 60 for index in range(120)], "rate": waves},
+        "dead_letters": {"open": 211, "oldest": None, "replayed": 0, "failed_again": 0, "discarded": 0},
+        "history": {
+            "step": 5.0,
+            "lag": [(index * 37) % 60 for index in range(120)],
+            "rate": waves,
+            "dead": [0.0] * 120,
+        },
         "source": {
             "parser": "json",
             "brokers": ["kafka-1:9092", "kafka-2:9092"],

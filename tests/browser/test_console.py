@@ -49,7 +49,7 @@ def test_the_overview_says_how_things_are_in_one_sentence_and_a_line_for_each(dd
     page.open(ddpm.url)
     page.sees("1 of 4 pipelines needs a look: returns is degraded.", "h1")
     page.sees("0.1.0", "header")
-    wanted = "orders records flow running for 2 h 5 min 1,284 /s read 1,284 /s 12 0.4 s 211 none now 1 of 1 ready"
+    wanted = "orders records flow running for 2 h 5 min 1,284 /s read 1,284 /s 12 0.4 s 211 open 1 of 1 ready"
     eventually(lambda: row(page, "orders") == wanted, f"the row of orders reads {wanted!r}")
     for text in ("postgres does not answer", "degraded", "61,250 4 min 11 s"):
         page.sees(text, "[data-key=pipeline-returns]")

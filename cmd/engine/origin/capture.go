@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/audit"
 )
 
 func init() {
@@ -56,7 +58,9 @@ captures is out of reach of all later processors; `+"`postgres_copy`"+` takes a 
 			if err != nil {
 				return nil, err
 			}
-			return &capture{log: mgr.Logger(), incarnations: incarnations.shared(mgr), forks: forks}, nil
+			ledger := audit.Of(mgr)
+			ledger.Keep()
+			return &capture{log: mgr.Logger(), incarnations: incarnations.shared(mgr), forks: forks, ledger: ledger}, nil
 		})
 	if err != nil {
 		panic(err)
@@ -73,7 +77,9 @@ type capture struct {
 	log          *service.Logger
 	incarnations *Incarnations
 	forks        forks
+	ledger       *audit.Ledger
 	once         sync.Once
+	closed       sync.Once
 }
 
 func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
@@ -90,6 +96,7 @@ func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([
 			c.once.Do(func() {
 				c.log.Error("ddpm_origin found no Kafka metadata: it must directly follow a kafka input")
 			})
+			h.origin.Topic = ""
 			out[i] = msg
 			continue
 		}
@@ -107,10 +114,32 @@ func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([
 		out[i] = msg.WithContext(h)
 	}
 	ticket.ask(last.byPlace())
+	c.enter(holders)
 	return []service.MessageBatch{out}, nil
 }
 
-func (c *capture) Close(context.Context) error { return nil }
+// enter puts the records of a batch into the books, those of one partition in a row at once.
+func (c *capture) enter(holders []holder) {
+	for from := 0; from < len(holders); {
+		first := &holders[from].origin
+		to := from + 1
+		for to < len(holders) && holders[to].origin.Topic == first.Topic && holders[to].origin.Partition == first.Partition {
+			to++
+		}
+		if last := &holders[to-1].origin; first.Topic != "" {
+			page := c.ledger.Enter(first.Topic, first.Partition, first.Offset, last.Offset, last.behind, to-from)
+			for i := from; i < to; i++ {
+				holders[i].origin.Page = page
+			}
+		}
+		from = to
+	}
+}
+
+func (c *capture) Close(context.Context) error {
+	c.closed.Do(c.ledger.Release)
+	return nil
+}
 
 // read fills in an Origin from a message of the kafka input. The input writes its own metadata after
 // the record's headers, with types that no header can have (a header is text or a list of texts), so
@@ -135,7 +164,9 @@ func read(msg *service.Message, o *Origin) bool {
 			o.Key, _ = value.(string)
 		case "kafka_tombstone_message":
 			o.Null, _ = value.(bool)
-		case "kafka_lag", "kafka_timestamp_unix":
+		case "kafka_lag":
+			o.behind, _ = value.(int64)
+		case "kafka_timestamp_unix":
 		default:
 			o.Headers = append(o.Headers, Header{name, texts(value)})
 		}

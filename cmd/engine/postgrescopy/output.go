@@ -10,6 +10,7 @@ import (
 
 	"github.com/warpstreamlabs/bento/public/service"
 
+	"ddpm/engine/audit"
 	"ddpm/engine/origin"
 	"ddpm/engine/reason"
 )
@@ -40,6 +41,7 @@ type output struct {
 }
 
 func newOutput(c *config, mgr *service.Resources) *output {
+	audit.Of(mgr).Settles()
 	return &output{
 		conf:     c,
 		log:      mgr.Logger(),
@@ -68,6 +70,7 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 	var b *encoded
 	defer func() { o.encoder.release(b) }()
 	var outcome outcome
+	attempts := 0
 	err := o.persist(ctx, func(ctx context.Context) (err error) {
 		if b == nil {
 			if b, err = o.encoder.encode(batch); err != nil {
@@ -80,6 +83,7 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 		if err = confirm(ctx, batch); err != nil {
 			return err
 		}
+		attempts++
 		outcome, err = o.write(ctx, b)
 		return err
 	})
@@ -88,6 +92,8 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 	}
 	failures := append(b.failures, outcome.failures...)
 	o.metrics.count(outcome, failures)
+	// An attempt that ended with its connection may have brought rows in all the same.
+	settle(batch, outcome, failures, attempts > 1 || outcome.again)
 	return batchError(batch, failures)
 }
 
@@ -112,6 +118,7 @@ func confirm(ctx context.Context, batch service.MessageBatch) error {
 // write makes one attempt on a connection of its own. A connection that was idle may have died
 // unnoticed: that is no outage, and the next one is tried at once.
 func (o *output) write(ctx context.Context, b *encoded) (outcome, error) {
+	again := false
 	for {
 		s, err := o.sessions.take(ctx)
 		if err != nil {
@@ -122,12 +129,14 @@ func (o *output) write(ctx context.Context, b *encoded) (outcome, error) {
 		if err == nil {
 			o.metrics.wrote(time.Since(started))
 			o.sessions.give(s)
+			result.again = again
 			return result, nil
 		}
 		s.close()
 		if !s.wasIdle || !lost(err) || ctx.Err() != nil {
 			return outcome{}, err
 		}
+		again = true
 	}
 }
 

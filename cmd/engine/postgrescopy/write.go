@@ -10,6 +10,8 @@ import (
 type outcome struct {
 	committed, duplicates int
 	failures              []failure
+	// again tells whether an earlier attempt ended with its connection.
+	again bool
 }
 
 // suspicion is the memory of a batch whose rows were all refused for a reason that may be the

@@ -90,6 +90,15 @@ class Totals(Answer):
     duplicates: int
 
 
+class OpenLetters(Answer):
+    """Dead letters that nobody has handled yet, and what was done with others."""
+
+    open: int
+    replayed: int
+    failed_again: int
+    discarded: int
+
+
 class Pipeline(Answer):
     """One pipeline."""
 
@@ -110,6 +119,7 @@ class Pipeline(Answer):
     lag: Lag | None
     rates: Rates
     totals: Totals
+    dead_letters: OpenLetters | None = None
 
 
 class Pipelines(Answer):

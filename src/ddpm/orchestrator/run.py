@@ -235,6 +235,8 @@ def _managed(pipeline: Pipeline) -> Managed:
         patience=_patience(scale) if scale else Patience(),
         bounded=pipeline.once,
         external=pipeline.engine.external,
+        # A template of somebody's own may have processors that drop documents, and outputs that keep no books.
+        settles=pipeline.writes_postgres and pipeline.pipeline_template is None,
     )
 
 

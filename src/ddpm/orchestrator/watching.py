@@ -17,6 +17,7 @@ import structlog
 from ddpm.broker.watch import ClusterWatch, Group, PartitionLag
 from ddpm.config.model import Pipeline
 from ddpm.deadletters.shelf import Shelf
+from ddpm.engine.books import books
 from ddpm.engine.counters import Counters, counters
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import DdpmError, NewerStateError
@@ -218,7 +219,13 @@ def _ask(
     seen = counters(text)
     reading = Reading(seen.read, seen.written, seen.dead, seen.duplicates)
     supervisor.engine_answered(
-        pipeline.name, index, client.url, ready=ready, reading=reading, waiting=waits(pipeline, seen, changed)
+        pipeline.name,
+        index,
+        client.url,
+        ready=ready,
+        reading=reading,
+        waiting=waits(pipeline, seen, changed),
+        books=books(text),
     )
     return seen
 
@@ -403,6 +410,7 @@ class _Cluster:
         self._supervisor.partitions_seen(name, partitions)
         try:
             self._watch_for_stalls(reader, partitions)
+            self._try_skips(name)
             if bound is not None and bound.reached(partitions, self._watch.readable):
                 del self._bounds[name]
                 # The engines' counters are gone with them.
@@ -421,6 +429,12 @@ class _Cluster:
             stall = reader.stall.probed(time.monotonic(), suspect, readable)
             if stall is not None:
                 self._supervisor.restart(reader.pipeline.name, stall.reason, "stall")
+
+    def _try_skips(self, name: str) -> None:
+        """See whether offsets that nobody seems to have read hold a record; one a look, as for stalls."""
+        for skip in self._supervisor.vitals(name).skips[:1]:
+            readable = self._watch.readable(skip.topic, skip.partition, skip.begin)
+            self._supervisor.skip_tried(name, skip, readable)
 
 
 def _status(seen: PartitionLag) -> PartitionStatus:

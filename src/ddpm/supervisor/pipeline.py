@@ -7,14 +7,16 @@ import contextlib
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import structlog
 
+from ddpm.engine.books import Book
 from ddpm.engine.launching import Engine
 from ddpm.errors import ConfigError, DdpmError
+from ddpm.supervisor.audit import Auditor, Skip
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.expiry import Expiry
 from ddpm.supervisor.memory import HistoryFile, Memory, MemoryFile
@@ -62,6 +64,7 @@ class Vitals:
         healthy: Whether engines are meant to move records: they run, broker and sinks answer, and none waits.
         changed_at: When an engine was last started, connected or ended, in seconds of the monotonic clock.
         held: Whether no engine runs and none is started, because something changes underneath.
+        skips: Offsets that nobody seems to have read; whether they hold a record is to be tried.
 
     """
 
@@ -70,6 +73,7 @@ class Vitals:
     healthy: bool
     changed_at: float
     held: bool = False
+    skips: tuple[Skip, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class Managed:
         bounded: Whether it ends by itself, so that nobody would be there to resume it.
         external: Whether others start and end its engine, and ddpm only watches.
         history: Where its sparklines are kept from one run to the next; None keeps them nowhere.
+        settles: Whether the engines' books tell of every document what became of it.
 
     """
 
@@ -100,6 +105,7 @@ class Managed:
     bounded: bool = False
     external: bool = False
     history: HistoryFile | None = None
+    settles: bool = False
 
 
 @dataclass(slots=True)
@@ -177,6 +183,7 @@ class SupervisedPipeline:
             at, steps = managed.history.load()
             self._meter.restore(steps, int(max(0.0, time.time() - at) // HISTORY_STEP))
         self._expiry = Expiry()
+        self._auditor = Auditor(settles=managed.settles)
         self._state = State.STARTING
         self._reason = "ddpm is starting"
         self._since = time.time()
@@ -234,7 +241,14 @@ class SupervisedPipeline:
             replica.ready_at += gap
 
     def engine_answered(
-        self, index: int, url: str, *, ready: bool, reading: Reading | None, waiting: Waits | None
+        self,
+        index: int,
+        url: str,
+        *,
+        ready: bool,
+        reading: Reading | None,
+        waiting: Waits | None,
+        books: Mapping[tuple[str, int], Book] | None = None,
     ) -> None:
         """Take what the engine at an address said; an answer of one that is gone by now is left aside."""
         replica = self._replicas.get(index)
@@ -247,8 +261,29 @@ class SupervisedPipeline:
         if reading is not None:
             replica.waiting = waiting
             self._meter.read(index, reading)
+            self._audit(index, books or {}, waiting)
             if waiting is not None and waiting.kind == "breaker" and not self.managed.external:
                 self._trip(waiting.reason)
+
+    def skip_tried(self, skip: Skip, readable: int | None) -> None:
+        """Take the first offset from `skip.begin` on that has a record."""
+        self._tell(self._auditor.probed(skip, readable))
+
+    def _skips(self) -> tuple[Skip, ...]:
+        # Until every engine has told what it has read since the last change, another one may have read it.
+        return self._auditor.skips() if self._clock() - self._changed_at >= SKIP_PATIENCE else ()
+
+    def _audit(self, index: int, books: Mapping[tuple[str, int], Book], waiting: Waits | None) -> None:
+        found = self._auditor.told(
+            self._clock(), index, books, waiting=waiting is not None, changed_at=self._changed_at
+        )
+        self._tell(found)
+
+    def _tell(self, found: Sequence[str]) -> None:
+        for each in found:
+            self._last_error = Trouble(time.time(), each)
+            self._events.add(self.managed.name, "alarm", each)
+            self._log.error(each)
 
     def probed(self, name: str, problem: str | None, *, broken: bool = False) -> None:
         """Take the answer of the broker or a sink; `problem` is None when all is well."""
@@ -261,6 +296,7 @@ class SupervisedPipeline:
     def partitions_seen(self, partitions: tuple[PartitionStatus, ...] | None) -> None:
         """Take how far the pipeline has come (None: not known), and let the lag decide on replicas where it may."""
         self._seen.partitions = partitions
+        self._auditor.committed(partitions or ())
         if partitions:
             self._meter.lag(sum(partition.lag for partition in partitions))
             topics = Counter(partition.topic for partition in partitions)
@@ -300,6 +336,7 @@ class SupervisedPipeline:
         """Run (again)."""
         if self._finished is not None:
             return
+        self._auditor.acknowledged()
         self._paused, self._paused_because, self._gave_up = False, None, None
         self._wish_for(Wish.RUN, "resume requested")
         for replica in self._replicas.values():
@@ -325,6 +362,8 @@ class SupervisedPipeline:
             self.alarm(f"{reason}; the engine is not ddpm's to restart")
             return
         self._paused, self._paused_because, self._gave_up = False, None, None
+        if kind == "control":
+            self._auditor.acknowledged()
         self._events.add(self.managed.name, kind, reason)
         self._log.info("restart", reason=reason)
         if self._wish is not Wish.RUN:
@@ -353,7 +392,8 @@ class SupervisedPipeline:
         recent = self._clock() - ANSWERING_SECONDS
         silent = {each.index for each in running if each.answered_at < recent}
         answering = tuple((index, url) for index, url in engines if index not in silent)
-        return Vitals(engines, answering, healthy, self._changed_at, self._held is not None and not running)
+        held = self._held is not None and not running
+        return Vitals(engines, answering, healthy, self._changed_at, held, self._skips())
 
     def tick(self, *, stopping: bool, forced: bool) -> bool:
         """Look once, do what the policy says, and name the state that follows; tells whether anything changed."""
@@ -430,6 +470,7 @@ class SupervisedPipeline:
             external=self.managed.external,
             tripped=self._wish is Wish.PAUSE and self._paused_because is not None,
             trips=self._trips,
+            audit=self._auditor.totals(),
         )
 
     def _in_order(self) -> list[_Replica]:
@@ -454,8 +495,9 @@ class SupervisedPipeline:
 
     def _waiting(self) -> Waits | None:
         found = [each.waiting for each in self._in_order() if each.engine and each.waiting]
-        lost = Waits(self._expiry.present) if self._expiry.present else None
-        return next((each for each in found if each.kind == "broken"), found[0] if found else lost)
+        lost = self._expiry.present or self._auditor.present
+        first = found[0] if found else Waits(lost) if lost else None
+        return next((each for each in found if each.kind == "broken"), first)
 
     def _carry_out(self, step: Step) -> None:
         replica = self._replicas.get(step.index)
@@ -504,6 +546,7 @@ class SupervisedPipeline:
             return
         replica.engine, replica.exit_code, replica.ready = None, code, False
         self._meter.ended(replica.index)
+        self._auditor.ended(replica.index)
         if self.managed.external:
             replica.exit_code = None
             return
@@ -668,6 +711,7 @@ class SupervisedPipeline:
 ENGINE_PROBE_SECONDS = 1.0
 KEEP_HISTORY_SECONDS = 30.0
 ANSWERING_SECONDS = 3.0
+SKIP_PATIENCE = 10.0
 
 
 def _view(replica: _Replica) -> ReplicaView:

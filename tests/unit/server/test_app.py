@@ -81,7 +81,7 @@ class TestApi:
         assert first["rates"] == {"read": 5.0, "written": 4.0, "dead": 1.0}
         assert first["last_exit"]["signal"] == "SIGKILL"
         assert first["last_exit"]["log"] == ["error: oh"]
-        assert first["history"] == {"step": 5.0, "lag": [0.0, 5.0], "rate": [1.0, 4.0]}
+        assert first["history"] == {"step": 5.0, "lag": [0.0, 5.0], "rate": [1.0, 4.0], "dead": [0.0, 1.0]}
         assert body["pipelines"][1]["lag"] is None
 
     def test_one_pipeline_comes_with_its_flow_partitions_and_events(self) -> None:

@@ -99,5 +99,5 @@ def test_sparklines_that_cannot_be_read_are_drawn_anew(tmp_path: Path, text: str
     (tmp_path / "history.json").write_text(text)
     assert HistoryFile(tmp_path / "history.json").load() == (0.0, [])
     meter = Meter()
-    meter.restore([(1.0, 2.0, 3.0)], 0)
+    meter.restore([(1.0, 2.0)], 0)
     assert meter.steps() == ()

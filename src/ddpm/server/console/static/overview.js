@@ -81,7 +81,7 @@ function tiles(pipelines) {
     tile("Written", perSecond(sum(pipelines, (each) => each.rates.written))),
     tile("Lag", known(behind, records)),
     tile("Oldest waiting", known(oldest, (value) => measure(duration(value)))),
-    tile("Dead letters", records(sum(pipelines, (each) => each.totals.dead)), "since the start"));
+    tile("Dead letters", records(sum(pipelines, (each) => each.dead_letters?.open ?? 0)), "open"));
 }
 
 /** A figure with its name. */
@@ -113,7 +113,7 @@ function list(pipelines, now, stale) {
 
 function row(pipeline, now, stale) {
   const ready = pipeline.replicas.filter((replica) => replica.ready).length;
-  const { history, totals, rates } = pipeline;
+  const { history, rates } = pipeline;
   return h("tr", { role: "row", class: "pipeline", "data-key": `pipeline-${pipeline.name}`, "data-state": pipeline.state },
     h("td", { role: "cell", class: "cell-name" },
       h("a", { href: address(pipeline.name), class: "row-link" }, pipeline.name),
@@ -126,8 +126,8 @@ function row(pipeline, now, stale) {
     h("td", { role: "cell", class: "number cell-lag", "data-title": "Lag" },
       h("div", { class: "figure" }, sparkline(history.lag, "lag in records"), h("div", null, known(pipeline.lag, (lag) => records(lag.records)),
         h("div", { class: "under" }, known(pipeline.lag, (lag) => measure(duration(lag.seconds))))))),
-    h("td", { role: "cell", class: "number cell-dead", "data-title": "Dead letters" }, records(totals.dead),
-      h("div", { class: "under" }, rates.dead > 0 ? ["now ", perSecond(rates.dead)] : "none now")),
+    h("td", { role: "cell", class: "number cell-dead", "data-title": "Dead letters" }, known(pipeline.dead_letters, (letters) => records(letters.open)),
+      h("div", { class: "under" }, rates.dead > 0 ? ["now ", perSecond(rates.dead)] : "open")),
     h("td", { role: "cell", class: "number cell-replicas", "data-title": "Replicas" },
       measure(`${count(ready)} of ${count(pipeline.scaling.desired)}`), h("div", { class: "under" }, "ready")));
 }
