@@ -89,18 +89,19 @@ def test_invariants_hold(fault: Fault, number: int, rig: Rig, results: Results) 
     results.setdefault(fault.name, []).append(rig.suffer(fault.happen))
 
 
-Mutate = Callable[[str, str, str], Servers]
+Mutate = Callable[..., Servers]
 
 
 @pytest.fixture
 def mutate(servers: Servers, progress: Progress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mutate:
-    """Builds an engine with one line changed, for what must not pass."""
+    """Builds an engine with a few lines changed (file, line, by what), for what must not pass."""
 
-    def build(file: str, line: str, by: str) -> Servers:
+    def build(*changes: tuple[str, str, str]) -> Servers:
         mutant = Path(copytree(engine_source(), tmp_path / "mutant"))
-        text = (mutant / file).read_text()
-        assert line in text
-        (mutant / file).write_text(text.replace(line, by))
+        for file, line, by in changes:
+            text = (mutant / file).read_text()
+            assert line in text
+            (mutant / file).write_text(text.replace(line, by))
         monkeypatch.setattr(binary, "engine_source", lambda: mutant)
         return replace(servers, engine=binary.install(progress))
 
@@ -115,7 +116,10 @@ def killed_a_few_times(rig: Rig) -> None:
 
 
 def test_the_suite_fails_without_identity(mutate: Mutate, tmp_path: Path) -> None:
-    careless = mutate("postgrescopy/table.go", 'string(row[2]) == "t"', "true")
+    careless = mutate(
+        ("postgrescopy/table.go", 'if t.key != "" {', "if true {"),
+        ("postgrescopy/write.go", "s.exec(ctx, s.sql.commit)", 's.exec(ctx, "COMMIT")'),
+    )
 
     def without_key(rig: Rig) -> None:
         key = sql.Identifier(f"{rig.world.table}_pkey")
@@ -130,11 +134,12 @@ def test_the_suite_fails_without_isolation(mutate: Mutate, tmp_path: Path) -> No
     all_are_to_blame = """\
 			p := &piecewise{s: s, b: b}
 			for i := range b.rows {
-				p.refused = append(p.refused, refusedRow{i, err})
+				p.refused = append(p.refused, refusedRow{row: i, err: err})
 			}
-			return outcome{failures: p.failures()}, nil
+			_, err := s.exec(ctx, "ROLLBACK")
+			return outcome{failures: p.failures()}, err
 """
-    careless = mutate("postgrescopy/write.go", "\t\t\trefusal = err\n", all_are_to_blame.replace("    ", "\t"))
+    careless = mutate(("postgrescopy/write.go", "\t\t\trefusal = err\n", all_are_to_blame.replace("    ", "\t")))
     told = "good records in the dead letters|both in the table and in the dead letters"
     # The breaker would be in the way of what is to be seen.
     sections = {"dead_letter": {"breaker": "off"}}
