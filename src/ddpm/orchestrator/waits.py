@@ -19,7 +19,8 @@ _BROKEN_TABLE = {
     "rights": "ddpm has no right to write the table {table} any more",
     "columns": "the columns of the table {table} were changed, and rows do not fit any more",
     "partition": "the table {table} has no partition for some of the rows",
-    "identity_key": "the table {table} has lost the unique key of its identity columns",
+    "identity_key": "the table {table} has lost the unique key of its identity columns: add it again",
+    "trigger": "a trigger of the table {table} skips or moves rows, or changes their identity: drop or disable it",
 }
 
 _OUTAGES = {
@@ -29,6 +30,7 @@ _OUTAGES = {
     "login": "it does not let ddpm in",
     "resources": "it has no connections, memory or disk left",
     "lock": "a lock is held",
+    "refused": "it refuses each row of a batch for what may be the table's fault; the engine's log names the error",
     "contention": "transactions are in each other's way",
     "read_only": "it is read-only",
     ANOTHER_LOG: "a topic was made again, or has another log than before: its records wait for another source number",

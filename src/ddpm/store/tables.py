@@ -3,7 +3,7 @@
 An existing table is never changed: what would have to be changed is said in statements that its owner can run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -234,9 +234,18 @@ def _check(
         raise ConfigError(msg, hint="name a plain table in app.postgres.table, or see app.postgres.partition")
     if mismatch:
         raise mismatch.error()
+    return tuple(_doubts(connection, table, full_name))
+
+
+def _doubts(connection: Connection, table: _Table, full_name: str) -> Iterator[str]:
     if table.persistence == "u":
-        return (f"the table {full_name} is UNLOGGED: Postgres empties it when it crashes (ALTER TABLE … SET LOGGED)",)
-    return ()
+        yield f"the table {full_name} is UNLOGGED: Postgres empties it when it crashes (ALTER TABLE … SET LOGGED)"
+    triggers = [name for (name,) in connection.execute(queries.TRIGGERS, {"table": table.oid})]
+    if triggers:
+        yield (
+            f"the table {full_name} has triggers on new rows ({', '.join(triggers)}): where one skips or moves a row, "
+            "or changes its identity, the pipeline will wait until it is dropped"
+        )
 
 
 def _check_partitioning(connection: Connection, spec: TableSpec, table: _Table, server: _Server) -> None:
