@@ -56,7 +56,8 @@ def connect(url: str, connect_timeout: int = _CONNECT_SECONDS) -> Iterator[Conne
 
     """
     with translate_errors(url):
-        defaults = {"connect_timeout": connect_timeout, "application_name": "ddpm"}
+        # A server without an encoding (SQL_ASCII) would hand out bytes.
+        defaults = {"connect_timeout": connect_timeout, "application_name": "ddpm", "client_encoding": "UTF8"}
         given = _parse(url)
         missing: dict[str, Any] = {name: value for name, value in defaults.items() if name not in given}
         with psycopg.connect(url, **missing) as connection:

@@ -11,6 +11,8 @@ SELECT current_user::text,
        current_setting('server_version_num')::int
 """
 
+ENCODING = "SELECT current_setting('server_encoding')"
+
 # Without a name: the schema that new tables go to.
 SCHEMA = """
 SELECT nspname::text, has_schema_privilege(oid, 'USAGE'), has_schema_privilege(oid, 'CREATE')

@@ -101,8 +101,12 @@ def ensure_table(url: str, spec: TableSpec) -> TableState:
         columns = _columns(connection, spec)
         table = _find(connection, spec)
         if table is None:
-            return TableState(created=True, schema=_create(connection, spec, server, columns))
-        warnings = _check(connection, spec, table, server, columns)
+            doubts = tuple(_doubts_about_database(connection))
+            return TableState(created=True, schema=_create(connection, spec, server, columns), warnings=doubts)
+        warnings = (
+            *_doubts_about_database(connection),
+            *_check(connection, spec, table, server, columns),
+        )
         _check_rights(connection, spec, table, server)
         return TableState(created=False, schema=table.schema, warnings=warnings)
 
@@ -235,6 +239,15 @@ def _check(
     if mismatch:
         raise mismatch.error()
     return tuple(_doubts(connection, table, full_name))
+
+
+def _doubts_about_database(connection: Connection) -> Iterator[str]:
+    (encoding,) = _one(connection.execute(queries.ENCODING).fetchone())
+    if encoding != "UTF8":
+        yield (
+            f"the database holds text in {encoding}, not in UTF8: a record with a character that has no place there, "
+            "or with one that is escaped (\\u20ac) in a jsonb column, becomes a dead letter"
+        )
 
 
 def _doubts(connection: Connection, table: _Table, full_name: str) -> Iterator[str]:

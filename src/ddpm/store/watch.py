@@ -253,7 +253,7 @@ class _Attempt:
 
     def _connect(self) -> Connection:
         given = conninfo_to_dict(self._url)
-        mine: dict[str, Any] = {"application_name": _APPLICATION}
+        mine: dict[str, Any] = {"application_name": _APPLICATION, "client_encoding": "UTF8"}
         if "connect_timeout" not in given:
             mine["connect_timeout"] = self._seconds
         return psycopg.connect(self._url, autocommit=True, **mine)
