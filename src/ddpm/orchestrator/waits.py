@@ -30,7 +30,6 @@ _OUTAGES = {
     "login": "it does not let ddpm in",
     "resources": "it has no connections, memory or disk left",
     "lock": "a lock is held",
-    "refused": "it refuses each row of a batch for what may be the table's fault; the engine's log names the error",
     "contention": "transactions are in each other's way",
     "read_only": "it is read-only",
     ANOTHER_LOG: "a topic was made again, or has another log than before: its records wait for another source number",
@@ -59,7 +58,7 @@ def waits(pipeline: Pipeline, seen: Counters, changed: str | None = None) -> Wai
         )
         return Waits(reason, "breaker")
     if seen.waiting is not None:
-        return _sink(pipeline, seen.waiting, changed)
+        return _sink(pipeline, seen.waiting, changed, seen.why)
     if seen.letters_waiting is not None:
         said = _LETTERS.get(seen.letters_waiting, seen.letters_waiting).format(topic=pipeline.dead_letter.topic)
         return Waits(f"dead letters: {said}")
@@ -68,11 +67,12 @@ def waits(pipeline: Pipeline, seen: Counters, changed: str | None = None) -> Wai
     return None
 
 
-def _sink(pipeline: Pipeline, word: str, changed: str | None) -> Waits:
+def _sink(pipeline: Pipeline, word: str, changed: str | None, said: str | None) -> Waits:
     table = pipeline.postgres.table if pipeline.postgres else ""
     broken = _BROKEN_TABLE.get(word)
     if broken is not None:
         which = f" ({changed})" if changed and word == "columns" else ""
         return Waits(f"postgres: {broken.format(table=table)}{which}", "broken")
-    why = f": {_OUTAGES[word]}" if word in _OUTAGES else ""
+    known = _OUTAGES.get(word, said)
+    why = f": {known}" if known else ""
     return Waits(f"postgres: does not take rows ({word}){why}")
