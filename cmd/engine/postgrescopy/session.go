@@ -225,9 +225,11 @@ const savepoint = "ddpm_piece"
 // statements are the SQL texts of one table.
 type statements struct {
 	// names are the columns of a line.
-	names        []string
-	begin        string
-	lock         string
+	names []string
+	// begin starts a transaction, beginLocked one in which the table stays as it is, beginSteady one in which all
+	// else does too: whatever a trigger reads is the same for each row.
+	begin, beginLocked, beginSteady string
+
 	copyTable    string
 	copyTolerant string
 	createStage  string
@@ -264,11 +266,16 @@ func statementsFor(t *table, c *config) statements {
 		itself, holders = "ONLY "+target, named+"::pg_catalog.regclass"
 	}
 	temporary := quote("pg_temp", stage)
+	settings := "SET CONSTRAINTS ALL IMMEDIATE; " + durable
 	return statements{
 		names: names,
-		begin: "BEGIN ISOLATION LEVEL READ COMMITTED; SET CONSTRAINTS ALL IMMEDIATE; " + durable,
+		begin: "BEGIN ISOLATION LEVEL READ COMMITTED; " + settings,
 		// LOCK would need a right on the whole table; a plan takes the lock of what it is for, and does nothing.
-		lock:         fmt.Sprintf("EXPLAIN INSERT INTO %s (%s) VALUES (NULL)", target, quote(names[0])),
+		beginLocked: fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; EXPLAIN INSERT INTO %s (%s) VALUES (NULL); %s",
+			target, quote(names[0]), settings),
+		// LOCK is the one that comes before the transaction's view of the database.
+		beginSteady: fmt.Sprintf("BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE; %s",
+			target, settings),
 		copyTable:    fmt.Sprintf("COPY %s (%s) FROM STDIN", target, list),
 		copyTolerant: fmt.Sprintf("COPY %s (%s) FROM STDIN (ON_ERROR ignore, LOG_VERBOSITY verbose)", target, list),
 		createStage: fmt.Sprintf("CREATE TEMPORARY TABLE %s ON COMMIT DROP AS SELECT %s FROM %s WITH NO DATA",

@@ -332,3 +332,18 @@ func TestCommitsWaitForTheDisk(t *testing.T) {
 		}
 	}
 }
+
+// A role may have rights on no more than the columns that it writes.
+func TestRightsOnColumnsAreEnough(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable + ";" + fickle + "; UPDATE mood SET refuses = 'thirteen'")
+	name, dsn := db.role("")
+	db.exec(fmt.Sprintf(`REVOKE ALL ON t FROM %[1]s; GRANT SELECT (source, partition, "offset", id, name, at),
+		INSERT (source, partition, "offset", id, name, at) ON t TO %[1]s`, name))
+	s := db.start(options{dsn: dsn})
+	batch := []enginetest.Record{good(1), record(2, `{"id": 13}`), record(3, `{"id": "x"}`), good(4)}
+	s.MustProduce(batch...)
+	s.MustProduce(good(1), good(5))
+	equal(t, "rows", db.offsets("t"), "1 4 5")
+	equal(t, "dead letters", s.dead(t, batch), map[string][]string{"P0001": {"2"}, "22P02": {"3"}})
+}

@@ -153,7 +153,7 @@ type refusedRow struct {
 // run brings in all rows that the table takes, and finds out about the others. refusal is the server's answer to
 // the whole batch, if it was tried.
 func (p *piecewise) run(ctx context.Context, refusal error) error {
-	if err := p.begin(ctx); err != nil {
+	if err := p.begin(ctx, p.s.sql.beginLocked); err != nil {
 		return err
 	}
 	if err := p.walk(ctx, 0, len(p.b.rows), refusal); err != nil {
@@ -208,8 +208,7 @@ func (p *piecewise) complete(ctx context.Context) error {
 	return p.s.complete(ctx, len(rows), rows)
 }
 
-func (p *piecewise) begin(ctx context.Context) error {
-	sql := p.s.sql.begin + "; " + p.s.sql.lock
+func (p *piecewise) begin(ctx context.Context, sql string) error {
 	if p.b.conflicted {
 		sql += "; " + p.s.sql.createStage
 	}
