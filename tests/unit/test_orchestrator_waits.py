@@ -43,6 +43,12 @@ def test_changed_columns_are_named() -> None:
     assert said.reason.endswith("(n was integer and is text)")
 
 
+def test_what_the_sink_says_of_a_reason_without_words_of_its_own_is_passed_on() -> None:
+    said = waits(PIPELINE, seen(waiting="refused", why="ERROR: nextval: reached maximum value"))
+    assert said is not None
+    assert said.reason == "postgres: does not take rows (refused): ERROR: nextval: reached maximum value"
+
+
 def test_dead_letters_that_wait_are_told() -> None:
     said = waits(PIPELINE, seen(letters_waiting="topic"))
     assert said is not None

@@ -57,7 +57,8 @@ was written before is skipped.
 
 A record that Postgres refuses for what it contains fails alone, with a reason in JSON as the text of
 its error, and the other records of its batch are written. A refusal that may be the table's fault as
-well (a trigger's RAISE, a limit, an internal error) is the record's only if the table takes others.
+well (a trigger, a default, a limit, an internal error) is the record's only if the table takes others of
+its batch in the same transaction, before it and after it.
 Everything else (no connection, a lock, no rights, a missing table …) is waited for, for as long as it
 takes.
 

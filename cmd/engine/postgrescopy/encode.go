@@ -42,9 +42,13 @@ type encoded struct {
 
 	// conflicted remembers between attempts that some of the rows are, or may be, in the table.
 	conflicted bool
-	// suspected holds the SQLSTATEs of rows that were refused for a reason which may be the
-	// table's instead of theirs, with the state of the world at that time.
-	suspected *suspicion
+	// lonely is why the batch waits for company, if it does; result is what became of it when it got some.
+	lonely *lonely
+	result *outcome
+	// tried tells whether the batch has waited for company before.
+	tried bool
+	// single is set when the batch has to go without company.
+	single bool
 }
 
 // lines returns the text of the rows from, up to but not including, to.

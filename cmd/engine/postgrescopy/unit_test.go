@@ -182,11 +182,11 @@ func TestTimestampsAsText(t *testing.T) {
 
 func TestErrorsAreJudged(t *testing.T) {
 	for want, codes := range map[verdict]string{
-		badRow: "22000 22001 22003 22007 22008 22021 22P02 22P05 23502 23503 23514 23P01",
+		rowRefused: "22000 22001 22003 22007 22008 22021 22P02 22P05 23502 23503 23514 23P01 " +
+			"54000 54001 P0001 P0002 XX000 38000 0A000 44000 21000 ABCDE",
 		mustWait: "22P04 08006 25006 26000 28P01 28000 3D000 3F000 40001 40P01 42501 42P01 42703 42P10 42804 " +
 			"53100 53200 53300 55P03 55006 57014 57P01 57P02 57P03 58030 XX001 XX002 F0000",
-		conflict:   "23505",
-		suspectRow: "54000 54001 P0001 P0002 XX000 38000 0A000 44000 21000 ABCDE",
+		conflict: "23505",
 	} {
 		for _, code := range strings.Fields(codes) {
 			err := fmt.Errorf("wrapped: %w", &pgconn.PgError{Code: code, ConstraintName: "c", SeverityUnlocalized: "ERROR"})

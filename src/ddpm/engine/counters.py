@@ -15,10 +15,13 @@ SENT = "output_sent"
 COMMITTED = "postgres_copy_rows_committed"
 DUPLICATES = "postgres_copy_duplicates_skipped"
 WAITING = "postgres_copy_waiting"
+WAITING_WHY = "postgres_copy_waiting_why"
 PARSER_WAITING = "parser_waiting"
 LETTERS_WAITING = "dead_letter_waiting"
 LETTERS_HELD = "dead_letter_held"
-_NAMES = frozenset({RECEIVED, SENT, COMMITTED, DUPLICATES, WAITING, PARSER_WAITING, LETTERS_WAITING, LETTERS_HELD})
+_NAMES = frozenset(
+    {RECEIVED, SENT, COMMITTED, DUPLICATES, WAITING, WAITING_WHY, PARSER_WAITING, LETTERS_WAITING, LETTERS_HELD}
+)
 
 _DEAD_LETTER_PATH = re.compile(r"\.fallback\.[1-9][0-9]*$")
 
@@ -38,6 +41,7 @@ class Counters:
         parser_waiting: Why the parser waits, as one word; None while it does not.
         letters_waiting: Why dead letters wait, as one word; None while they do not.
         letters_held: The commonest code among the dead letters that the breaker holds back.
+        why: What the Postgres sink says of the reason for which it waits; None while it does not.
 
     """
 
@@ -49,6 +53,7 @@ class Counters:
     parser_waiting: str | None = None
     letters_waiting: str | None = None
     letters_held: str | None = None
+    why: str | None = None
 
 
 def counters(text: str) -> Counters:
@@ -57,6 +62,7 @@ def counters(text: str) -> Counters:
     sinks: dict[str, float] = {}
     committed: dict[str, float] = {}
     waiting: dict[str, dict[str, float]] = {WAITING: {}, PARSER_WAITING: {}, LETTERS_WAITING: {}, LETTERS_HELD: {}}
+    whys: dict[str, str] = {}
     for name, labels, value in samples(text, _NAMES):
         path = labels.get("path", "")
         if name == RECEIVED:
@@ -65,6 +71,8 @@ def counters(text: str) -> Counters:
             committed[path] = value
         elif name == DUPLICATES:
             duplicates += value
+        elif name == WAITING_WHY:
+            whys |= {labels.get("reason", ""): labels.get("text", "")} if value else {}
         elif name in waiting:
             reason = labels.get("reason") or labels.get("code", "")
             waiting[name][reason] = waiting[name].get(reason, 0) + value
@@ -74,7 +82,8 @@ def counters(text: str) -> Counters:
             sinks[path] = value
     # The engine leaves out every batch with one refused record; the plugin's own counter does not.
     written = min((sinks | committed).values(), default=0.0)
-    return Counters(read, written, dead, duplicates, *(_most(reasons) for reasons in waiting.values()))
+    word, parser, letters, held = (_most(reasons) for reasons in waiting.values())
+    return Counters(read, written, dead, duplicates, word, parser, letters, held, whys.get(word or "") or None)
 
 
 def _most(waiting: dict[str, float]) -> str | None:

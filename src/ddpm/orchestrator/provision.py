@@ -315,7 +315,8 @@ def watched_table(pipeline: Pipeline) -> WatchedTable:
     assert postgres is not None  # noqa: S101 -- the model requires the section for this sink
     spec = table_spec(pipeline, postgres)
     index = (INDEX_COLUMN,) if spec.indexed else ()
-    return WatchedTable(spec.schema, spec.name, (*IDENTITY_COLUMNS, *index, *(name for name, _ in spec.columns)))
+    written = (*IDENTITY_COLUMNS, *index, *(name for name, _ in spec.columns))
+    return WatchedTable(spec.schema, spec.name, written, spec.key)
 
 
 def table_spec(pipeline: Pipeline, postgres: Postgres) -> TableSpec:

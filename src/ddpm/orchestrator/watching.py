@@ -248,10 +248,21 @@ class _Database:
             self._watch.look()
         except DdpmError as error:
             problem = error.message
+        rewritten = self._watch.rewritten()
         for name, table in self._tables.items():
+            if rewritten is not None:
+                self._warn(name, f"postgres: {rewritten}")
             trouble = self._watch.trouble(table) if problem is None else None
             self._changed[name] = self._watch.changes(table)
             self._supervisor.probed(name, DATABASE_PROBE, problem or trouble, broken=trouble is not None)
+
+    def _warn(self, name: str, happened: str) -> None:
+        said = (
+            f"{happened}: rows that had not reached it are missing, and their records are not read again by "
+            "themselves; `ddpm replay` reads a window of time again"
+        )
+        self._supervisor.events.add(name, "alarm", said)
+        structlog.get_logger().warning(said, pipeline=name)
 
 
 class _Sink:

@@ -3,7 +3,7 @@
 An existing table is never changed: what would have to be changed is said in statements that its owner can run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -101,8 +101,12 @@ def ensure_table(url: str, spec: TableSpec) -> TableState:
         columns = _columns(connection, spec)
         table = _find(connection, spec)
         if table is None:
-            return TableState(created=True, schema=_create(connection, spec, server, columns))
-        warnings = _check(connection, spec, table, server, columns)
+            doubts = tuple(_doubts_about_database(connection))
+            return TableState(created=True, schema=_create(connection, spec, server, columns), warnings=doubts)
+        warnings = (
+            *_doubts_about_database(connection),
+            *_check(connection, spec, table, server, columns),
+        )
         _check_rights(connection, spec, table, server)
         return TableState(created=False, schema=table.schema, warnings=warnings)
 
@@ -234,9 +238,27 @@ def _check(
         raise MismatchError(msg, hint="name a plain table in app.postgres.table, or see app.postgres.partition")
     if mismatch:
         raise mismatch.error()
+    return tuple(_doubts(connection, table, full_name))
+
+
+def _doubts_about_database(connection: Connection) -> Iterator[str]:
+    (encoding,) = _one(connection.execute(queries.ENCODING).fetchone())
+    if encoding != "UTF8":
+        yield (
+            f"the database holds text in {encoding}, not in UTF8: a record with a character that has no place there, "
+            "or with one that is escaped (\\u20ac) in a jsonb column, becomes a dead letter"
+        )
+
+
+def _doubts(connection: Connection, table: _Table, full_name: str) -> Iterator[str]:
     if table.persistence == "u":
-        return (f"the table {full_name} is UNLOGGED: Postgres empties it when it crashes (ALTER TABLE … SET LOGGED)",)
-    return ()
+        yield f"the table {full_name} is UNLOGGED: Postgres empties it when it crashes (ALTER TABLE … SET LOGGED)"
+    triggers = [name for (name,) in connection.execute(queries.TRIGGERS, {"table": table.oid})]
+    if triggers:
+        yield (
+            f"the table {full_name} has triggers on new rows ({', '.join(triggers)}): where one skips or moves a row, "
+            "or changes its identity, the pipeline will wait until it is dropped"
+        )
 
 
 def _check_partitioning(connection: Connection, spec: TableSpec, table: _Table, server: _Server) -> None:

@@ -170,6 +170,17 @@ def test_columns_and_keys_of_the_user_are_welcome(url: str) -> None:
     assert ensure_table(url, TableSpec(None, "t", (("a", "text"),))) == TableState(created=False, schema="public")
 
 
+def test_triggers_on_new_rows_are_a_warning(url: str) -> None:
+    spec = TableSpec(None, "t", (("x", "text"),))
+    ensure_table(url, spec)
+    run(
+        url,
+        "CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+        "CREATE TRIGGER looks BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION look()",
+    )
+    assert "has triggers on new rows (looks)" in ensure_table(url, spec).warnings[0]
+
+
 def test_an_unlogged_table_works_with_a_warning(url: str) -> None:
     spec = TableSpec(None, "t", DOCUMENT)
     ensure_table(url, spec)

@@ -32,6 +32,16 @@ def test_the_reason_that_most_batches_wait_for_is_named() -> None:
     assert counters("\n".join(lines)).waiting == "lock"
 
 
+def test_what_the_sink_says_of_a_reason_goes_with_it() -> None:
+    lines = [f'postgres_copy_waiting{{{PLUGIN},reason="refused"}} 1']
+    lines += [
+        f'postgres_copy_waiting_why{{{PLUGIN},reason="{reason}",text="{text}"}} {now}'
+        for reason, text, now in (("refused", "before", 0), ("refused", 'a \\"b\\"', 1), ("lock", "locked", 1))
+    ]
+    seen = counters("\n".join(lines))
+    assert (seen.waiting, seen.why) == ("refused", 'a "b"')
+
+
 def test_what_the_parser_waits_for_is_told_apart() -> None:
     path = 'path="root.pipeline.processors.1"'
     lines = [f'parser_waiting{{{path},reason="{reason}"}} {n}' for reason, n in (("plugin", 0), ("record", 2))]
