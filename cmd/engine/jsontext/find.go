@@ -184,6 +184,26 @@ func (s *Scanner) visitArray(doc []byte, i int, n *node, values []Value) (int, e
 	}
 }
 
+// Next returns the element of a checked array that stands at or behind a place: the one behind its
+// bracket, or behind the end of the element before. next is where the element ends; without one, ok is false.
+func (s *Scanner) Next(doc []byte, place int) (element Value, next int, ok bool) {
+	i := skipSpace(doc, place)
+	if i < len(doc) && doc[i] == ',' {
+		i = skipSpace(doc, i+1)
+	}
+	if i >= len(doc) || doc[i] == ']' {
+		return Value{}, i, false
+	}
+	element = Value{Kind: kindOf(doc[i]), Start: i}
+	var err error
+	if element.Kind == String {
+		element.End, element.Escaped, err = skipString(doc, i)
+	} else {
+		element.End, err = s.skipValue(doc, i)
+	}
+	return element, element.End, err == nil
+}
+
 // revisit forgets what an earlier value of the same key had below it.
 func (s *Scanner) revisit(doc []byte, i int, n *node, values []Value) (int, error) {
 	if len(n.children) > 0 {

@@ -2,6 +2,7 @@ package jsontext_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"ddpm/engine/jsontext"
@@ -72,6 +73,25 @@ func TestTheLastOfRepeatedKeysCounts(t *testing.T) {
 func TestKeysMatchUnescaped(t *testing.T) {
 	if got := find(t, `{"\u0061\n":1}`, []string{"a\n"}); got[0] != "1" {
 		t.Errorf("found %q", got)
+	}
+}
+
+func TestNextWalksAnArray(t *testing.T) {
+	doc := []byte(` [ 1 ,"a\",]", [2,[]], {"b":[3]}, null ] `)
+	var s jsontext.Scanner
+	var got []string
+	for at := 2; ; {
+		element, next, ok := s.Next(doc, at)
+		if !ok {
+			break
+		}
+		got, at = append(got, string(doc[element.Start:element.End])), next
+	}
+	if want := []string{`1`, `"a\",]"`, `[2,[]]`, `{"b":[3]}`, `null`}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if _, _, ok := s.Next([]byte(`[]`), 1); ok {
+		t.Error("an empty array has an element")
 	}
 }
 

@@ -40,4 +40,4 @@ def configuration(pipeline: Pipeline) -> Component:
 def _typed(pipeline: Pipeline) -> list[Value]:
     if pipeline.postgres is None or not pipeline.writes_postgres:
         return []
-    return [{**column, "type": kind} for column, kind in columns(pipeline.postgres)]
+    return [{**column, "type": kind} for column, kind in columns(pipeline.postgres, pipeline.source)]
