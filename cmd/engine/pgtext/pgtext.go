@@ -91,6 +91,9 @@ func Base(typeName string) (name string, list bool) {
 // builtIn takes the name of a type apart whose schema or quotes change nothing.
 var builtIn = regexp.MustCompile(`^(?i:(?:pg_catalog|"pg_catalog") ?\. ?)?(?:"([a-z][a-z0-9]*)"|(.*))`)
 
+// internalArray is how the catalogue calls the arrays of built-in types.
+var internalArray = regexp.MustCompile(`^_(?:bool|bytea|name|int[248]|float[48]|text|varchar|bpchar|numeric|jsonb?|uuid|date|timetz|time|timestamptz|timestamp|interval|inet|cidr|box)$`)
+
 func takeApart(typeName string) (name string, parts []string, list bool) {
 	text := strings.Join(strings.Fields(typeName), " ")
 	// The quoted "char" is another type than char.
@@ -105,6 +108,9 @@ func takeApart(typeName string) (name string, parts []string, list bool) {
 	}
 	name = parts[1] + parts[4]
 	name, isArray := strings.CutSuffix(strings.TrimSpace(name), " array")
+	if internalArray.MatchString(name) {
+		name, isArray = name[1:], true
+	}
 	return name, parts, isArray || parts[5] != ""
 }
 

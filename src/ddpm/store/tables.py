@@ -330,8 +330,8 @@ def _column(connection: Connection, name: str, type_: str) -> Column:
         msg = f'the column "{name}" cannot have the type "{type_}": {error.diag.message_primary}'
         raise MismatchError(msg, hint=f"correct app.postgres.columns.{name}") from error
     msg = f'the column "{name}" has the type "{type_}", which this Postgres does not know'
-    hint = near(type_) or f"correct app.postgres.columns.{name}; a type of an extension needs CREATE EXTENSION"
-    raise MismatchError(msg, hint=hint)
+    way_out = near(type_) or "a type of an extension needs CREATE EXTENSION"
+    raise MismatchError(msg, hint=f"correct app.postgres.columns.{name}; {way_out}")
 
 
 def _format_type(connection: Connection, type_: int, modifier: int) -> str:
