@@ -18,7 +18,10 @@ WAITING = "postgres_copy_waiting"
 PARSER_WAITING = "parser_waiting"
 LETTERS_WAITING = "dead_letter_waiting"
 LETTERS_HELD = "dead_letter_held"
-_NAMES = frozenset({RECEIVED, SENT, COMMITTED, DUPLICATES, WAITING, PARSER_WAITING, LETTERS_WAITING, LETTERS_HELD})
+NEVER_FOUND = "postgres_copy_column_never_found"
+_NAMES = frozenset(
+    {RECEIVED, SENT, COMMITTED, DUPLICATES, WAITING, PARSER_WAITING, LETTERS_WAITING, LETTERS_HELD, NEVER_FOUND}
+)
 
 _DEAD_LETTER_PATH = re.compile(r"\.fallback\.[1-9][0-9]*$")
 
@@ -38,6 +41,7 @@ class Counters:
         parser_waiting: Why the parser waits, as one word; None while it does not.
         letters_waiting: Why dead letters wait, as one word; None while they do not.
         letters_held: The commonest code among the dead letters that the breaker holds back.
+        never_found: The columns that no document had a value for, so far.
 
     """
 
@@ -49,6 +53,7 @@ class Counters:
     parser_waiting: str | None = None
     letters_waiting: str | None = None
     letters_held: str | None = None
+    never_found: tuple[str, ...] = ()
 
 
 def counters(text: str) -> Counters:
@@ -56,6 +61,7 @@ def counters(text: str) -> Counters:
     read = dead = duplicates = 0.0
     sinks: dict[str, float] = {}
     committed: dict[str, float] = {}
+    never_found: set[str] = set()
     waiting: dict[str, dict[str, float]] = {WAITING: {}, PARSER_WAITING: {}, LETTERS_WAITING: {}, LETTERS_HELD: {}}
     for name, labels, value in samples(text, _NAMES):
         path = labels.get("path", "")
@@ -65,6 +71,8 @@ def counters(text: str) -> Counters:
             committed[path] = value
         elif name == DUPLICATES:
             duplicates += value
+        elif name == NEVER_FOUND:
+            never_found |= {labels.get("column", "")} if value else set()
         elif name in waiting:
             reason = labels.get("reason") or labels.get("code", "")
             waiting[name][reason] = waiting[name].get(reason, 0) + value
@@ -74,7 +82,17 @@ def counters(text: str) -> Counters:
             sinks[path] = value
     # The engine leaves out every batch with one refused record; the plugin's own counter does not.
     written = min((sinks | committed).values(), default=0.0)
-    return Counters(read, written, dead, duplicates, *(_most(reasons) for reasons in waiting.values()))
+    return Counters(
+        read=read,
+        written=written,
+        dead=dead,
+        duplicates=duplicates,
+        waiting=_most(waiting[WAITING]),
+        parser_waiting=_most(waiting[PARSER_WAITING]),
+        letters_waiting=_most(waiting[LETTERS_WAITING]),
+        letters_held=_most(waiting[LETTERS_HELD]),
+        never_found=tuple(sorted(never_found)),
+    )
 
 
 def _most(waiting: dict[str, float]) -> str | None:
