@@ -3,6 +3,8 @@ package jsontext_test
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"ddpm/engine/jsontext"
@@ -25,8 +27,16 @@ func find(t *testing.T, doc string, paths ...[]string) []string {
 	return texts
 }
 
+func numbers(count int) string {
+	texts := make([]string, count)
+	for i := range texts {
+		texts[i] = strconv.Itoa(i)
+	}
+	return strings.Join(texts, ",")
+}
+
 func TestFindReturnsTheTextOfValues(t *testing.T) {
-	doc := ` {"a": 1, "b": {"c": "x", "d": [10, {"e": 12345678901234567890.5}, []]}, "f": null, "g": {"h": true}} `
+	doc := ` {"a": 1, "b": {"c": "x", "d": [10, {"e": 12345678901234567890.5}, []]}, "f": null, "g": {"h": true}, "long": [` + numbers(200) + `]} `
 	for _, c := range []struct {
 		path []string
 		want string
@@ -37,6 +47,8 @@ func TestFindReturnsTheTextOfValues(t *testing.T) {
 		{[]string{"b", "d", "0"}, `10`},
 		{[]string{"b", "d", "1", "e"}, `12345678901234567890.5`},
 		{[]string{"b", "d", "3"}, ``},
+		{[]string{"long", "150"}, `150`},
+		{[]string{"long", "0150"}, ``},
 		{[]string{"f"}, `null`},
 		{[]string{"f", "x"}, ``},
 		{[]string{"a", "x"}, ``},

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
-	"strings"
 	"unsafe"
 
 	"ddpm/engine/jsontext"
@@ -238,9 +237,4 @@ func appendJSONString(dst []byte, text string) []byte {
 		}
 	}
 	return append(dst, '"')
-}
-
-// sameLetters tells whether two names differ in case or underscores alone.
-func sameLetters(a, b string) bool {
-	return strings.EqualFold(strings.ReplaceAll(a, "_", ""), strings.ReplaceAll(b, "_", ""))
 }

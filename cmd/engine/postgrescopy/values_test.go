@@ -173,16 +173,26 @@ func TestColumnsOfTheRecordItself(t *testing.T) {
 func TestAColumnThatIsNeverFoundIsTold(t *testing.T) {
 	db := newDatabase(t)
 	db.exec("CREATE TABLE t (" + identityColumns + ", id bigint, name text, n int)")
-	s := db.start(options{columns: `[{name: id, from: field, path: [id]}, {name: name, from: field, path: [user_Name]}, {name: n, from: field, path: [n]}]`})
-	var sent []enginetest.Record
-	for i := range 1000 {
-		sent = append(sent, record(i, fmt.Sprintf(`{"id":%d,"username":"x","n":null}`, i)))
+	for _, c := range []struct {
+		key, hint string
+		rows      int
+	}{
+		{"user_Name", `; it has "username"`, 100},
+		{"usrname", `; it has "username"`, 100},
+		{"sernmae", `; its keys are id, n, username`, 1000},
+	} {
+		db.exec("TRUNCATE t")
+		s := db.start(options{columns: `[{name: id, from: field, path: [id]}, {name: name, from: field, path: [` + c.key + `]}, {name: n, from: field, path: [n]}]`})
+		var sent []enginetest.Record
+		for i := range c.rows {
+			sent = append(sent, record(i, fmt.Sprintf(`{"id":%d,"username":"x","n":null}`, i)))
+		}
+		must(t, s.Produce(context.Background(), sent[:c.rows-1]...))
+		equal(t, "told too early", s.logged("is NULL in every row"), 0)
+		must(t, s.Produce(context.Background(), sent[c.rows-1]))
+		s.awaitLog(t, fmt.Sprintf(`The column "name" is NULL in every row: none of the first %d documents has %q%s.`, c.rows, c.key, c.hint))
+		must(t, s.Produce(context.Background(), record(c.rows, `{"`+c.key+`":"y"}`)))
+		s.awaitLog(t, `The column "name" has a value now.`)
+		equal(t, "columns told", s.logged("is NULL in every row"), 1)
 	}
-	must(t, s.Produce(context.Background(), sent[:999]...))
-	equal(t, "told too early", s.logged("is NULL in every row"), 0)
-	must(t, s.Produce(context.Background(), sent[999]))
-	s.awaitLog(t, `The column "name" is NULL in every row: none of the first 1000 documents has "user_Name"; it has "username".`)
-	must(t, s.Produce(context.Background(), record(1000, `{"user_Name":"y"}`)))
-	s.awaitLog(t, `The column "name" has a value now.`)
-	equal(t, "columns told", s.logged("is NULL in every row"), 1)
 }

@@ -465,7 +465,7 @@ ENGINE: tuple[EngineFamily, ...] = (
     EngineFamily(
         "ddpm_engine_postgres_column_never_found",
         "gauge",
-        "1 for a column whose path led nowhere in the first 1,000 documents and since: it is NULL in every row.",
+        "1 for a column whose path led nowhere in all documents so far, which makes it NULL in every row.",
         "postgres_copy_column_never_found",
         (("column", "column"),),
     ),
