@@ -5,6 +5,7 @@ from typing import Any
 from ddpm.config.model import Pipeline
 from ddpm.engine.counters import Counters
 from ddpm.orchestrator.waits import waits
+from ddpm.supervisor.policy import Waits
 
 PIPELINE = Pipeline.model_validate(
     {
@@ -21,6 +22,14 @@ def seen(**changes: Any) -> Counters:
 
 def test_an_engine_that_does_not_wait_says_nothing() -> None:
     assert waits(PIPELINE, seen()) is None
+
+
+def test_columns_that_are_never_found_are_a_note_behind_all_else() -> None:
+    note = waits(PIPELINE, seen(never_found=("city", "name")))
+    assert note == Waits("the columns city, name are NULL in every row: no document has a value for them", "note")
+    outage = waits(PIPELINE, seen(never_found=("city",), waiting="timeout"))
+    assert outage is not None
+    assert outage.kind == "outage"
 
 
 def test_the_breaker_comes_before_all_else() -> None:

@@ -31,6 +31,9 @@ captures is out of reach of all later processors; `+"`postgres_copy`"+` takes a 
 			service.NewStringField("forks_env").
 				Description("The environment variable that holds from which offsets on records have another source number.").
 				Default("DDPM_FORKS"),
+			service.NewBoolField("plain_headers").
+				Description("Whether a header is text for what follows, the last one where it is repeated, instead of a list.").
+				Default(false),
 		)
 	err := service.RegisterBatchProcessor("ddpm_origin", spec,
 		func(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
@@ -54,13 +57,17 @@ captures is out of reach of all later processors; `+"`postgres_copy`"+` takes a 
 			if err != nil {
 				return nil, err
 			}
+			plain, err := conf.FieldBool("plain_headers")
+			if err != nil {
+				return nil, err
+			}
 			incarnations, err := newIncarnations(addresses, variable, marksVariable)
 			if err != nil {
 				return nil, err
 			}
 			ledger := audit.Of(mgr)
 			ledger.Keep()
-			return &capture{log: mgr.Logger(), incarnations: incarnations.shared(mgr), forks: forks, ledger: ledger}, nil
+			return &capture{log: mgr.Logger(), incarnations: incarnations.shared(mgr), forks: forks, ledger: ledger, plain: plain}, nil
 		})
 	if err != nil {
 		panic(err)
@@ -78,6 +85,7 @@ type capture struct {
 	incarnations *Incarnations
 	forks        forks
 	ledger       *audit.Ledger
+	plain        bool
 	once         sync.Once
 	closed       sync.Once
 }
@@ -112,6 +120,9 @@ func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([
 			}
 		}
 		out[i] = msg.WithContext(h)
+		if c.plain {
+			flatten(out[i], h.origin.Headers)
+		}
 	}
 	ticket.ask(last.byPlace())
 	c.enter(holders)
@@ -139,6 +150,15 @@ func (c *capture) enter(holders []holder) {
 func (c *capture) Close(context.Context) error {
 	c.closed.Do(c.ledger.Release)
 	return nil
+}
+
+// flatten makes each header text: what reads a header in a mapping expects no list.
+func flatten(msg *service.Message, headers []Header) {
+	for _, header := range headers {
+		if last := len(header.Values) - 1; last >= 0 {
+			msg.MetaSetMut(header.Name, header.Values[last])
+		}
+	}
 }
 
 // read fills in an Origin from a message of the kafka input. The input writes its own metadata after

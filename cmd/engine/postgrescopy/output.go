@@ -43,11 +43,13 @@ type output struct {
 
 func newOutput(c *config, mgr *service.Resources) *output {
 	audit.Of(mgr).Settles()
+	encoder := newEncoder(c)
+	encoder.finds.tell = tellMissing(c.columns, mgr)
 	return &output{
 		conf:     c,
 		log:      mgr.Logger(),
-		encoder:  newEncoder(c),
-		sessions: newSessions(c),
+		encoder:  encoder,
+		sessions: newSessions(c, encoder),
 		health:   newHealth(mgr),
 		metrics:  newWriteMetrics(mgr.Metrics()),
 	}
@@ -82,6 +84,9 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 	attempts := 0
 	err := o.persist(ctx, func(ctx context.Context) (err error) {
 		if b == nil {
+			if err = o.sessions.ready(ctx); err != nil {
+				return err
+			}
 			if b, err = o.encoder.encode(batch); err != nil {
 				return err
 			}

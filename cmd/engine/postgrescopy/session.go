@@ -17,6 +17,8 @@ import (
 // in flight.
 type sessions struct {
 	conf *config
+	// encoder is told the columns' types.
+	encoder *encoder
 	// poisoned tells whether the last batch that was looked at row by row had bad rows.
 	poisoned atomic.Bool
 	// strict is set when the server cannot tell which rows it skips.
@@ -29,7 +31,22 @@ type sessions struct {
 	atStart *table
 }
 
-func newSessions(c *config) *sessions { return &sessions{conf: c} }
+func newSessions(c *config, e *encoder) *sessions { return &sessions{conf: c, encoder: e} }
+
+// ready returns once the table was seen, on which the text of values depends.
+func (p *sessions) ready(ctx context.Context) error {
+	p.mu.Lock()
+	seen := p.atStart != nil
+	p.mu.Unlock()
+	if seen {
+		return nil
+	}
+	s, err := p.take(ctx)
+	if err == nil {
+		p.give(s)
+	}
+	return err
+}
 
 // take returns an idle session or opens one.
 func (p *sessions) take(ctx context.Context) (*session, error) {
@@ -97,6 +114,14 @@ func (s *session) prepare(ctx context.Context) error {
 	if err := t.check(s.pool.conf.key()); err != nil {
 		return err
 	}
+	if err := s.readValuesAlike(ctx); err != nil {
+		return err
+	}
+	shapes, err := s.shapes(ctx, t)
+	if err != nil {
+		return err
+	}
+	s.pool.encoder.shapes.Store(&shapes)
 	s.pool.mu.Lock()
 	defer s.pool.mu.Unlock()
 	if s.pool.atStart == nil {
@@ -119,7 +144,7 @@ type session struct {
 	skipped []skip
 	// seen holds the table's columns if this transaction has looked at them: its lock keeps others from
 	// changing them until its end.
-	seen []shape
+	seen []tableColumn
 	// wasIdle is set once the session waited for work: only then can it have died unnoticed.
 	wasIdle bool
 }

@@ -16,22 +16,22 @@ type table struct {
 	schema, name string
 	// plain tells a table that holds its rows itself from one that partitions hold them for.
 	plain   bool
-	columns []shape
+	columns []tableColumn
 	// key is the object id of a unique index on exactly the columns of the key; empty if there is none.
 	key string
 	// triggers are those that somebody has made for new rows, and which may skip, move or change them.
 	triggers []string
 }
 
-// shape is a column as the table has it.
-type shape struct {
+// tableColumn is a column as the table has it.
+type tableColumn struct {
 	Name, Type string
 	NotNull    bool
 	// Filled tells whether the column has a value where none is given.
 	Filled bool
 }
 
-func (c shape) String() string {
+func (c tableColumn) String() string {
 	text := pgx.Identifier{c.Name}.Sanitize() + " " + c.Type
 	if c.NotNull {
 		text += " not null"
@@ -46,7 +46,7 @@ const listColumns = `
 	FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 	WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = `
 
-func parseColumns(text []byte) (columns []shape, err error) {
+func parseColumns(text []byte) (columns []tableColumn, err error) {
 	return columns, json.Unmarshal(text, &columns)
 }
 
@@ -132,11 +132,11 @@ type changes struct {
 }
 
 // compare looks for columns that take less than they did before, and for new ones that every row must give.
-func compare(before, now []shape, written []string) changes {
+func compare(before, now []tableColumn, written []string) changes {
 	var found changes
 	var parts []string
 	for _, was := range before {
-		at := slices.IndexFunc(now, func(c shape) bool { return c.Name == was.Name })
+		at := slices.IndexFunc(now, func(c tableColumn) bool { return c.Name == was.Name })
 		if !slices.Contains(written, was.Name) || (at >= 0 && takesAll(now[at], was)) {
 			continue
 		}
@@ -156,7 +156,7 @@ func compare(before, now []shape, written []string) changes {
 }
 
 // takesAll tells whether a column takes whatever it took when it was another.
-func takesAll(now, before shape) bool {
+func takesAll(now, before tableColumn) bool {
 	if now.NotNull && !before.NotNull {
 		return false
 	}

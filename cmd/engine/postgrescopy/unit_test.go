@@ -89,10 +89,10 @@ func TestRowsAreCopyText(t *testing.T) {
 	e := testEncoder(fieldColumn("s"), fieldColumn("n"), fieldColumn("o", "p"), fieldColumn("b"), fieldColumn("a"),
 		column{name: "doc", from: fromDocument}, column{name: "ts", from: fromTimestamp})
 	for doc, want := range map[string]string{
-		`{"s":"x","n":9007199254740993.10,"o":{"p":1e5},"b":true,"a":[1, {"k":"\t"}]}`: "7\t2\t5\tx\t9007199254740993.10\t1e5\tt\t" +
+		`{"s":"x","n":9007199254740993.10,"o":{"p":1e5},"b":true,"a":[1, {"k":"\t"}]}`: "7\t2\t5\tx\t9007199254740993.10\t1e5\ttrue\t" +
 			`[1, {"k":"\\t"}]` + "\t" + `{"s":"x","n":9007199254740993.10,"o":{"p":1e5},"b":true,"a":[1, {"k":"\\t"}]}` +
 			"\t1970-01-01 00:00:01.000+00\n",
-		`{"s":null,"b":false}`:               "7\t2\t5\t" + `\N` + "\t" + `\N` + "\t" + `\N` + "\tf\t" + `\N` + "\t" + `{"s":null,"b":false}` + "\t1970-01-01 00:00:01.000+00\n",
+		`{"s":null,"b":false}`:               "7\t2\t5\t" + `\N` + "\t" + `\N` + "\t" + `\N` + "\tfalse\t" + `\N` + "\t" + `{"s":null,"b":false}` + "\t1970-01-01 00:00:01.000+00\n",
 		`{"s":"a\tb\nc\rd\\e\"\u00e4\/\b"}`:  "7\t2\t5\t" + `a\tb\nc\rd\\e"ä/` + "\b\t" + `\N` + "\t" + `\N` + "\t" + `\N` + "\t" + `\N` + "\t" + `{"s":"a\\tb\\nc\\rd\\\\e\\"\\u00e4\\/\\b"}` + "\t1970-01-01 00:00:01.000+00\n",
 		`{"s":"\\N","n":0,"o":"not nested"}`: "7\t2\t5\t" + `\\N` + "\t0\t" + `\N` + "\t" + `\N` + "\t" + `\N` + "\t" + `{"s":"\\\\N","n":0,"o":"not nested"}` + "\t1970-01-01 00:00:01.000+00\n",
 		"{\"s\":\n\"\\\\.\"}":                "7\t2\t5\t" + `\\.` + "\t" + `\N` + "\t" + `\N` + "\t" + `\N` + "\t" + `\N` + "\t" + `{"s":\n"\\\\."}` + "\t1970-01-01 00:00:01.000+00\n",

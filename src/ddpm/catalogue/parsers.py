@@ -267,6 +267,11 @@ def may_drop(source: Source) -> bool:
     return made_by_others or source.tombstones == "skip"
 
 
+def gives_texts(source: Source) -> bool:
+    """Whether all values of its documents are texts, whatever they stand for."""
+    return source.plugin is None and source.parser in ("csv", "tsv")
+
+
 def reads_files(source: Source) -> bool:
     """Whether the engine reads a file for it, such as a schema; raises ConfigError as `parser_of` does."""
     return bool(_named_files(source))

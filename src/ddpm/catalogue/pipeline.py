@@ -16,7 +16,7 @@ def sections(pipeline: Pipeline) -> dict[str, Value]:
 
     """
     # The identity is captured before any code of a user runs, so a mapping can break a record, never its identity.
-    origin: list[Value] = [{"ddpm_origin": _asks(pipeline)}]
+    origin: list[Value] = [{"ddpm_origin": {**_asks(pipeline), **plain_headers(pipeline)}}]
     parser: list[Value] = [*parsers.processors(pipeline.source, pipeline.filled_from)]
     steps: list[Value] = [*user_code(pipeline.processors)]
     # Where documents may be dropped on purpose, what is left of them is counted.
@@ -35,6 +35,12 @@ def sections(pipeline: Pipeline) -> dict[str, Value]:
         "metrics": {"prometheus": {"use_histogram_timing": True, "add_process_metrics": True}},
         "shutdown_timeout": duration(pipeline.engine.drain),
     }
+
+
+def plain_headers(pipeline: Pipeline) -> Component:
+    """Mappings read a record's header as text: `@traceparent`, not a list of one."""
+    user_steps = pipeline.processors or pipeline.source.plugin is not None
+    return {"plain_headers": True} if user_steps else {}
 
 
 def _asks(pipeline: Pipeline) -> Component:

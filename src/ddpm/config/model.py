@@ -28,6 +28,10 @@ from pydantic_core import PydanticCustomError
 
 from ddpm.config.address import EMBEDDED as _EMBEDDED
 from ddpm.config.address import parse_address, port_fault, web_fault
+from ddpm.config.fields import keys_of, literal
+from ddpm.config.moments import check_format, check_zone, misfit
+from ddpm.config.names import split_table
+from ddpm.config.pgtypes import parse as parse_type
 from ddpm.errors import ConfigError
 
 EMBEDDED = _EMBEDDED
@@ -57,7 +61,6 @@ _IDENTIFIER_BYTES = 63
 # Room for _2026_01 and _default.
 _PARTITIONED_NAME_BYTES = _IDENTIFIER_BYTES - 8
 _MONTHS_PAST = 12
-_TABLE_PARTS = 2
 
 
 def broken_rule(message: str, *at: str | int) -> PydanticCustomError:
@@ -75,6 +78,17 @@ def parse_duration(value: object) -> object:
             )
         return float(match["value"]) * _DURATION_SECONDS[match["unit"]]
     return value
+
+
+def _with_unit(value: object) -> object:
+    """Read a duration of the file, where a number alone is none: people mean milliseconds as often as seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
+        raise PydanticCustomError(
+            "duration",
+            "{value} of what? A duration has a unit: {value}ms, {value}s or {value}m",
+            {"value": f"{value:g}"},
+        )
+    return parse_duration(value)
 
 
 def parse_size(value: object) -> object:
@@ -132,12 +146,9 @@ def _identifier(name: str) -> str:
 
 
 def _table_name(name: str) -> str:
-    parts = name.split(".")
-    if len(parts) > _TABLE_PARTS or (len(parts) > 1 and not all(parts)):
-        msg = f'"{name}" is not the name of a table; write table or schema.table'
-        raise ValueError(msg)
-    for part in parts:
-        _identifier(part)
+    for part in split_table(name):
+        if part is not None:
+            _identifier(part)
     return name
 
 
@@ -148,11 +159,12 @@ def _file_path(path: Path) -> Path:
     return path
 
 
-Seconds = Annotated[
+Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)]
+Duration = Annotated[
     float,
-    BeforeValidator(parse_duration),
+    BeforeValidator(_with_unit),
     Field(gt=0, allow_inf_nan=False),
-    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "examples": ["30s"]}]}),
+    WithJsonSchema({"type": "string", "examples": ["30s"]}),
 ]
 ByteSize = Annotated[
     int,
@@ -228,7 +240,7 @@ class Workers(Model):
     """`app.source.workers`: the processes that run a parser which is a Python function."""
 
     count: int | None = Field(default=None, ge=1, le=64)
-    timeout: Seconds = 5.0
+    timeout: Duration = 5.0
     memory: ByteSize = 512 * 2**20
     tries: int = Field(default=3, ge=1, le=10)
 
@@ -292,35 +304,112 @@ class Kafka(Model):
         return topics
 
 
+class Origin(Model):
+    """Where a column's value comes from: exactly one of these.
+
+    Attributes:
+        path: The path of a value in the document.
+        key: The record's key, as text or as bytes.
+        header: The name of one of the record's headers.
+        timestamp: The record's timestamp.
+        topic: The record's topic.
+        partition: The number of its partition.
+        offset: Its offset.
+
+    """
+
+    path: NonEmptyStr | None = None
+    key: Literal["text", "bytes"] | None = None
+    header: NonEmptyStr | None = None
+    timestamp: bool | None = None
+    topic: bool | None = None
+    partition: bool | None = None
+    offset: bool | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that lead to the value from the document's top; none for what is not of the document."""
+        return () if self.path is None else keys_of(self.path)
+
+    @field_validator("path")
+    @classmethod
+    def _path_is_a_path(cls, path: str | None) -> str | None:
+        if path is not None:
+            keys_of(path)
+        return path
+
+    @field_validator("timestamp", "topic", "partition", "offset")
+    @classmethod
+    def _is_wanted(cls, wanted: bool | None) -> bool | None:
+        if not wanted:
+            msg = "write true, or omit the key"
+            raise ValueError(msg)
+        return wanted
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Origin":
+        if len(self.model_fields_set) != 1:
+            msg = f"a value comes from one place: a path, or one of {', '.join(RECORD_PARTS)}"
+            raise ValueError(msg)
+        return self
+
+
+# What a column may hold of the record itself.
+RECORD_PARTS = tuple(name for name in Origin.model_fields if name != "path")
+
+
+def _origin_forms(value: object) -> object:
+    """Let a path stand for `{path: …}`."""
+    return {"path": value} if isinstance(value, str) else value
+
+
 class Column(Model):
-    """One column of a typed table: its Postgres type and the dotted path of its value in the document.
+    """One column of a typed table: its Postgres type, where its value comes from, and how that says a time.
 
     A dot that belongs to a key is written `\\.`; in single quotes or plain YAML, `from: labels.app\\.name`.
     """
 
     type: NonEmptyStr
-    path: NonEmptyStr = Field(alias="from", default="")
+    origin: Annotated[Origin, BeforeValidator(_origin_forms)] = Field(alias="from")
+    format: NonEmptyStr | None = None
+    zone: NonEmptyStr | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys that lead to the value, from the document's top."""
-        return tuple(key.replace("\\.", ".") for key in re.split(r"(?<!\\)\.", self.path))
-
-    @field_validator("path")
-    @classmethod
-    def _every_key_has_a_name(cls, path: str) -> str:
-        if "" in re.split(r"(?<!\\)\.", path):
-            msg = f'"{path}" has an empty key; write the keys that lead to the value, for example customer.address.city'
-            raise ValueError(msg)
-        return path
+        """The keys that lead to the value in the document; none for what is not of the document."""
+        return self.origin.keys
 
     @field_validator("type")
     @classmethod
     def _type_is_a_type(cls, text: str) -> str:
-        if not re.fullmatch(r'[A-Za-z_][\w ."]*(\(\s*\d+\s*(,\s*\d+\s*)?\))?[\w ]*(\[\])*', text):
-            msg = f'"{text}" is not the name of a Postgres type; write for example bigint, numeric(12,2), text[]'
-            raise ValueError(msg)
+        parse_type(text)
         return text
+
+    @field_validator("format")
+    @classmethod
+    def _format_is_known(cls, text: str | None) -> str | None:
+        if text is not None:
+            check_format(text)
+        return text
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_is_known(cls, zone: str | None) -> str | None:
+        if zone is not None:
+            check_zone(zone)
+        return zone
+
+    @model_validator(mode="after")
+    def _format_fits(self) -> "Column":
+        read = self.format or self.zone
+        if read and self.origin.model_fields_set & {"timestamp", "partition", "offset"}:
+            raise broken_rule("this value needs none", "format" if self.format else "zone")
+        found = parse_type(self.type)
+        wrong = misfit(self.format, self.zone, found.name) if read and found.known else None
+        if wrong is not None:
+            key, msg = wrong
+            raise broken_rule(msg, key)
+        return self
 
 
 class MonthlyPartitions(Model):
@@ -359,6 +448,23 @@ class MonthlyPartitions(Model):
         return self
 
 
+def _refuse_cut_types(columns: dict[str, object]) -> None:
+    """Raise for a type that YAML cut in two: in `{ a: numeric(12,2) }` the comma ends a value, and `2)` is a key."""
+    items = list(columns.items())
+    for place, (name, cut) in enumerate(items):
+        if not isinstance(cut, str) or cut.count("(") <= cut.count(")"):
+            continue
+        rest = []
+        for key, value in items[place + 1 :]:
+            if value is not None:
+                break
+            rest.append(key)
+            if ")" in key:
+                whole = ",".join([cut, *rest])
+                msg = f'a comma between {{ }} ends a value, so this type must be in quotes: {name}: "{whole}"'
+                raise broken_rule(msg, name)
+
+
 class Postgres(Model):
     """`app.postgres`: the table that records end in; typed when `columns` are given, else one document a row."""
 
@@ -366,7 +472,7 @@ class Postgres(Model):
     table: TableName = Field(examples=["orders"])
     columns: dict[ColumnName, Column] | None = None
     partition: MonthlyPartitions | None = None
-    write_timeout: Seconds = 30.0
+    write_timeout: Duration = 30.0
     max_in_flight: int = Field(default=4, ge=1, le=64)
 
     @property
@@ -380,10 +486,11 @@ class Postgres(Model):
         """Let `name: type` stand for `name: {type, from: name}`."""
         if not isinstance(columns, dict):
             return columns
+        _refuse_cut_types(columns)
         return {
-            name: {"type": column, "from": name.replace(".", r"\.")}
+            name: {"type": column, "from": literal(name)}
             if isinstance(column, str)
-            else {"from": name.replace(".", r"\."), **column}
+            else {"from": literal(name), **column}
             if isinstance(column, dict)
             else column
             for name, column in columns.items()
@@ -418,7 +525,7 @@ class Postgres(Model):
                 "which needs a column of another name: partition: {column: recorded_at}"
             )
             raise broken_rule(msg, "partition")
-        if len(self.table.rpartition(".")[2].encode()) > _PARTITIONED_NAME_BYTES:
+        if len(split_table(self.table)[1].encode()) > _PARTITIONED_NAME_BYTES:
             msg = f"the name of a partitioned table may have {_PARTITIONED_NAME_BYTES} bytes: its partitions add to it"
             raise broken_rule(msg, "table")
         return self
@@ -435,7 +542,7 @@ class Batching(Model):
     """How records are grouped on their way to the sinks; whichever limit is reached first closes a batch."""
 
     count: int = Field(default=4_000, ge=1, le=100_000)
-    period: Seconds = 0.1
+    period: Duration = 0.1
     byte_size: ByteSize = 8_000_000
 
 
@@ -591,9 +698,9 @@ class Engine(Model):
 
     launcher: Literal["process", "container", "external"] = "process"
     binary: FilePath | None = None
-    drain: Seconds = 20.0
+    drain: Duration = 20.0
     memory_limit: ByteSize = 800_000_000
-    stall_timeout: Seconds = 60.0
+    stall_timeout: Duration = 60.0
     container: Container | None = None
     url: NonEmptyStr | None = Field(default=None, examples=["http://orders-engine:4195"])
 
@@ -640,9 +747,9 @@ class Scale(Model):
 
     min: int = Field(default=1, ge=1, le=64)
     max: int = Field(ge=1, le=64, examples=[3])
-    target_lag: Seconds = 30.0
-    up_after: Seconds = 60.0
-    down_after: Seconds = 600.0
+    target_lag: Duration = 30.0
+    up_after: Duration = 60.0
+    down_after: Duration = 600.0
 
     @model_validator(mode="after")
     def _max_is_not_below_min(self) -> "Scale":

@@ -11,6 +11,7 @@ from itertools import combinations
 
 from ddpm.config.address import EMBEDDED, parse_address
 from ddpm.config.model import Pipeline
+from ddpm.config.names import split_table
 from ddpm.config.problems import Finding, Place
 from ddpm.config.several import Draft
 from ddpm.config.tree import Scalar, find
@@ -54,7 +55,7 @@ def _table(pipeline: Pipeline) -> _Table | None:
     postgres = pipeline.postgres
     if postgres is None or not pipeline.writes_postgres:
         return None
-    schema, _, name = postgres.table.rpartition(".")
+    schema, name = split_table(postgres.table)
     if postgres.url == EMBEDDED:
         return _Table(frozenset({EMBEDDED}), "", schema or "public", name)
     address = parse_address(postgres.url)

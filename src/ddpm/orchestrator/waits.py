@@ -45,7 +45,7 @@ _LETTERS = {
 
 
 def waits(pipeline: Pipeline, seen: Counters, changed: str | None = None) -> Waits | None:
-    """What `seen` of an engine of `pipeline` says that it waits for; None while it does not wait.
+    """What `seen` of an engine of `pipeline` says that it waits for, or that one should know; else None.
 
     `changed` says which columns of the table changed, if that is known.
     """
@@ -64,7 +64,15 @@ def waits(pipeline: Pipeline, seen: Counters, changed: str | None = None) -> Wai
         return Waits(f"dead letters: {said}")
     if seen.parser_waiting is not None:
         return Waits(f"parser: {_PARSER.get(seen.parser_waiting, seen.parser_waiting)}")
-    return None
+    return _note(seen.never_found)
+
+
+def _note(never_found: tuple[str, ...]) -> Waits | None:
+    if not never_found:
+        return None
+    several = len(never_found) > 1
+    named = f"columns {', '.join(never_found)} are" if several else f"column {never_found[0]} is"
+    return Waits(f"the {named} NULL in every row: no document has a value for {'them' if several else 'it'}", "note")
 
 
 def _sink(pipeline: Pipeline, word: str, changed: str | None, said: str | None) -> Waits:

@@ -463,6 +463,13 @@ ENGINE: tuple[EngineFamily, ...] = (
         (("reason", "reason"),),
     ),
     EngineFamily(
+        "ddpm_engine_postgres_column_never_found",
+        "gauge",
+        "1 for a column whose path led nowhere in all documents so far, which makes it NULL in every row.",
+        "postgres_copy_column_never_found",
+        (("column", "column"),),
+    ),
+    EngineFamily(
         "ddpm_engine_parser_waiting",
         "gauge",
         "Parsers that wait, by the reason: schema_registry (is away), plugin (does not load), record (holds it up).",

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
+from ddpm.config.names import join_table
 from ddpm.errors import MismatchError, ServiceError
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect, where
@@ -166,7 +167,7 @@ class Replays:
     @property
     def table(self) -> str:
         """The table, `schema.name`."""
-        return f"{self._schema}.{self._spec.name}"
+        return join_table(self._schema, self._spec.name)
 
     def begin(self, replay: Replay) -> None:
         """Make the staging table of a replay, and enter it.

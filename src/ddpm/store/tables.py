@@ -10,6 +10,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from ddpm.config.names import join_table
+from ddpm.config.pgtypes import near
 from ddpm.errors import MismatchError, ServiceError
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect, where
@@ -65,7 +67,7 @@ class TableSpec:
         return (*self.identity, *self.partition_columns)
 
     def __str__(self) -> str:
-        return f"{self.schema}.{self.name}" if self.schema else self.name
+        return join_table(self.schema, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +352,8 @@ def _column(connection: Connection, name: str, type_: str) -> Column:
         msg = f'the column "{name}" cannot have the type "{type_}": {error.diag.message_primary}'
         raise MismatchError(msg, hint=f"correct app.postgres.columns.{name}") from error
     msg = f'the column "{name}" has the type "{type_}", which this Postgres does not know'
-    raise MismatchError(msg, hint=f"correct app.postgres.columns.{name}; a type of an extension needs CREATE EXTENSION")
+    way_out = near(type_) or "a type of an extension needs CREATE EXTENSION"
+    raise MismatchError(msg, hint=f"correct app.postgres.columns.{name}; {way_out}")
 
 
 def _format_type(connection: Connection, type_: int, modifier: int) -> str:

@@ -127,6 +127,7 @@ class _Replica:
     stalled: bool = False
     killed: str | None = None
     waiting: Waits | None = None
+    note: str | None = None
 
 
 @dataclass(slots=True)
@@ -259,7 +260,9 @@ class SupervisedPipeline:
         if ready:
             replica.ready_at = now
         if reading is not None:
-            replica.waiting = waiting
+            is_note = waiting is not None and waiting.kind == "note"
+            replica.waiting = None if is_note else waiting
+            replica.note = waiting.reason if waiting is not None and is_note else None
             self._meter.read(index, reading)
             self._audit(index, books or {}, waiting)
             if waiting is not None and waiting.kind == "breaker" and not self.managed.external:
@@ -488,6 +491,7 @@ class SupervisedPipeline:
                 for name, probe in self._seen.probes.items()
             ),
             waiting=self._waiting(),
+            note=next((each.note for each in self._in_order() if each.engine and each.note), None),
             paused_because=self._paused_because,
             held=self._held,
             external=self.managed.external,
@@ -521,7 +525,7 @@ class SupervisedPipeline:
     def _start(self, replica: _Replica) -> None:
         if self._launch is None:
             return
-        replica.exit_code = replica.restart = replica.killed = replica.waiting = None
+        replica.exit_code = replica.restart = replica.killed = replica.waiting = replica.note = None
         replica.ready = False
         try:
             replica.engine = self._launch(replica.index)

@@ -96,11 +96,11 @@ class Waits:
     """What an engine says it waits for.
 
     `kind` tells an outage, which passes, from what a person must mend (`broken`) and from the breaker's verdict that
-    too many records are dead.
+    too many records are dead. With a `note` it does not wait: a person should know something while all goes on.
     """
 
     reason: str
-    kind: Literal["outage", "broken", "breaker"] = "outage"
+    kind: Literal["outage", "broken", "breaker", "note"] = "outage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,7 @@ class Snapshot:
         replicas: Those that are known.
         probes: The answers of broker and sinks.
         waiting: What an engine says it waits for.
+        note: What an engine says that a person should know.
         paused_because: Why it is paused; None when somebody asked for it.
         held: Why no engine may run at the moment, whatever is wanted; None when they may.
         external: Whether others start and end its engine, and ddpm only watches.
@@ -128,6 +129,7 @@ class Snapshot:
     replicas: tuple[ReplicaView, ...]
     probes: tuple[ProbeView, ...] = ()
     waiting: Waits | None = None
+    note: str | None = None
     paused_because: str | None = None
     held: str | None = None
     external: bool = False
@@ -285,7 +287,8 @@ def _when_some_run(seen: Snapshot, wanted: Sequence[ReplicaView], now: float) ->
     culprits += [seen.waiting.reason] if seen.waiting else []
     if culprits:
         return Verdict(State.DEGRADED, "; ".join(culprits))
-    return Verdict(State.RUNNING, _running(alive, seen.desired))
+    running = _running(alive, seen.desired)
+    return Verdict(State.RUNNING, f"{running}; {seen.note}" if seen.note else running)
 
 
 def _before_any_runs(seen: Snapshot, alive: Sequence[ReplicaView], culprits: list[str], now: float) -> Verdict:

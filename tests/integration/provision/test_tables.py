@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from ddpm.config.names import split_table
+from ddpm.config.pgtypes import parse as parse_type
 from ddpm.errors import ConfigError, SchemaMismatchError, ServiceError
 from ddpm.store.connection import connect, reachable
 from ddpm.store.tables import TableSpec, TableState, count, ensure_table, rights, which_table
@@ -91,6 +93,38 @@ def test_names_and_types_of_any_kind(url: str) -> None:
     )
     assert ensure_table(url, spec).created
     assert not ensure_table(url, spec).created
+
+
+def test_types_as_a_user_may_write_them_are_those_of_the_server(url: str) -> None:
+    run(url, 'CREATE SCHEMA "my.schema"', """CREATE TYPE "OrderStatus" AS ENUM ('open', 'done')""")
+    written = {
+        "int[3]": "integer[]",
+        "int ARRAY[3]": "integer[]",
+        "numeric(5,-2)": "numeric(5,-2)",
+        '"OrderStatus"': '"OrderStatus"',
+        'public."OrderStatus"[]': '"OrderStatus"[]',
+        "pg_catalog.jsonb": "jsonb",
+        "timestamp(3) with time zone": "timestamp(3) with time zone",
+        "timestamptz(3) [] []": "timestamp(3) with time zone[]",
+        "interval day to second(3)": "interval day to second(3)",
+        "national character varying(3)": "character varying(3)",
+        "bit varying(8)": "bit varying(8)",
+        "double precision[]": "double precision[]",
+        '"char"': '"char"',
+    }
+    # What is checked without a server takes them, too.
+    assert all(parse_type(text) for text in written)
+    schema, name = split_table('"my.schema"."my.table"')
+    spec = TableSpec(schema, name, tuple((f"c{i}", text) for i, text in enumerate(written)))
+    assert ensure_table(url, spec).created
+    assert not ensure_table(url, spec).created
+    assert [row[1] for row in columns(url, '"my.schema"."my.table"')[3:]] == list(written.values())
+
+
+def test_an_unknown_type_has_the_nearest_built_in_one_as_a_hint(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ensure_table(url, TableSpec(None, "t", (("at", "datetime"),)))
+    assert caught.value.hint == 'correct app.postgres.columns.at; did you mean "timestamptz"?'
 
 
 def test_several_that_start_at_once_make_one_table(url: str) -> None:

@@ -49,5 +49,10 @@ def test_what_the_parser_waits_for_is_told_apart() -> None:
     assert (seen.waiting, seen.parser_waiting) == (None, "record")
 
 
+def test_columns_that_no_document_has_a_value_for_are_named() -> None:
+    lines = [f'postgres_copy_column_never_found{{{PLUGIN},column="{name}"}} {n}' for name, n in (("b", 1), ("a", 0))]
+    assert counters("\n".join(lines)).never_found == ("b",)
+
+
 def test_a_page_without_any_of_it_is_all_zeros() -> None:
     assert counters("<html>busy</html>") == Counters(0, 0, 0, 0, None)

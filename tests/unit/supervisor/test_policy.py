@@ -181,6 +181,12 @@ class TestJudge:
         assert state is State.DEGRADED
         assert reason == "kafka: cannot be reached; postgres: does not take rows (53300)"
 
+    def test_what_a_person_should_know_changes_no_state(self) -> None:
+        assert self.verdict(seen(RUNNING, note="the column a is NULL")) == (
+            State.RUNNING,
+            "input and outputs are connected; the column a is NULL",
+        )
+
     def test_what_a_person_must_mend_is_failed_though_engines_run(self) -> None:
         gone = ProbeView("postgres", False, "the table events is not there any more", 0.0, broken=True)
         waiting = Waits("postgres: the table events is missing", "broken")
