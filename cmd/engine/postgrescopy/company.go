@@ -103,12 +103,16 @@ func (c *company) part(j *join, all outcome, err error) (outcome, error) {
 		parts[nth].failures = append(parts[nth].failures, f)
 	}
 	// Which of the batches the duplicates are of is not known. The guests were tried before, so theirs would be no news.
-	duplicates := all.duplicates
+	// Rows that the server neither took nor had stay missing.
+	left := all
 	for nth := len(parts) - 1; nth >= 0; nth-- {
-		taken := j.sizes[nth] - len(parts[nth].failures)
-		parts[nth].duplicates = min(duplicates, taken)
-		parts[nth].committed = taken - parts[nth].duplicates
-		duplicates -= parts[nth].duplicates
+		part := &parts[nth]
+		taken := j.sizes[nth] - len(part.failures)
+		part.duplicates = min(left.duplicates, taken)
+		part.committed = min(left.committed, taken-part.duplicates)
+		part.again = all.again
+		left.duplicates -= part.duplicates
+		left.committed -= part.committed
 	}
 	for i, guest := range j.guests {
 		guest.result = &parts[i+1]

@@ -112,7 +112,7 @@ func (e *encoder) encode(batch service.MessageBatch) (*encoded, error) {
 			return nil, err
 		}
 	}
-	if before > 0 {
+	if before > 0 && len(batch) > 0 {
 		e.finds.note(s, before, len(b.rows), batch)
 	}
 	return b, nil

@@ -1,0 +1,50 @@
+package postgrescopy
+
+import (
+	"reflect"
+	"testing"
+
+	"ddpm/engine/reason"
+)
+
+func TestWhatBecameOfBatchesThatWereWrittenTogetherIsTakenApart(t *testing.T) {
+	batch := func(indexes ...int) *encoded {
+		b := &encoded{}
+		for _, index := range indexes {
+			b.text = append(b.text, 'x', '\n')
+			b.rows = append(b.rows, row{index: index, end: len(b.text)})
+		}
+		return b
+	}
+	var c company
+	host, first, second := batch(0, 2, 3), batch(1), batch(0, 5)
+	for _, guest := range []*encoded{first, second} {
+		c.wait(guest, &lonely{&obstacle{classRefused, "alone"}, make(chan struct{})})
+	}
+	j := c.join(host)
+	if len(j.rows) != 6 || string(j.lines(2, 4)) != "x\nx\n" {
+		t.Fatalf("%d rows", len(j.rows))
+	}
+	if _, left := c.leave(first); left {
+		t.Error("a batch left that another has taken along")
+	}
+	why := reason.New(reason.StageSink, "P0001", "no")
+	failed := func(nth int) failure { return failure{j.rows[nth].index, why} }
+	// Of the six rows two were refused, one was there, and one is missing.
+	result, err := c.part(j, outcome{committed: 2, duplicates: 1, failures: []failure{failed(3), failed(5)}, again: true}, nil)
+	if want := (outcome{committed: 2, again: true}); err != nil || !reflect.DeepEqual(result, want) {
+		t.Errorf("host: %+v, want %+v", result, want)
+	}
+	for name, each := range map[string]struct {
+		guest *encoded
+		want  outcome
+	}{
+		"first":  {first, outcome{failures: []failure{{1, why}}, again: true}},
+		"second": {second, outcome{duplicates: 1, failures: []failure{{5, why}}, again: true}},
+	} {
+		result, left := c.leave(each.guest)
+		if !left || !reflect.DeepEqual(*result, each.want) {
+			t.Errorf("%s: %+v, want %+v", name, result, each.want)
+		}
+	}
+}
