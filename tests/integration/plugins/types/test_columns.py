@@ -61,7 +61,8 @@ def test_values_are_what_was_sent_and_parse_says_the_same(world: World, tmp_path
     )
     payload = json.dumps(DOCUMENT).encode()
     record = Record(payload, key=b"K1", headers=(("traceparent", b"abc"),), timestamp=5_000)
-    one.create_topic()
+    # The records are of 1970, which retention would remove.
+    one.create_topic(**{"retention.ms": "-1"})
     one.produce([record] * 1_000)
     with Ddpm(config, tmp_path) as running:
         running.wait_healthy()
