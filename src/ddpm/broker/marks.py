@@ -18,6 +18,8 @@ MOST_MARKS = 16
 # A new leader knows only after a moment how far its log is committed.
 _SETTLING_SECONDS = 5.0
 _PAUSE = 0.5
+# What a look into one partition may add to a time limit: a batch of many records may have to be decompressed.
+_LOOK_SECONDS = 0.2
 # The last offsets of a log may be markers, so the last record is looked for a little further back.
 _BACK = (1, 2, 10)
 
@@ -104,7 +106,7 @@ def parted_for_certain(
     due = {each for each, known in marks.items() if known}
     deadline = time.monotonic() + _SETTLING_SECONDS
     while True:
-        with _wire(brokers, timeout) as wire:
+        with _wire(brokers, timeout + len(due) * _LOOK_SECONDS) as wire:
             topics = wire.topics(sorted({each.topic for each in due}))
             leaders = {each: topics[each.topic].leaders.get(each.partition, -1) for each in due}
             found = {each: parted(wire, leaders[each], each, marks[each]) for each in due if leaders[each] >= 0}
@@ -124,7 +126,7 @@ def epochs_begun(
 
     """
     begun: dict[Partition, int] = {}
-    with _wire(brokers, timeout) as wire:
+    with _wire(brokers, timeout + len(marks) * _LOOK_SECONDS) as wire:
         topics = wire.topics(sorted({each.topic for each in marks}))
         for partition, known in marks.items():
             leader = topics[partition.topic].leaders.get(partition.partition, -1)

@@ -4,7 +4,8 @@ log is another one than before.
 `seen` belongs to the thread of a watcher. Knows nothing of topics that are made again: that is `renewing`'s affair.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -22,6 +23,8 @@ _COMMIT_SECONDS = 3.0
 _LOOK_SECONDS = 3.0
 # So many logs are looked into at a time.
 _LOOKS = 8
+# Large batches take time to decompress: marks are taken for one part in so many of it.
+_REST = 50
 
 
 class Logs(Protocol):
@@ -58,6 +61,7 @@ class GroupWatch:
         logs: Looks into the logs of its partitions.
         renewal: Told of those that are others than before.
         file: Where the progress is kept; that of the pipeline if None.
+        clock: Seconds, from any beginning.
 
     """
 
@@ -69,6 +73,7 @@ class GroupWatch:
         renewal: Renews,
         *,
         file: ProgressFile | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pipeline = pipeline
         self._supervisor = supervisor
@@ -81,6 +86,14 @@ class GroupWatch:
         # Partitions whose log has to be looked at before anything is believed, and how often it was another one.
         self._doubted: dict[Partition, int] = {}
         self._turn = 0
+        self._clock = clock
+        self._rest_until = 0.0
+        self._at_once = _LOOKS
+
+    def last_look(self, lags: Sequence[PartitionLag], topics: Mapping[str, Topic]) -> None:
+        """Take what is seen when the engines have ended, so that the next start finds it."""
+        self._rest_until, self._at_once = 0.0, len(lags)
+        self.seen(lags, topics)
 
     def seen(self, lags: Sequence[PartitionLag], topics: Mapping[str, Topic], *, suspected: bool = False) -> None:
         """Take how far the group has come in all partitions, and what the brokers say of the topics.
@@ -134,14 +147,18 @@ class GroupWatch:
                 self._doubted.setdefault(partition, 0)
 
     def _marked(self, lags: Sequence[PartitionLag], marks: dict[Partition, Marks]) -> dict[Partition, Marks]:
+        begun = self._clock()
+        if begun < self._rest_until:
+            return marks
         longer = [
             (partition, marks[partition][-1].offset + 1 if marks.get(partition) else lag.start, lag.end)
             for partition, lag in ((Partition(lag.topic, lag.partition), lag) for lag in lags)
         ]
         longer = [each for each in longer if each[1] < each[2]]
         begin = self._turn % max(1, len(longer))
-        for partition, first, end in (longer[begin:] + longer[:begin])[:_LOOKS]:
+        for partition, first, end in (longer[begin:] + longer[:begin])[: self._at_once]:
             marks[partition] = added(marks.get(partition, ()), self._logs.mark(partition, first, end))
+        self._rest_until = begun + _REST * (self._clock() - begun)
         return marks
 
     def _remember(

@@ -104,6 +104,7 @@ def watching(
                 closing.callback(each.join, 5)
             cluster = _Cluster(brokers, list(zip(readers, renewals, strict=True)), supervisor, bounds, suspected)
             closing.callback(cluster.close)
+            closing.callback(cluster.last_look)
             watch(f"kafka {brokers[0]}", CLUSTER_SECONDS, cluster.look)
         for brokers in dict.fromkeys(each for pipeline in pipelines for each in foreign_clusters(pipeline)):
             writers = [pipeline.name for pipeline in pipelines if brokers in foreign_clusters(pipeline)]
@@ -371,12 +372,15 @@ class _Cluster:
         ]
         self._supervisor = supervisor
         self._bounds = bounds
+        self._answers = False
         self.close = self._watch.close
 
     def look(self) -> None:
         try:
             seen = self._watch.look()
+            self._answers = True
         except DdpmError as error:
+            self._answers = False
             for reader in self._readers:
                 self._supervisor.probed(reader.pipeline.name, BROKER_PROBE, error.message)
                 self._supervisor.partitions_seen(reader.pipeline.name, None)
@@ -392,6 +396,18 @@ class _Cluster:
                 self._told(reader, tuple(_status(each) for each in seen[name]))
             else:
                 self._supervisor.partitions_seen(name, None)
+
+    def last_look(self) -> None:
+        """Keep how far the groups have come, now that their engines have ended; not while the cluster is away."""
+        if not self._answers:
+            return
+        try:
+            seen = self._watch.look()
+            for reader in self._readers:
+                if reader.pipeline.name in seen:
+                    reader.group.last_look(seen[reader.pipeline.name], self._watch.topics)
+        except DdpmError as error:
+            structlog.get_logger().debug("no last look at a cluster", error=error.message)
 
     def _follow_group(self, reader: _Reader, lags: tuple[PartitionLag, ...]) -> None:
         name = reader.pipeline.name
