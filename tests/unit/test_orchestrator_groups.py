@@ -37,6 +37,7 @@ class Renewed:
     busy = False
 
     def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
         self.places: list[Mapping[Partition, int]] = []
 
     def parted(self, places: Mapping[Partition, int]) -> None:
@@ -178,3 +179,11 @@ def test_logs_that_take_long_to_look_into_are_marked_less_often_and_once_more_at
     bench.watch.last_look([lag], {"a": Topic({0: 1}, None, "1")})
     assert len(bench.marked) == 3
     assert bench.kept == {0: 70}
+
+
+def test_partitions_that_were_added_before_the_first_look_count_too(bench: Bench) -> None:
+    bench.renewal.counts["a"] = 1
+    bench.look(10, None)
+    assert [reason for reason, _ in bench.told.restarts] == [
+        "partitions were added to a (1 to 2): they are read from their beginning"
+    ]

@@ -5,7 +5,7 @@ A thread for each pipeline's engines, for each Kafka cluster and for each databa
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -355,7 +355,7 @@ class _Cluster:
         pipelines: Sequence[tuple[Pipeline, Renewal]],
         supervisor: Supervisor,
         bounds: dict[str, Bound],
-        suspected: Collection[str],
+        suspected: set[str],
     ) -> None:
         self._suspected = suspected
         groups = {each.name: Group(each.kafka.consumer_group, each.kafka.topics) for each, _ in pipelines}
@@ -411,6 +411,9 @@ class _Cluster:
 
     def _follow_group(self, reader: _Reader, lags: tuple[PartitionLag, ...]) -> None:
         name = reader.pipeline.name
+        if reader.renewal.busy:
+            # The engines that come will say again what they hold back.
+            self._suspected.discard(name)
         try:
             reader.group.seen(lags, self._watch.topics, suspected=name in self._suspected)
         except DdpmError as error:
