@@ -37,6 +37,7 @@ class Renewed:
     busy = False
 
     def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
         self.places: list[Mapping[Partition, int]] = []
 
     def parted(self, places: Mapping[Partition, int]) -> None:
@@ -49,6 +50,7 @@ class Bench:
     def __init__(self, file: ProgressFile, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told, self.file, self.committed, self.members = Told(), file, dict[Partition, int](), False
         self.connected, self.end = 1, 100
+        self.now, self.seconds_a_mark = 0.0, 0.0
         self.marked: list[tuple[Partition, int, int]] = []
         self.renewal = Renewed()
         self.other_log: dict[Partition, int] = {}
@@ -56,12 +58,13 @@ class Bench:
         kafka = {"brokers": ["b:1"], "topics": ["a"], "consumer_group": "g"}
         pipeline = Pipeline.model_validate({"name": "p", "kafka": kafka, "sinks": ["stdout"]})
         watched: Any = self.told
-        self.watch = GroupWatch(pipeline, watched, self, self.renewal, file=file)
+        self.watch = GroupWatch(pipeline, watched, self, self.renewal, file=file, clock=lambda: self.now)
 
     # --- what looks into logs, and who begins again
 
     def mark(self, partition: Partition, first: int, end: int) -> Marks:
         self.marked.append((partition, first, end))
+        self.now += self.seconds_a_mark
         return Mark(first, 7, 1, 0.0), Mark(end - 1, 7, 1, 0.0)
 
     def parted(self, partition: Partition, marks: Marks) -> int | None:
@@ -160,3 +163,27 @@ def test_a_log_is_marked_again_only_when_it_has_grown(bench: Bench) -> None:
     bench.end = 200
     bench.look(60)
     assert bench.marked[1:] == [(Partition("a", 0), 100, 200)]
+
+
+def test_logs_that_take_long_to_look_into_are_marked_less_often_and_once_more_at_the_end(bench: Bench) -> None:
+    bench.seconds_a_mark = 0.2
+    bench.look(60)
+    for second in range(3, 10):
+        bench.now, bench.end = float(second), bench.end + 50
+        bench.look(60)
+    assert len(bench.marked) == 1
+    bench.now = 10.5
+    bench.look(60)
+    assert len(bench.marked) == 2
+    lag = PartitionLag("a", 0, 70, 0, bench.end + 1, 0)
+    bench.watch.last_look([lag], {"a": Topic({0: 1}, None, "1")})
+    assert len(bench.marked) == 3
+    assert bench.kept == {0: 70}
+
+
+def test_partitions_that_were_added_before_the_first_look_count_too(bench: Bench) -> None:
+    bench.renewal.counts["a"] = 1
+    bench.look(10, None)
+    assert [reason for reason, _ in bench.told.restarts] == [
+        "partitions were added to a (1 to 2): they are read from their beginning"
+    ]

@@ -8,7 +8,7 @@ by a checksum, and looked at again. Epochs then tell where the two logs part.
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ddpm.broker.connection import DEFAULT_TIMEOUT, opened
 from ddpm.broker.offsets import Partition
@@ -18,6 +18,9 @@ MOST_MARKS = 16
 # A new leader knows only after a moment how far its log is committed.
 _SETTLING_SECONDS = 5.0
 _PAUSE = 0.5
+_FRESH_SECONDS = 30.0
+# What a look into one partition may add to a time limit: a batch of many records may have to be decompressed.
+_LOOK_SECONDS = 0.2
 # The last offsets of a log may be markers, so the last record is looked for a little further back.
 _BACK = (1, 2, 10)
 
@@ -45,6 +48,12 @@ def added(marks: Marks, newer: Iterable[Mark]) -> Marks:
         return every
     half = MOST_MARKS // 2
     return every[:half:2] + every[half:]
+
+
+def refreshed(marks: Marks) -> Marks:
+    """The same, with the time of the last one, which says until when the log was this one; not changed all the time."""
+    now = time.time()
+    return (*marks[:-1], replace(marks[-1], at=now)) if now - marks[-1].at > _FRESH_SECONDS else marks
 
 
 def taken(wire: Wire, leader: int, partition: Partition, first: int, end: int) -> Marks:
@@ -104,7 +113,7 @@ def parted_for_certain(
     due = {each for each, known in marks.items() if known}
     deadline = time.monotonic() + _SETTLING_SECONDS
     while True:
-        with _wire(brokers, timeout) as wire:
+        with _wire(brokers, timeout + len(due) * _LOOK_SECONDS) as wire:
             topics = wire.topics(sorted({each.topic for each in due}))
             leaders = {each: topics[each.topic].leaders.get(each.partition, -1) for each in due}
             found = {each: parted(wire, leaders[each], each, marks[each]) for each in due if leaders[each] >= 0}
@@ -114,24 +123,35 @@ def parted_for_certain(
         time.sleep(_PAUSE)
 
 
-def epochs_begun(
-    brokers: Sequence[str], marks: Mapping[Partition, Marks], timeout: float = DEFAULT_TIMEOUT
+def begun_lately(
+    brokers: Sequence[str], marks: Mapping[Partition, Marks], seconds: float, timeout: float = DEFAULT_TIMEOUT
 ) -> dict[Partition, int]:
-    """Return where a newer epoch of a leader begins behind the last mark of each partition, if one does.
+    """Return where the present leader's epoch begins, for partitions whose last mark of an earlier one is so new.
+
+    For when somebody else has seen that a log is another one though all marks are in it: those of the present epoch may
+    have been taken from it already.
 
     Raises:
         ServiceError: The cluster does not answer.
 
     """
     begun: dict[Partition, int] = {}
-    with _wire(brokers, timeout) as wire:
+    with _wire(brokers, timeout + len(marks) * _LOOK_SECONDS) as wire:
         topics = wire.topics(sorted({each.topic for each in marks}))
         for partition, known in marks.items():
-            leader = topics[partition.topic].leaders.get(partition.partition, -1)
-            if known and leader >= 0:
-                last = known[-1]
-                begun[partition] = max(last.offset + 1, wire.epoch_end(leader, partition, last.epoch))
+            topic = topics[partition.topic]
+            leader, epoch = (of.get(partition.partition, -1) for of in (topic.leaders, topic.epochs))
+            before = before_epoch(known, epoch, time.time() - seconds)
+            if before is not None and leader >= 0:
+                end = wire.epoch_end(leader, partition, before.epoch)
+                begun[partition] = max(before.offset + 1, end)
     return begun
+
+
+def before_epoch(marks: Marks, epoch: int, since: float) -> Mark | None:
+    """The last mark of an epoch before this one, if it was seen since a moment (seconds since 1970)."""
+    last = next((mark for mark in reversed(marks) if mark.epoch < epoch), None)
+    return last if last is not None and last.at >= since else None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple, TypeAlias
 
@@ -89,12 +89,14 @@ class Page:
 class Topic:
     """The leader of each partition of a topic, -1 where there is none; or why the broker does not tell.
 
-    `topic_id` is spelled as Kafka's own tools spell it, and None where the brokers have no topic ids.
+    `topic_id` is spelled as Kafka's own tools spell it, and None where the brokers have no topic ids; `epochs` are
+    those of the leaders.
     """
 
     leaders: Mapping[int, int]
     error: type[BrokerResponseError] | None = None
     topic_id: str | None = None
+    epochs: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def gone(self) -> bool:
@@ -150,6 +152,7 @@ class Wire:
                 {each.partition_index: each.leader_id for each in topic.partitions},
                 _error(topic.error_code),
                 spelled_id(getattr(topic, "topic_id", None)),
+                {each.partition_index: int(getattr(each, "leader_epoch", -1)) for each in topic.partitions},
             )
             for topic in said.topics
         }

@@ -4,12 +4,13 @@ log is another one than before.
 `seen` belongs to the thread of a watcher. Knows nothing of topics that are made again: that is `renewing`'s affair.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
 
-from ddpm.broker.marks import Marks, added, epochs_begun
+from ddpm.broker.marks import Marks, added, begun_lately, refreshed
 from ddpm.broker.offsets import Partition, commit
 from ddpm.broker.watch import PartitionLag, Topic
 from ddpm.config.model import Pipeline
@@ -22,6 +23,11 @@ _COMMIT_SECONDS = 3.0
 _LOOK_SECONDS = 3.0
 # So many logs are looked into at a time.
 _LOOKS = 8
+# Large batches take time to decompress: marks are taken for one part in so many of it.
+_REST = 50
+# How long before an engine doubts a log the last mark of the old one may have been seen: one partition a look is.
+_LATELY_SECONDS = 120.0
+_LATELY_SECONDS_A_PARTITION = 6.0
 
 
 class Logs(Protocol):
@@ -42,6 +48,10 @@ class Renews(Protocol):
     """Who begins again where a log is another one: `renewing.Renewal`."""
 
     @property
+    def counts(self) -> Mapping[str, int]:
+        """How many partitions each topic had before the engines were started."""
+
+    @property
     def busy(self) -> bool:
         """Whether it does so now."""
 
@@ -58,6 +68,7 @@ class GroupWatch:
         logs: Looks into the logs of its partitions.
         renewal: Told of those that are others than before.
         file: Where the progress is kept; that of the pipeline if None.
+        clock: Seconds, from any beginning.
 
     """
 
@@ -69,6 +80,7 @@ class GroupWatch:
         renewal: Renews,
         *,
         file: ProgressFile | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pipeline = pipeline
         self._supervisor = supervisor
@@ -76,11 +88,19 @@ class GroupWatch:
         self._renewal = renewal
         self._file = file or progress_file(pipeline.name)
         self._progress: Progress | None = None
-        self._partitions: dict[str, frozenset[int]] = {}
+        self._partitions: dict[str, int] = {}
         self._connected = 0
         # Partitions whose log has to be looked at before anything is believed, and how often it was another one.
         self._doubted: dict[Partition, int] = {}
         self._turn = 0
+        self._clock = clock
+        self._rest_until = 0.0
+        self._at_once = _LOOKS
+
+    def last_look(self, lags: Sequence[PartitionLag], topics: Mapping[str, Topic]) -> None:
+        """Take what is seen when the engines have ended, so that the next start finds it."""
+        self._rest_until, self._at_once = 0.0, len(lags)
+        self.seen(lags, topics)
 
     def seen(self, lags: Sequence[PartitionLag], topics: Mapping[str, Topic], *, suspected: bool = False) -> None:
         """Take how far the group has come in all partitions, and what the brokers say of the topics.
@@ -101,7 +121,7 @@ class GroupWatch:
         self._remember(lags, ids, self._marked(lags, marks))
         self._notice_growth(lags)
 
-    def _another_log(self, lags: Sequence[PartitionLag], marks: Mapping[Partition, Marks], *, suspected: bool) -> bool:
+    def _another_log(self, lags: Sequence[PartitionLag], marks: dict[Partition, Marks], *, suspected: bool) -> bool:
         """Look again at the logs that may be others than before; returns whether that is not settled yet."""
         self._doubt(lags, marks, suspected=suspected)
         places: dict[Partition, int] = {}
@@ -109,6 +129,7 @@ class GroupWatch:
             first = self._logs.parted(partition, marks[partition])
             if first is None:
                 del self._doubted[partition]
+                marks[partition] = refreshed(marks[partition])
                 continue
             # A new leader knows only after a moment how far its log is committed.
             self._doubted[partition] += 1
@@ -116,7 +137,8 @@ class GroupWatch:
                 places[partition] = first
         if suspected and not self._doubted:
             # The engines have seen records that nobody marked: all that a newer leader has written is doubtful.
-            places = epochs_begun(self._pipeline.kafka.brokers, marks, _LOOK_SECONDS)
+            lately = _LATELY_SECONDS + _LATELY_SECONDS_A_PARTITION * len(marks)
+            places = begun_lately(self._pipeline.kafka.brokers, marks, lately, _LOOK_SECONDS)
         if places:
             self._renewal.parted(places)
         return bool(places or self._doubted)
@@ -134,14 +156,18 @@ class GroupWatch:
                 self._doubted.setdefault(partition, 0)
 
     def _marked(self, lags: Sequence[PartitionLag], marks: dict[Partition, Marks]) -> dict[Partition, Marks]:
+        begun = self._clock()
+        if begun < self._rest_until:
+            return marks
         longer = [
             (partition, marks[partition][-1].offset + 1 if marks.get(partition) else lag.start, lag.end)
             for partition, lag in ((Partition(lag.topic, lag.partition), lag) for lag in lags)
         ]
         longer = [each for each in longer if each[1] < each[2]]
         begin = self._turn % max(1, len(longer))
-        for partition, first, end in (longer[begin:] + longer[:begin])[:_LOOKS]:
+        for partition, first, end in (longer[begin:] + longer[:begin])[: self._at_once]:
             marks[partition] = added(marks.get(partition, ()), self._logs.mark(partition, first, end))
+        self._rest_until = begun + _REST * (self._clock() - begun)
         return marks
 
     def _remember(
@@ -196,12 +222,13 @@ class GroupWatch:
         now: dict[str, set[int]] = {}
         for lag in lags:
             now.setdefault(lag.topic, set()).add(lag.partition)
+        before = {**self._renewal.counts, **self._partitions}
         grown = [
-            f"{name} ({len(self._partitions[name])} to {len(numbers)})"
+            f"{name} ({before[name]} to {len(numbers)})"
             for name, numbers in sorted(now.items())
-            if name in self._partitions and numbers > self._partitions[name]
+            if len(numbers) > before.get(name, len(numbers))
         ]
-        self._partitions |= {name: frozenset(numbers) for name, numbers in now.items()}
+        self._partitions |= {name: len(numbers) for name, numbers in now.items()}
         if grown:
             reason = f"partitions were added to {', '.join(grown)}: they are read from their beginning"
             self._supervisor.restart(self._pipeline.name, reason, "partition")

@@ -44,6 +44,7 @@ class Provisioned:
         alarms: What happened to the group's offsets that a person should know.
         table: What tells its table from all others; empty without one.
         forks: Where partitions have another log than before, and the numbers of their records from there on.
+        counts: How many partitions each source topic has.
 
     """
 
@@ -53,6 +54,7 @@ class Provisioned:
     alarms: tuple[str, ...] = ()
     table: tuple[str, ...] = ()
     forks: tuple[Fork, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def sources_json(self) -> str:
@@ -92,10 +94,10 @@ def provision(
     # In this order nothing is made unless both services answer, and no topic for a table that does not fit.
     reachable(pipeline.kafka.brokers)
     table = _table(pipeline, log)
-    partitions = 1
+    counts: dict[str, int] = {}
     for topic in ensure_topics(pipeline.kafka.brokers, topic_specs(pipeline)):
         if topic.name in pipeline.kafka.topics:
-            partitions = max(partitions, topic.partitions)
+            counts[topic.name] = topic.partitions
         for warning in topic.warnings:
             log.warning(warning, topic=topic.name)
         if topic.changed:
@@ -110,12 +112,20 @@ def provision(
     for warning in warnings:
         log.warning(warning)
     if postgres is None or schema is None:
-        return Provisioned({}, partitions, ids, warnings)
+        return Provisioned({}, max(counts.values()), ids, warnings, counts=counts)
     sources = ensure_sources(postgres.url, found, schema)
     for warning in sources.warnings:
         log.warning(warning)
     place = which_table(postgres.url, schema, table_spec(pipeline, postgres).name)
-    return Provisioned(dict(sources.numbers), partitions, ids, warnings, place, forks(postgres.url, found, schema))
+    return Provisioned(
+        sources=dict(sources.numbers),
+        partitions=max(counts.values()),
+        topic_ids=ids,
+        alarms=warnings,
+        table=place,
+        forks=forks(postgres.url, found, schema),
+        counts=counts,
+    )
 
 
 def check_sharing(provisioned: Mapping[str, Provisioned]) -> None:

@@ -42,13 +42,17 @@ class Renewal:
         self._pipeline = pipeline
         self._supervisor = supervisor
         self._ids: dict[str, str] = {}
+        self._begun = False
+        self.counts: Mapping[str, int] = {}
         self._launchable = launchable
         self._stop = stop
         self._busy: threading.Thread | None = None
 
     def begin(self, provisioned: Provisioned) -> None:
-        """Take what its engines are started for; before, no topic counts as made again."""
+        """Take what its engines are started for; before, nothing counts as another topic or log."""
         self._ids = dict(provisioned.topic_ids)
+        self.counts = provisioned.counts
+        self._begun = True
 
     def seen(self, topics: Mapping[str, Topic]) -> None:
         """Take what the brokers say of the topics now."""
@@ -76,8 +80,8 @@ class Renewal:
 
     @property
     def busy(self) -> bool:
-        """Whether it is under way."""
-        return self._busy is not None and self._busy.is_alive()
+        """Whether it is under way, or its engines have not been prepared for the first time yet."""
+        return not self._begun or (self._busy is not None and self._busy.is_alive())
 
     def _begin(self, reason: str, remade: Collection[str], parted: Mapping[Partition, int] | None = None) -> None:
         name = f"renew {self._pipeline.name}"
@@ -110,6 +114,7 @@ class Renewal:
                 self._stop.wait(RETRY_SECONDS)
             else:
                 self._ids = dict(provisioned.topic_ids)
+                self.counts = provisioned.counts
                 return
 
     def _await_end(self) -> None:

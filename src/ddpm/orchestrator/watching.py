@@ -5,7 +5,7 @@ A thread for each pipeline's engines, for each Kafka cluster and for each databa
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -104,6 +104,7 @@ def watching(
                 closing.callback(each.join, 5)
             cluster = _Cluster(brokers, list(zip(readers, renewals, strict=True)), supervisor, bounds, suspected)
             closing.callback(cluster.close)
+            closing.callback(cluster.last_look)
             watch(f"kafka {brokers[0]}", CLUSTER_SECONDS, cluster.look)
         for brokers in dict.fromkeys(each for pipeline in pipelines for each in foreign_clusters(pipeline)):
             writers = [pipeline.name for pipeline in pipelines if brokers in foreign_clusters(pipeline)]
@@ -354,7 +355,7 @@ class _Cluster:
         pipelines: Sequence[tuple[Pipeline, Renewal]],
         supervisor: Supervisor,
         bounds: dict[str, Bound],
-        suspected: Collection[str],
+        suspected: set[str],
     ) -> None:
         self._suspected = suspected
         groups = {each.name: Group(each.kafka.consumer_group, each.kafka.topics) for each, _ in pipelines}
@@ -371,12 +372,15 @@ class _Cluster:
         ]
         self._supervisor = supervisor
         self._bounds = bounds
+        self._answers = False
         self.close = self._watch.close
 
     def look(self) -> None:
         try:
             seen = self._watch.look()
+            self._answers = True
         except DdpmError as error:
+            self._answers = False
             for reader in self._readers:
                 self._supervisor.probed(reader.pipeline.name, BROKER_PROBE, error.message)
                 self._supervisor.partitions_seen(reader.pipeline.name, None)
@@ -393,8 +397,23 @@ class _Cluster:
             else:
                 self._supervisor.partitions_seen(name, None)
 
+    def last_look(self) -> None:
+        """Keep how far the groups have come, now that their engines have ended; not while the cluster is away."""
+        if not self._answers:
+            return
+        try:
+            seen = self._watch.look()
+            for reader in self._readers:
+                if reader.pipeline.name in seen:
+                    reader.group.last_look(seen[reader.pipeline.name], self._watch.topics)
+        except DdpmError as error:
+            structlog.get_logger().debug("no last look at a cluster", error=error.message)
+
     def _follow_group(self, reader: _Reader, lags: tuple[PartitionLag, ...]) -> None:
         name = reader.pipeline.name
+        if reader.renewal.busy:
+            # The engines that come will say again what they hold back.
+            self._suspected.discard(name)
         try:
             reader.group.seen(lags, self._watch.topics, suspected=name in self._suspected)
         except DdpmError as error:

@@ -9,6 +9,7 @@ from ddpm.broker.topics import Incarnation
 from ddpm.errors import ConfigError, SchemaMismatchError
 from ddpm.store.sources import Parting, add_forks, ensure_sources, forks, number_of
 from ddpm.store.tables import TableSpec, ensure_table
+from ddpm.store.trace import rows_of
 
 
 def lives(*topic_ids: str | None) -> dict[str, Incarnation]:
@@ -63,6 +64,26 @@ def test_records_behind_a_fork_have_a_number_of_their_own(url: str, topic_id: st
 
     assert ensure_sources(url, {"t": life}).numbers["t"] == base
     assert forks(url, {"t": Incarnation("cluster", "t", "another-life")}) == ()
+
+
+def test_a_trace_knows_the_present_row_on_both_sides_of_a_fork(url: str) -> None:
+    life = Incarnation("cluster", "t", "a")
+    ensure_table(url, TableSpec(None, "orders"))
+    base = ensure_sources(url, {"t": life}).numbers["t"]
+    add_forks(url, life, [Parting(2, 100, known_at=0.0)])
+    (fork,) = forks(url, {"t": life})
+    with psycopg.connect(url) as connection:
+        for source, offset in ((base, 99), (base, 100), (fork.number, 100)):
+            values = {"source": source, "offset": offset}
+            connection.execute(
+                'INSERT INTO orders (source, partition, "offset") VALUES (%(source)s, 2, %(offset)s)', values
+            )
+
+    def found(offset: int) -> list[tuple[int, bool]]:
+        return [(row.source, row.present) for row in rows_of(url, "orders", life, 2, offset)]
+
+    assert found(99) == [(base, True)]
+    assert found(100) == [(fork.number, True), (base, False)]
 
 
 def test_the_numbers_stand_beside_the_table(url: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddpm.broker.marks import MOST_MARKS, Mark, added, holds, parted
+from ddpm.broker.marks import MOST_MARKS, Mark, added, before_epoch, holds, parted
 from ddpm.broker.offsets import Partition
 from ddpm.broker.wire import Print, digest
 
@@ -102,3 +102,11 @@ def test_of_older_marks_ever_fewer_stay() -> None:
     assert [each.offset for each in marks][-4:] == [196, 197, 198, 199]
     assert marks[0].offset < 150
     assert added(marks, [Mark(7, 0, 1, 0.0)]) == marks
+
+
+def test_where_a_log_may_have_been_replaced_is_behind_the_last_mark_of_an_epoch_before_the_present_one() -> None:
+    marks = (Mark(0, 1, 0, 10.0), Mark(499, 2, 0, 20.0), Mark(500, 3, 2, 30.0), Mark(599, 4, 2, 40.0))
+    assert before_epoch(marks, 2, 15.0) == marks[1]
+    assert before_epoch(marks, 2, 25.0) is None, "that epoch began long ago"
+    assert before_epoch(marks, 3, 15.0) == marks[3]
+    assert before_epoch(marks[2:], 2, 15.0) is None
