@@ -1,14 +1,42 @@
 """Where files are: the configuration itself, and what it names."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from ddpm.errors import ConfigError
 
 VARIABLE = "CONFIG_PATH"
 # Where ddpm's own checkout has it, and where `ddpm init` writes it.
 USUAL_PATHS = (Path("config/app-config.yaml"), Path("app-config.yaml"))
+
+
+# The parameters of a Postgres URL whose values are files; the variables of the same meaning are PG….
+_FILES_OF_URL = re.compile(r"(?<=[?&])(?P<name>sslcert|sslkey|sslrootcert|sslcrl|passfile)=(?P<path>[^&#]+)")
+_FILES_OF_ENVIRONMENT = ("PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT", "PGSSLCRL", "PGPASSFILE", "PGSERVICEFILE")
+# In place of a file, the certificates of the operating system.
+_NO_FILE = "system"
+
+
+def with_absolute_files(url: str) -> str:
+    """A Postgres URL whose files are named absolutely, for a process that works in another folder."""
+
+    def absolute(found: re.Match[str]) -> str:
+        return f"{found['name']}={quote(_absolute(unquote(found['path'])), safe='/:~')}"
+
+    return _FILES_OF_URL.sub(absolute, url)
+
+
+def absolute_in_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which Postgres's variables name files absolutely, as `with_absolute_files` does."""
+    named = {name: _absolute(env[name]) for name in _FILES_OF_ENVIRONMENT if env.get(name)}
+    return {**env, **named}
+
+
+def _absolute(path: str) -> str:
+    return path if path == _NO_FILE else str(Path(path).absolute())
 
 
 def find_config_path(option: Path | None, env: Mapping[str, str]) -> Path:

@@ -12,7 +12,7 @@ from typing import Union
 import yaml
 
 from ddpm.config.document import Document, Span
-from ddpm.config.interpolate import Piece
+from ddpm.config.interpolate import Piece, Swap
 from ddpm.config.problems import Finding, Place
 
 MOST_VALUES = 20_000
@@ -56,6 +56,7 @@ class Scalar:
     pieces: tuple[Piece, ...] = ()
     interpolated: bool = False
     broken: bool = False
+    swaps: tuple[Swap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

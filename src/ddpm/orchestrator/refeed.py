@@ -24,6 +24,8 @@ from ddpm.broker.dump import RawRecord
 from ddpm.catalogue import environment
 from ddpm.catalogue.feeding import ACKNOWLEDGED, fed_sections
 from ddpm.config.model import Config, Pipeline
+from ddpm.config.paths import with_absolute_files
+from ddpm.config.problems import ConfigProblems
 from ddpm.engine import process as engine_process
 from ddpm.engine.counters import counters
 from ddpm.engine.exposition import samples
@@ -31,7 +33,7 @@ from ddpm.engine.launching import EngineSpec
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import ConfigError, EngineError
 from ddpm.observability.masking import Masker
-from ddpm.orchestrator.engines import config_hash, handed_to_parser, write_and_lint
+from ddpm.orchestrator.engines import config_hash, handed_to_parser, handed_to_steps, write_and_lint
 from ddpm.orchestrator.prepare import rendered
 
 _LOOK_SECONDS = 0.5
@@ -180,7 +182,9 @@ def _spec(feeding: Feeding, path: Path, totals: Path) -> EngineSpec:
     pipeline = feeding.pipeline
     text = _configuration(feeding, totals)
     try:
-        write_and_lint(feeding.binary, path, text, pipeline)
+        write_and_lint(feeding.binary, path, text, pipeline, feeding.config.secrets)
+    except ConfigProblems:
+        raise
     except ConfigError as error:
         # The file is gone when somebody reads this.
         message = error.message.replace(str(path), path.name)
@@ -189,10 +193,12 @@ def _spec(feeding: Feeding, path: Path, totals: Path) -> EngineSpec:
         environment.SOURCES: json.dumps(dict(feeding.sources), sort_keys=True),
         environment.CONFIG_HASH: feeding.config_hash or config_hash(rendered(feeding.config, pipeline)),
         **handed_to_parser(pipeline.source),
+        **handed_to_steps(pipeline),
     }
     if pipeline.postgres is not None:
-        env[environment.POSTGRES_DSN] = pipeline.postgres.url
-    return EngineSpec(feeding.binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
+        env[environment.POSTGRES_DSN] = with_absolute_files(pipeline.postgres.url)
+    engine = pipeline.engine
+    return EngineSpec(feeding.binary, path, env, engine.drain, engine.memory_limit, folder=pipeline.folder)
 
 
 def _configuration(feeding: Feeding, totals: Path) -> str:

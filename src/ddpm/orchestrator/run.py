@@ -19,6 +19,7 @@ from ddpm.engine.probes import EngineClient
 from ddpm.engine.progress import Progress
 from ddpm.errors import EngineError
 from ddpm.observability import logging
+from ddpm.observability.masking import Masker
 from ddpm.observability.profiling import profiling
 from ddpm.observability.push import push
 from ddpm.observability.recent import RecentLog
@@ -29,6 +30,7 @@ from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
 from ddpm.orchestrator.launchers import check_launchers, launchers
+from ddpm.orchestrator.mistakes import refuse_mistakes
 from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.provision import Provisioned, check_sharing, provision
@@ -108,10 +110,13 @@ def run(config: Config, options: RunOptions) -> None:
         claim_folder(DATA_DIR)
         wanted = {pipeline.engine.binary for pipeline in config.pipelines}
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
-        # Before anything is made: a mistake in a mapping is the most common one.
+        # Before anything is made: a mistake in a mapping is the most common one. First those of all pipelines together.
+        for wish, binary in binaries.items():
+            alike = [each for each in config.pipelines if each.engine.binary == wish]
+            refuse_mistakes(binary, alike, Masker(config.secrets))
         for pipeline in config.pipelines:
             binary, text = binaries[pipeline.engine.binary], rendered(config, pipeline)
-            write_and_lint(binary, generated_path(pipeline), text, pipeline)
+            write_and_lint(binary, generated_path(pipeline), text, pipeline, config.secrets)
             if parsers.reads_files(pipeline.source):
                 check(config, pipeline, options.progress)
         about = descriptions(config)
