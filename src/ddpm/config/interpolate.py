@@ -6,7 +6,7 @@ Knows neither YAML nor the model. In Bloblang a value becomes (part of) a litera
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SHORTEST_SECRET = 4
 """Shorter values are not hidden: hiding them would hide every text that happens to contain them."""
@@ -62,7 +62,7 @@ class Interpolated:
     faults: tuple[Fault, ...] = ()
     defaults: bool = False
     """Whether the default text of an expression was used."""
-    swaps: tuple[Swap, ...] = ()
+    swaps: tuple[Swap, ...] = field(default=(), compare=False)
     """Where the text differs from what was written, in its order."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ddpm.config import tree
 from ddpm.config.document import Document, Span
 from ddpm.config.explain import judge, judge_options
-from ddpm.config.files import Surroundings, check, read_text, reason, resolved
+from ddpm.config.files import Surroundings, check, encoding_of, read_text, reason, resolved
 from ddpm.config.fill import fill, is_url, secrets
 from ddpm.config.interpolate import Variables, without_last_newline
 from ddpm.config.known import did_you_mean, homes_of
@@ -137,6 +137,9 @@ class _Loading:
 
     def _plugin(self, root: tree.Mapping, at: Place) -> Plugin | None:
         around = self._around
+        named, path = tree.text_at(root, "source", "parser"), tree.text_at(root, "source", "plugin_path")
+        if named is not None and path is None and str(named.value) not in (*around.parsers, *around.installed):
+            return None  # that there is no such parser has been told
         found = look_up(root, at, around.parsers, around.folders, around.inspect)
         self._findings += found.findings
         return found.plugin
@@ -163,13 +166,22 @@ def _urls(top: tree.Mapping) -> tuple[Span, ...]:
 
 def _read(path: Path) -> Document:
     try:
-        return Document(path, read_text(path).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"))
+        text = read_text(path)
+        if encoding := encoding_of(text.encode()):
+            finding = Finding("yaml-syntax", None, "", f"the file is {encoding}, not UTF-8", "save it as UTF-8")
+            raise ConfigProblems(Document(path, "").problems([finding], None))
+        return Document(path, text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"))
     except FileNotFoundError:
         finding = Finding("file-missing", None, "", "the file does not exist", f"looked from {Path.cwd()}")
     except UnicodeDecodeError as error:
-        before = error.object[: error.start].decode("utf-8")
-        document = Document(path, before)
-        finding = Finding("yaml-syntax", document.place(len(before)), "", "the file is not UTF-8", "save it as UTF-8")
+        if encoding := encoding_of(error.object):
+            finding = Finding("yaml-syntax", None, "", f"the file is {encoding}, not UTF-8", "save it as UTF-8")
+        else:
+            before = error.object[: error.start].decode("utf-8")
+            document = Document(path, error.object.decode("utf-8", "replace"))
+            byte = f"the byte 0x{error.object[error.start]:02x} here is not UTF-8"
+            finding = Finding("yaml-syntax", document.place(len(before)), "", byte, "save the file as UTF-8")
+            raise ConfigProblems(document.problems([finding], None)) from error
     except (OSError, ValueError) as error:
         finding = Finding("file-unreadable", None, "", "the file cannot be read", reason(error))
     raise ConfigProblems(Document(path, "").problems([finding], None))

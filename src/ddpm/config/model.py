@@ -27,6 +27,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ddpm.config.paths import unfit
 from ddpm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -143,7 +144,10 @@ def _table_name(name: str) -> str:
 
 def _file_path(path: Path) -> Path:
     if path == Path():
-        msg = "names no file; give a path, or leave the key away"
+        msg = "names no file; give a path, or omit the key"
+        raise ValueError(msg)
+    if problem := unfit(path):
+        msg = f"the path {problem}"
         raise ValueError(msg)
     return path
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -16,6 +16,9 @@ USUAL_PATHS = (Path("config/app-config.yaml"), Path("app-config.yaml"))
 # The parameters of a Postgres URL whose values are files; the variables of the same meaning are PG….
 _FILES_OF_URL = re.compile(r"(?<=[?&])(?P<name>sslcert|sslkey|sslrootcert|sslcrl|passfile)=(?P<path>[^&#]+)")
 _FILES_OF_ENVIRONMENT = ("PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT", "PGSSLCRL", "PGPASSFILE", "PGSERVICEFILE")
+# What Linux and its usual file systems take.
+_LONGEST_NAME = 255
+_LONGEST_PATH = 4095
 # In place of a file, the certificates of the operating system.
 _NO_FILE = "system"
 
@@ -58,19 +61,38 @@ def find_config_path(option: Path | None, env: Mapping[str, str]) -> Path:
     return path
 
 
+def unfit(path: Path) -> str | None:
+    """Why no file can have this path; None when one can."""
+    if "\0" in str(path):
+        return "holds the character NUL"
+    longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    if longest > _LONGEST_NAME:
+        return f"has a name of {longest} bytes; a file's name has at most {_LONGEST_NAME}"
+    total = len(os.fsencode(path))
+    return f"has {total} bytes; a path has at most {_LONGEST_PATH}" if total > _LONGEST_PATH else None
+
+
 def existing_file(path: Path, folders: Sequence[Path]) -> Path | None:
     """The file that a path means: as it is when absolute, else in the first of the folders that has it."""
     candidates = (Path(os.path.abspath(folder / path)) for folder in folders)  # noqa: PTH100 -- resolve() follows links
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    return next((candidate for candidate in candidates if _holds(candidate.is_file)), None)
 
 
 def existing(path: Path, folders: Sequence[Path]) -> Path | None:
     """The file or folder that a path means, found as `existing_file` does."""
     candidates = (Path(os.path.abspath(folder / path)) for folder in folders)  # noqa: PTH100 -- as above
-    return next((candidate for candidate in candidates if candidate.exists()), None)
+    return next((candidate for candidate in candidates if _holds(candidate.exists)), None)
 
 
 def output_file(path: Path, folders: Sequence[Path]) -> Path:
     """Where a file is to be written: beside the first folder in which its parent exists, else below the first one."""
     candidates = [Path(os.path.abspath(folder / path)) for folder in folders]  # noqa: PTH100 -- as above
-    return next((candidate for candidate in candidates if candidate.parent.is_dir()), candidates[0])
+    return next((candidate for candidate in candidates if _holds(candidate.parent.is_dir)), candidates[0])
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """What a question about a path is answered; a path that no file can have, too long for example, is not there."""
+    try:
+        return question()
+    except (OSError, ValueError):
+        return False

@@ -120,7 +120,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _clipped(line: str, caret: int) -> tuple[str, int]:
-    # What a terminal would obey, and tabs, would move the caret away from what it points at.
-    line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line.replace("\t", " "))
     start = max(0, caret - 1 - _SHOWN_COLUMNS // 2) if len(line) > _SHOWN_COLUMNS else 0
-    return line[start : start + _SHOWN_COLUMNS], caret - start
+    shown = line[start : start + _SHOWN_COLUMNS].replace("\t", " ")
+    # What a terminal would obey, and tabs, would move the caret away from what it points at.
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in shown), caret - start
