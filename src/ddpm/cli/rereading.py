@@ -21,6 +21,7 @@ from ddpm.orchestrator.refeed import Fed
 from ddpm.orchestrator.rereading import Outcome, Rereading, Rows, Staged, Wanted, find_window, load, rows_of, stage
 from ddpm.orchestrator.shelves import shelves
 from ddpm.orchestrator.window import shown
+from ddpm.words import counted
 
 _TIME = "2026-11-23T08:00:00Z, or 2h for two hours ago"
 
@@ -167,8 +168,8 @@ def _say_staged(staged: Staged, *, as_json: bool) -> None:
         write_line(dumped(_staged(staged), indent=2))
         return
     write_line(
-        f"{number(staged.records)} records became {number(staged.rows)} rows of {plain(staged.staging)} and "
-        f"{number(staged.dead_letters)} dead letters"
+        f"{counted(staged.records, 'record')} became {counted(staged.rows, 'row')} of {plain(staged.staging)} and "
+        f"{counted(staged.dead_letters, 'dead letter')}"
     )
     write_line(f"look at them, then: ddpm replay --skip-transform --runtag {staged.tag}")
 

@@ -9,8 +9,10 @@ from urllib.parse import quote, unquote
 from ddpm.errors import ConfigError
 
 VARIABLE = "CONFIG_PATH"
-# Where ddpm's own checkout has it, and where `ddpm init` writes it.
-USUAL_PATHS = (Path("config/app-config.yaml"), Path("app-config.yaml"))
+# Where `ddpm init` writes it.
+DEFAULT_PATH = Path("app-config.yaml")
+# Where ddpm's own checkout has it.
+USUAL_PATHS = (Path("config/app-config.yaml"),)
 
 
 # The parameters of a Postgres URL whose values are files; the variables of the same meaning are PG….
@@ -43,19 +45,22 @@ def _absolute(path: str) -> str:
 
 
 def find_config_path(option: Path | None, env: Mapping[str, str]) -> Path:
-    """The configuration file that the option `--config`, or else the variable CONFIG_PATH, names.
+    """The configuration: what `--config`, or else the variable CONFIG_PATH, names; without both `./app-config.yaml`.
 
-    Raises ConfigError when neither names one, or when the file is not there.
+    Raises ConfigError when the file is not there.
     """
     named = env.get(VARIABLE, "").strip()
     path, namer = (option, "--config") if option is not None else (Path(named), VARIABLE)
     usual = next((usual for usual in USUAL_PATHS if usual.is_file()), None)
     default = f"{VARIABLE}={usual or 'path/to/app-config.yaml'}"
     if option is None and not named:
-        msg = f"no configuration is named: neither the option --config nor the environment variable {VARIABLE} is set"
-        raise ConfigError(msg, hint=f"export {default}" + ("" if usual else "; `ddpm init` writes one to begin with"))
-    if not path.is_file():
-        state = "is a folder" if path.is_dir() else "does not exist" if not path.exists() else "is not a file"
+        if DEFAULT_PATH.is_file():
+            return DEFAULT_PATH
+        msg = f"there is no {DEFAULT_PATH} in {Path.cwd()}, and neither --config nor {VARIABLE} names another file"
+        raise ConfigError(msg, hint=f"export {default}" if usual else "`ddpm init` writes one to begin with")
+    if not _holds(path.is_file):
+        there = _holds(path.exists)
+        state = "is a folder" if _holds(path.is_dir) else "is not a file" if there else "does not exist"
         msg = f"the configuration {path}, which {namer} names, {state}"
         raise ConfigError(msg, hint=f"looked from {Path.cwd()}; correct {namer}, for example: export {default}")
     return path

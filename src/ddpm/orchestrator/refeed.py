@@ -35,6 +35,7 @@ from ddpm.errors import ConfigError, EngineError
 from ddpm.observability.masking import Masker
 from ddpm.orchestrator.engines import config_hash, handed_to_parser, handed_to_steps, write_and_lint
 from ddpm.orchestrator.prepare import rendered
+from ddpm.words import counted
 
 _LOOK_SECONDS = 0.5
 _LINGER_SECONDS = 0.1
@@ -291,5 +292,6 @@ def _fed(handed_over: int, metrics: str) -> Fed:
 
 def _ended_early(process: _Process, fed: Fed, masker: Masker) -> EngineError:
     said = "".join(f"\n  {masker.text(line)}" for line in process.last_lines()) or " nothing"
-    msg = f"the engine ended when {fed.acknowledged} of {fed.fed} records were done; the last that it said:{said}"
+    done = f"{fed.acknowledged} of {counted(fed.fed, 'record')}"
+    msg = f"the engine ended when {done} were done; the last that it said:{said}"
     return EngineError(msg, hint="repeat it: what is done already changes nothing")

@@ -45,7 +45,7 @@ def rows_of(url: str, table: str, incarnation: Incarnation, partition: int, offs
     """
     schema, _, name = table.rpartition(".")
     with connect(url) as connection:
-        target = _found(connection, schema or None, name)
+        target = found_table(connection, schema or None, name)
         sources = own_table(connection, schema or None, TABLE)
         if target is None or sources is None:
             return []
@@ -88,6 +88,7 @@ def _rows(connection: Connection, target: sql.Identifier, identity: dict[str, in
         return cursor.execute(query, identity).fetchall()
 
 
-def _found(connection: Connection, schema: str | None, name: str) -> sql.Identifier | None:
+def found_table(connection: Connection, schema: str | None, name: str) -> sql.Identifier | None:
+    """A table by its whole name; None when there is none. Without a schema, the one that the connection begins with."""
     row = connection.execute(queries.TABLE, {"schema": schema, "name": name}).fetchone()
     return sql.Identifier(row[1], name) if row else None

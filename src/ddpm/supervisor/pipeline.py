@@ -43,6 +43,7 @@ from ddpm.supervisor.status import (
     Status,
     Trouble,
 )
+from ddpm.words import counted
 
 _SEVERITY = {State.DEGRADED: "warning", State.RECOVERING: "warning", State.FAILED: "error"}
 _TROUBLED = frozenset({State.DEGRADED, State.RECOVERING, State.FAILED})
@@ -322,7 +323,9 @@ class SupervisedPipeline:
         """Run so many replicas until told otherwise; None gives the decision back to the configuration."""
         before = self._desired()
         self._scale.manual = replicas
-        said = f"{replicas} replicas requested" if replicas is not None else "replicas as configured requested"
+        said = (
+            f"{counted(replicas, 'replica')} requested" if replicas is not None else "replicas as configured requested"
+        )
         self._scaled(before, said)
         self._save()
 

@@ -134,10 +134,16 @@ def test_without_a_name_the_error_tells_both_ways(folder: Folder, env: dict[str,
         find_config_path(None, env)
     assert "--config" in str(caught.value)
     assert "CONFIG_PATH" in str(caught.value)
-    assert caught.value.hint == "export CONFIG_PATH=path/to/app-config.yaml; `ddpm init` writes one to begin with"
+    assert caught.value.hint == "`ddpm init` writes one to begin with"
     folder.write("", "config/app-config.yaml")
     with pytest.raises(ConfigError, match=r"export CONFIG_PATH=config/app-config\.yaml"):
         find_config_path(None, env)
+
+
+def test_without_a_name_it_is_the_file_of_the_usual_name_here(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.write("", "app-config.yaml")
+    monkeypatch.chdir(folder.path)
+    assert find_config_path(None, {}) == Path("app-config.yaml")
 
 
 @pytest.mark.parametrize(("name", "state"), [("none.yaml", "does not exist"), (".", "is a folder")])
