@@ -1,4 +1,4 @@
-"""The starter of `ddpm init`: its cases pass, its sample records become the rows that one expects, `ddpm rows` shows."""
+"""The starter of `ddpm init`: its cases pass, its sample records become the rows that one expects."""
 
 import json
 from decimal import Decimal

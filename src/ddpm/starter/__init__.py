@@ -1,4 +1,4 @@
-"""What `ddpm init` writes: a configuration that runs on the embedded servers, records and cases for it. Knows no command."""
+"""What `ddpm init` writes: a configuration for the embedded servers, with records and cases. Knows no command."""
 
 import json
 import os
