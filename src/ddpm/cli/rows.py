@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -16,8 +17,9 @@ from ddpm.store.newest import Newest, newest_rows
 
 DEFAULT_ROWS = 10
 MOST_ROWS = 10_000
-# A terminal cuts further, to what fits beside the other columns.
 _LONGEST_VALUE = 200
+# In a table that a person looks at.
+_LONGEST_CELL = 32
 
 
 def rows_command(
@@ -53,7 +55,8 @@ def rows_command(
     elif not found.rows:
         write_line(f"{plain(table)}: no rows")
     else:
-        show(Terminal(), _drawn(found))
+        console = Terminal()
+        show(console, _drawn(found, console.width if console.is_terminal else None))
 
 
 def _meant(words: list[str]) -> tuple[str | None, int]:
@@ -67,10 +70,33 @@ def _meant(words: list[str]) -> tuple[str | None, int]:
     return (words[0] if words else None), count
 
 
-def _drawn(found: Newest) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in found.columns:
-        table.add_column(Text(plain(column)), overflow="ellipsis", no_wrap=True)
-    for row in found.rows:
-        table.add_row(*(Text("NULL", style="dim") if value is None else Text(plain(value)) for value in row))
+def _drawn(found: Newest, width: int | None) -> RenderableType:
+    """A table; where a person looks at it and it has no room, each row below the other, a line for each column."""
+    longest = _LONGEST_VALUE if width is None else _LONGEST_CELL
+    cells = [[_cell(value, longest) for value in row] for row in found.rows]
+    names = [plain(column) for column in found.columns]
+    needed = sum(max(len(name), *(row[i].cell_len for row in cells)) + 2 for i, name in enumerate(names))
+    if width is not None and needed > width:
+        return Group(*(_block(names, row) for row in found.rows))
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in names:
+        table.add_column(Text(name), no_wrap=True)
+    for row in cells:
+        table.add_row(*row)
     return table
+
+
+def _block(names: list[str], row: tuple[str | None, ...]) -> RenderableType:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True, min_width=min(max(map(len, names)), _LONGEST_CELL))
+    table.add_column(overflow="ellipsis", no_wrap=True)
+    for name, value in zip(names, row, strict=True):
+        table.add_row(Text(name), _cell(value, _LONGEST_VALUE))
+    return Group(table, Text())
+
+
+def _cell(value: str | None, longest: int) -> Text:
+    if value is None:
+        return Text("NULL", style="dim")
+    shown = plain(value)
+    return Text(shown if len(shown) <= longest else f"{shown[: longest - 1]}…")
