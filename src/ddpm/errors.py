@@ -5,7 +5,8 @@ Every error says what is wrong, where, and the way out; `exit_code` is what the 
 
     DdpmError
      +-- ConfigError        2  the user's file or options are wrong
-     |    +-- SchemaMismatchError  the user's table does not fit what the pipeline writes
+     |    +-- MismatchError 3  the file and the database do not fit; either may be changed
+     |         +-- SchemaMismatchError  the user's table does not fit what the pipeline writes
      +-- MissingToolError   3  a tool, file or port of this machine is missing or in the way
      +-- ServiceError       3  a broker, a database or a registry did not answer
      +-- NewerStateError    3  what ddpm keeps was written by a newer ddpm
@@ -60,7 +61,16 @@ class ServiceError(DdpmError):
     retryable = True
 
 
-class SchemaMismatchError(ConfigError):
+class MismatchError(ConfigError):
+    """The file asks for something that the database does not have or has otherwise; nothing was changed.
+
+    The file alone may be right, so whoever starts ddpm again may find that it fits by then.
+    """
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class SchemaMismatchError(MismatchError):
     """A table exists with other columns than the pipeline writes; ddpm shows both and changes nothing."""
 
 
@@ -85,6 +95,11 @@ class NewerStateError(DdpmError):
             "and it has changed nothing"
         )
         super().__init__(message, hint=f"upgrade ddpm to {writer or 'the version that wrote it'} or later")
+
+
+def install_hint(extra: str) -> str:
+    """How to get one of the wheel's extras; ddpm is on no package index."""
+    return f"pip install 'ddpm-{__version__}-py3-none-any.whl[{extra}]'"
 
 
 class EngineError(DdpmError):

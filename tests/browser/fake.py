@@ -32,6 +32,7 @@ class FakeDdpm:
         refusal: Status, message and hint for the next requests that change something; None accepts them.
         posted: The path and body of every request that was accepted.
         letters: The dead letters of the pipelines that have some, as `dead_letters` makes them.
+        config_changed: What it says of its files.
 
     """
 
@@ -42,6 +43,7 @@ class FakeDdpm:
         self.refusal: tuple[int, str, str | None] | None = None
         self.posted: list[tuple[str, Any]] = []
         self.letters: dict[str, Json] = {}
+        self.config_changed: str | None = None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = self._listener.getsockname()[1]
         self._server: uvicorn.Server | None = None
@@ -104,7 +106,7 @@ class FakeDdpm:
         @app.get("/v1/pipelines")
         def pipelines() -> Json:
             shorts = [{key: each[key] for key in each if key not in DETAILS} for each in self.pipelines]
-            return {"version": "0.1.0", "pipelines": shorts}
+            return {"version": "0.1.0", "pipelines": shorts, "config_changed": self.config_changed}
 
         @app.get("/v1/pipelines/{name}")
         def pipeline(name: str) -> Response:
@@ -113,7 +115,7 @@ class FakeDdpm:
                 known = ", ".join(each["name"] for each in self.pipelines)
                 return refused(404, "there is no pipeline of this name", f"there are: {known}")
             events = [event for event in reversed(self.events) if event["pipeline"] == name]
-            return JSONResponse(found[0] | {"events": events[:50]})
+            return JSONResponse(found[0] | {"events": events[:50], "config_changed": self.config_changed})
 
         @app.get("/v1/pipelines/{name}/dead-letters")
         def dead_letters(name: str, letters: int = 0, reason: str = "", message: str = "") -> Response:
@@ -214,7 +216,13 @@ def pipeline(name: str, **changes: Any) -> Json:
         "lag": {"records": 12, "seconds": 0.4},
         "rates": {"read": 1284.2, "written": 1283.9, "dead": 0.0},
         "totals": {"read": 9_184_220, "written": 9_184_009, "dead": 211, "duplicates": 0},
-        "history": {"step": 5.0, "lag": [(index * 37) % 60 for index in range(120)], "rate": waves},
+        "dead_letters": {"open": 211, "oldest": None, "replayed": 0, "failed_again": 0, "discarded": 0},
+        "history": {
+            "step": 5.0,
+            "lag": [(index * 37) % 60 for index in range(120)],
+            "rate": waves,
+            "dead": [0.0] * 120,
+        },
         "source": {
             "parser": "json",
             "brokers": ["kafka-1:9092", "kafka-2:9092"],

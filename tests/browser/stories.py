@@ -19,7 +19,7 @@ def degraded(name: str = "returns") -> Json:
         since=ago(252),
         lag={"records": 61_250, "seconds": 251.0},
         rates={"read": 0.0, "written": 0.0, "dead": 0.0},
-        history={"step": 5.0, "lag": lag, "rate": rate},
+        history={"step": 5.0, "lag": lag, "rate": rate, "dead": [0] * 120},
         probes=[
             probe("engine 0", "engine"),
             probe("engine 1", "engine"),
@@ -63,7 +63,7 @@ def failed(name: str = "invoices") -> Json:
         lag=None,
         partitions=None,
         rates={"read": 0.0, "written": 0.0, "dead": 0.0},
-        history={"step": 5.0, "lag": [], "rate": []},
+        history={"step": 5.0, "lag": [], "rate": [], "dead": []},
         replicas=[replica(0, state="failed", ready=False, pid=None, restarts=5, reason="ended with code 1")],
         probes=[probe("engine 0", "engine", "no process", None), probe("kafka", "broker")],
         last_exit={
@@ -132,7 +132,7 @@ def zoo() -> tuple[Json, ...]:
     odd = [pipeline(f"shipments-{state}", state=state, reason="a moment, please") for state in states]
     well = [pipeline(f"{name}") for name in ("orders", "customers", "payments")]
     many = [pipeline(f"sensors-{number:02}") for number in range(8)]
-    unknown = pipeline("fresh", lag=None, history={"step": 5.0, "lag": [], "rate": []})
+    unknown = pipeline("fresh", lag=None, history={"step": 5.0, "lag": [], "rate": [], "dead": []})
     return (
         *well, degraded(), failed(), recovering("refunds"), resting("archive", "paused"), resting("legacy", "stopped"),
         *odd, nasty(), unknown, *many,

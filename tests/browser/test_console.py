@@ -49,7 +49,7 @@ def test_the_overview_says_how_things_are_in_one_sentence_and_a_line_for_each(dd
     page.open(ddpm.url)
     page.sees("1 of 4 pipelines needs a look: returns is degraded.", "h1")
     page.sees("0.1.0", "header")
-    wanted = "orders records flow running for 2 h 5 min 1,284 /s read 1,284 /s 12 0.4 s 211 none now 1 of 1 ready"
+    wanted = "orders records flow running for 2 h 5 min 1,284 /s read 1,284 /s 12 0.4 s 211 open 1 of 1 ready"
     eventually(lambda: row(page, "orders") == wanted, f"the row of orders reads {wanted!r}")
     for text in ("postgres does not answer", "degraded", "61,250 4 min 11 s"):
         page.sees(text, "[data-key=pipeline-returns]")
@@ -409,3 +409,38 @@ def test_the_page_brings_everything_itself(ddpm: FakeDdpm, page: Page) -> None:
     sources = [element.get_attribute("src") for element in page.driver.find_elements(By.CSS_SELECTOR, "script")]
     assert all(str(source).startswith(ddpm.url) for source in sources)
     assert page.take_hosts() == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("button", ["Restart", "Scale"])
+def test_a_dialog_is_about_the_page_that_it_was_opened_on(ddpm: FakeDdpm, page: Page, button: str) -> None:
+    page.open(f"{ddpm.url}/#/pipelines/orders")
+    page.press(button)
+    page.sees("orders?", "dialog")
+    page.ask("history.pushState(null, '', '#/pipelines/customers'); dispatchEvent(new HashChangeEvent('hashchange'))")
+    page.sees("customers", "h1")
+    eventually(lambda: not page.all("dialog"), "the dialog is gone")
+    assert ddpm.posted == []
+
+
+def test_an_engine_that_ended_as_asked_is_not_shown_as_trouble(ddpm: FakeDdpm, page: Page) -> None:
+    ddpm.happen("orders", "exit", "engine 0 exited with code 0: pause requested")
+    ddpm.happen("orders", "exit", "engine 1 exited with code 1")
+    page.open(f"{ddpm.url}/#/pipelines/orders")
+    page.sees("engine 1 exited with code 1", ".card-events")
+    colour = (
+        "return getComputedStyle([...document.querySelectorAll('.event')]"
+        ".find((each) => each.textContent.includes(arguments[0])).querySelector('.event-kind')).color"
+    )
+    ended, failed = (page.ask(colour, text) for text in ("engine 0 exited", "engine 1 exited"))
+    assert ended != failed
+
+
+def test_that_the_configuration_was_edited_stands_on_every_page(ddpm: FakeDdpm, page: Page) -> None:
+    said = "app-config.yaml changed since this ddpm started; restart ddpm to apply it"
+    ddpm.config_changed = said
+    page.open(ddpm.url)
+    page.sees(said, ".notice")
+    page.open(f"{ddpm.url}/#/pipelines/orders")
+    page.sees(said, ".notice")
+    ddpm.config_changed = None
+    eventually(lambda: not page.all(".notice"), "it is gone when the edit is taken back")

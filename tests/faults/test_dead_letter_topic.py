@@ -115,6 +115,27 @@ def test_without_a_database_a_letter_that_is_too_large_waits_and_says_so(world: 
     assert [letter.value for letter in world.dead()] == [b"{" * 20_000]
 
 
+def test_without_a_database_headers_are_cut_before_a_letter_fits_nowhere(world: World, tmp_path: Path) -> None:
+    world.create_topic()
+    config = world.config(sinks=["stdout"])
+    del config["app"]["postgres"]
+    # The letter has the last value as it is, and both once more in base64.
+    headers = (("h", b"a" * 450_000), ("h", b"b" * 450_000), ("own", b"\xfe"))
+    repeated = Record(value=b"{poison", key=b"k", headers=headers)
+    with Ddpm(config, tmp_path) as running:
+        running.wait_healthy()
+        set_limit(world, 1_000_000)
+        world.produce([repeated, Record(value=b"{small")])
+        world.wait_consumed()
+        assert running.stop() == 0
+    large, small = sorted(world.dead(), key=lambda letter: letter.value == b"{small")
+    found = dict(large.headers)
+    assert (large.value, large.key, small.value) == (b"{poison", b"k", b"{small")
+    assert (found["own"], found["h"]) == (b"\xfe", b"b" * 450_000)
+    assert json.loads(found["ddpm.errors.headers_cut"] or b"") == ["ddpm.errors.headers"]
+    assert found["__connect.errors.topic"] == world.topic.encode()
+
+
 def set_limit(world: World, size: int) -> None:
     from kafka.admin import ConfigResource
 

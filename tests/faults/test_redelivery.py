@@ -37,6 +37,7 @@ def test_topics_resets_and_replicas_leave_every_record_once(world: World, tmp_pa
                 assert answer.is_success
                 eventually(lambda: running.health()[0] == 200, "it is well")
             eventually(lambda: behind(world, topics) == 0, "all is read", 120)
+            assert '"event": "audit:' not in running.log, "all that was read again is explained"
             assert running.stop() == 0
         begin_anew([world.bootstrap], world.group, topics, 30)
     rows = world.rows('source, "partition", "offset", topic, n')

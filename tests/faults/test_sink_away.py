@@ -255,6 +255,37 @@ FAULTS = [
         "has a column extra that every row must give",
         "failed",
     ),
+    Fault(
+        "key dropped",
+        by_statements(
+            'alter table "{table}" drop constraint "{table}_pkey"',
+            'alter table "{table}" add primary key (source, partition, "offset")',
+        ),
+        'ADD PRIMARY KEY ("source", "partition", "offset")',
+        "failed",
+    ),
+    Fault(
+        "trigger that skips rows",
+        by_statements(
+            "create or replace function skip() returns trigger language plpgsql as $$ begin return null; end $$;\n"
+            'create trigger skip before insert on "{table}" for each row execute function skip()',
+            'drop trigger skip on "{table}"',
+        ),
+        "a trigger of the table",
+        "failed",
+    ),
+    Fault(
+        "sequence at its end",
+        by_statements(
+            'alter table "{table}" add nr integer;\n'
+            "create sequence few maxvalue 2;\n"
+            "grant all on few to {role};\n"
+            "select nextval('few'), nextval('few');\n"
+            "alter table \"{table}\" alter nr set default nextval('few')",
+            'alter table "{table}" drop nr;\ndrop sequence few',
+        ),
+        "(refused)",
+    ),
 ]
 
 

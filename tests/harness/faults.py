@@ -211,6 +211,52 @@ def table_dropped(rig: Rig) -> None:
             admin.execute(sql.SQL("alter table {} owner to {}").format(rig.table, rig.loader))
 
 
+def key_dropped(rig: Rig) -> None:
+    """The key by which records are told apart is dropped, records are delivered again, and the key is restored."""
+    rig.admin(sql.SQL("alter table {} drop constraint {}").format(rig.table, sql.Identifier(f"{rig.world.table}_pkey")))
+    rig.told("add primary key")
+    kill_engine(rig)
+    rig.wait(A_WHILE)
+    rig.told("add primary key")
+    rig.admin(sql.SQL('alter table {} add primary key (source, partition, "offset")').format(rig.table))
+
+
+def error_that_comes_and_goes(rig: Rig) -> None:
+    """A trigger refuses all rows (P0001), and then none, over and over, in the middle of transactions too."""
+    mood, function = sql.Identifier(f"mood_{rig.world.tag}"), sql.Identifier(f"refuse_{rig.world.tag}")
+    rig.admin(
+        sql.SQL("create table {} as select false as refuses").format(mood),
+        sql.SQL("grant select on {} to {}").format(mood, rig.loader),
+        sql.SQL(
+            "create function {}() returns trigger language plpgsql as "
+            "$$ begin if (select refuses from {}) then raise 'refused'; end if; return new; end $$"
+        ).format(function, mood),
+        sql.SQL("create trigger refuse before insert on {} for each row execute function {}()").format(
+            rig.table, function
+        ),
+    )
+    for number in range(rig.times * 10):
+        rig.admin(sql.SQL("update {} set refuses = {}").format(mood, number % 2 == 0))
+        rig.wait(0.1 + number % 7 / 20)
+    rig.admin(
+        sql.SQL("drop function {} cascade").format(function),
+        sql.SQL("drop table {}").format(mood),
+    )
+
+
+def columns_added_under_poison(rig: Rig) -> None:
+    """A column that may be empty is added, which holds nothing up, and one that every row must give, over and over."""
+    for _ in range(rig.times):
+        rig.admin(sql.SQL("alter table {} add note text").format(rig.table))
+        rig.traffic.wait_for(300)
+        with rig.superuser() as admin, admin.transaction():
+            admin.execute(sql.SQL("alter table {} add must integer not null default 1").format(rig.table))
+            admin.execute(sql.SQL("alter table {} alter must drop default").format(rig.table))
+        rig.traffic.wait_for(300)
+        rig.admin(sql.SQL("alter table {} drop must, drop note").format(rig.table))
+        rig.traffic.wait_for(300)
+
+
 def right_revoked(rig: Rig) -> None:
     """The right to insert is taken away, and given back."""
     rig.admin(sql.SQL("revoke insert on {} from {}").format(rig.table, rig.loader))
@@ -409,6 +455,9 @@ FAULTS = (
     Fault(disk_of_ddpm_full, disk="ddpm"),
     Fault(lock_held),
     Fault(table_dropped, short=True),
+    Fault(key_dropped),
+    Fault(error_that_comes_and_goes),
+    Fault(columns_added_under_poison),
     Fault(right_revoked),
     Fault(cut_in_the_middle_of_commits, short=True),
     Fault(connection_delayed),

@@ -9,8 +9,8 @@ from enum import Enum
 from typing import Self
 
 _CHUNK = 64 * 1024
-# What a client sends when it wants rows to be durable: the end of a COPY that is its own transaction, or the statement.
-_COMMITS = (b"c\x00\x00\x00\x04", b"COMMIT\x00")
+# What a client sends when it wants rows to be durable.
+_COMMIT = b"COMMIT\x00"
 
 
 class Mode(Enum):
@@ -89,7 +89,7 @@ class Proxy:
                 if self.mode is Mode.DELAY:
                     time.sleep(self._delay)
                 target.sendall(data)
-                if self.mode is Mode.CUT_COMMITS and outgoing and data.endswith(_COMMITS):
+                if self.mode is Mode.CUT_COMMITS and outgoing and data.endswith(_COMMIT):
                     # The server has it and nobody will hear the answer.
                     self.cuts += 1
                     break

@@ -136,6 +136,8 @@ class Rig:
         """Every record in exactly one place, once, exact; only poison dead; no secret told."""
         books = audit(self.world, expected, crashed=True)
         assert books.dead == -(-books.produced // POISON_EVERY)
+        false = [line for line in self.ddpm.log.splitlines() if '"event": "audit:' in line]
+        assert not false, f"the audit took what was explained for a loss: {false}"
         self.look_for_secrets()
         return books
 

@@ -31,6 +31,7 @@ DOT = Tool(("dot",), "graphviz")
 PROMETHEUS = Tool(("prometheus",), "prometheus", service=True)
 PROMTOOL = Tool(("promtool",), "prometheus", service=True)
 PUSHGATEWAY = Tool(("prometheus-pushgateway", "pushgateway"), "prometheus-pushgateway", service=True)
+PGBOUNCER = Tool(("pgbouncer",), "pgbouncer", service=True, libraries=("libc-ares2",))
 DOCKERD = Tool(("dockerd",), "docker.io", service=True, libraries=("libdevmapper1.02.1",))
 CONTAINERD = Tool(("containerd",), "containerd", service=True)
 RUNC = Tool(("runc",), "runc")
@@ -44,6 +45,7 @@ TOOLS = (
     PROMETHEUS,
     PROMTOOL,
     PUSHGATEWAY,
+    PGBOUNCER,
     DOCKERD,
     CONTAINERD,
     RUNC,

@@ -90,7 +90,7 @@ def test_wrong_password_is_named_and_not_shown(world: World, tmp_path: Path) -> 
     user, _, rest = world.dsn.partition("://")[2].partition(":")
     url = f"postgresql://{user}:wrong-hunter2@{rest.partition('@')[2]}"
     code, message = run(world, tmp_path, postgres={"url": url})
-    assert code == 2
+    assert code == 3
     assert "password" in message
     assert "hunter2" not in message
     assert made(world) == []
@@ -110,12 +110,12 @@ def test_engine_without_the_plugin(world: World, tmp_path: Path, body: str) -> N
 def test_table_of_the_forerunner(world: World, tmp_path: Path) -> None:
     world.execute(f'create table "{world.table}" (id uuid primary key, timestamp timestamptz, data text)')
     code, message = run(world, tmp_path)
-    assert code == 2
+    assert code == 3
     assert "ALTER TABLE" in message
     assert world.rows() == []
 
 
-@pytest.mark.parametrize("file", ["version.json", "state/pipeline.json"])
+@pytest.mark.parametrize("file", ["version.json", "state/pipeline.json", "state/events.jsonl"])
 def test_a_data_folder_of_a_newer_ddpm_is_left_as_it_is(world: World, tmp_path: Path, file: str) -> None:
     newer = tmp_path / ".ddpm" / file
     newer.parent.mkdir(parents=True)

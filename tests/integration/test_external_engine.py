@@ -28,7 +28,7 @@ def started(world: World, folder: Path, port: int) -> EngineProcess:
     provisioned = provision(pipeline)
     config = Config(path=Path("app-config.yaml"), pipelines=(pipeline,))
     path = folder / "engine.yaml"
-    path.write_text(rendered(config, pipeline))
+    path.write_text(rendered(config, pipeline).text)
     env = {
         environment.SOURCES: provisioned.sources_json,
         environment.TOPIC_IDS: provisioned.topic_ids_json,

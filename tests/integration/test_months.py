@@ -139,6 +139,6 @@ def test_a_table_that_is_not_partitioned_yet_is_named_before_anything_runs(world
     path = tmp_path / "app-config.yaml"
     path.write_text(yaml.safe_dump(world.config(postgres={"columns": COLUMNS, "partition": PARTITION})))
     ended = ddpm("run", "--config", str(path), cwd=tmp_path)
-    assert ended.returncode == 2
+    assert ended.returncode == 3
     assert "is a plain table" in ended.stderr
     assert "RENAME TO" in ended.stderr

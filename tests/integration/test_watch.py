@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
+from psycopg import sql
 
 from ddpm.broker.topics import existing
 from ddpm.broker.watch import ClusterWatch, Group, PartitionLag
@@ -20,6 +21,7 @@ from ddpm.broker.wire import Wire
 from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from ddpm.engine.progress import Progress
 from ddpm.errors import ServiceError
+from ddpm.store.shape import WatchedTable
 from ddpm.store.watch import DatabaseWatch
 from harness.waiting import eventually
 
@@ -335,7 +337,43 @@ class TestTroubleWithPostgres:
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ddpm-probe'"
                 )
             assert failure(watch.look) == f"{where} answers, but takes no rows: it is read-only"
+
+            with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+                connection.execute("SET default_transaction_read_only = off")
+                connection.execute("ALTER DATABASE ddpm RESET default_transaction_read_only")
+            watch.look()
+            assert watch.rewritten() is None
+            postgres.stop()
+            (postgres.data / "standby.signal").touch()
+            postgres.start()
+            assert failure(watch.look) == f"{where} answers, but takes no rows: it is in recovery"
+            with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+                connection.execute("SELECT pg_promote()")
+            eventually(lambda: answers(watch.look), "the database takes rows again", timeout=TIMEOUT)
+            assert watch.rewritten() == "a standby was promoted, or a backup restored (timeline 1 became 2)"
+            assert watch.rewritten() is None, "told once"
             watch.close()
+
+    def test_a_key_that_is_gone_is_told(self, postgres: EmbeddedPostgres) -> None:
+        name = f'key "{uuid.uuid4().hex[:8]}'
+        quoted = sql.Identifier(name)
+        table = WatchedTable("public", name, ("a", 'b,"\\c'), ('b,"\\c', "a"))
+        columns = sql.SQL("a int, {b} int").format(b=sql.Identifier('b,"\\c'))
+        with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE TABLE {} ({})").format(quoted, columns))
+            watch = DatabaseWatch(postgres.dsn, TIMEOUT, [table])
+            key = sql.SQL("(a, {})").format(sql.Identifier('b,"\\c'))
+            for constraint in ("UNIQUE", "PRIMARY KEY"):
+                watch.look()
+                assert "has no unique key on exactly" in (watch.trouble(table) or "")
+                statement = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {} {}")
+                connection.execute(statement.format(quoted, sql.Identifier(name + "_k"), sql.SQL(constraint), key))
+                watch.look()
+                assert watch.trouble(table) is None
+                drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(quoted, sql.Identifier(name + "_k"))
+                connection.execute(drop)
+            connection.execute(sql.SQL("DROP TABLE {}").format(quoted))
+        watch.close()
 
     def test_a_look_is_one_connection_and_next_to_no_work(self, postgres: EmbeddedPostgres) -> None:
         watch = DatabaseWatch(postgres.dsn, TIMEOUT)

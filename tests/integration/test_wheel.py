@@ -95,7 +95,7 @@ def test_the_wheel_runs_the_starter_from_an_empty_environment(
     with_extra = Ddpm(config, folder, program=program, options=("--seed", "orders.ndjson"))
     refused = ddpm("run", "--config", "app-config.yaml", cwd=folder, program=program)
     assert refused.returncode == 3
-    assert "pip install 'ddpm[embedded]'" in refused.stderr
+    assert "-py3-none-any.whl[embedded]'" in refused.stderr
     assert not (folder / ".ddpm").exists()
 
     environment.add_locked(ROOT / "requirements" / "embedded.lock")

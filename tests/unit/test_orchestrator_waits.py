@@ -5,6 +5,7 @@ from typing import Any
 from ddpm.config.model import Pipeline
 from ddpm.engine.counters import Counters
 from ddpm.orchestrator.waits import waits
+from ddpm.supervisor.policy import Waits
 
 PIPELINE = Pipeline.model_validate(
     {
@@ -21,6 +22,14 @@ def seen(**changes: Any) -> Counters:
 
 def test_an_engine_that_does_not_wait_says_nothing() -> None:
     assert waits(PIPELINE, seen()) is None
+
+
+def test_columns_that_are_never_found_are_a_note_behind_all_else() -> None:
+    note = waits(PIPELINE, seen(never_found=("city", "name")))
+    assert note == Waits("the columns city, name are NULL in every row: no document has a value for them", "note")
+    outage = waits(PIPELINE, seen(never_found=("city",), waiting="timeout"))
+    assert outage is not None
+    assert outage.kind == "outage"
 
 
 def test_the_breaker_comes_before_all_else() -> None:
@@ -41,6 +50,12 @@ def test_changed_columns_are_named() -> None:
     said = waits(PIPELINE, seen(waiting="columns"), "n was integer and is text")
     assert said is not None
     assert said.reason.endswith("(n was integer and is text)")
+
+
+def test_what_the_sink_says_of_a_reason_without_words_of_its_own_is_passed_on() -> None:
+    said = waits(PIPELINE, seen(waiting="refused", why="ERROR: nextval: reached maximum value"))
+    assert said is not None
+    assert said.reason == "postgres: does not take rows (refused): ERROR: nextval: reached maximum value"
 
 
 def test_dead_letters_that_wait_are_told() -> None:

@@ -15,6 +15,8 @@ type breaker struct {
 	// limit dead records among window records in a row open it; 0 never does.
 	limit  int
 	window uint64
+	// sampled is done once some of what was held back first was shown.
+	sampled sync.Once
 
 	mu   sync.Mutex
 	open bool

@@ -71,21 +71,33 @@ func (o *output) deliver(ctx context.Context, letters []*letter) ([]*letter, err
 func (o *output) sendAlone(ctx context.Context, l *letter) error {
 	o.lonely.Lock()
 	defer o.lonely.Unlock()
-	failed, _ := o.send(ctx, []*letter{l}, alone)
-	switch {
-	case len(failed) == 0:
+	err := o.sendOne(ctx, l)
+	if err == nil || !tooLarge(err) {
+		return err
+	}
+	if o.store != nil {
+		if err := o.store.keep(ctx, l); err != nil {
+			return &obstacle{classTooLarge, fmt.Sprintf("the topic %s takes no record of %d bytes, and the table %s cannot keep it: %v",
+				o.topic, l.size(), table, err)}
+		}
 		return nil
-	case !tooLarge(failed[0].err):
-		return failed[0].err
-	case o.store == nil:
-		return &obstacle{classTooLarge, fmt.Sprintf("the topic %s takes no record of %d bytes, and there is no database to keep it in: "+
-			"raise max.message.bytes of the topic", o.topic, len(l.value))}
 	}
-	if err := o.store.keep(ctx, l); err != nil {
-		return &obstacle{classTooLarge, fmt.Sprintf("the topic %s takes no record of %d bytes, and the table %s cannot keep it: %v",
-			o.topic, len(l.value), table, err)}
+	// Nothing but the topic is left: rather a letter without all of its headers than a partition that stands still.
+	for _, shorter := range l.shortened() {
+		if err = o.sendOne(ctx, shorter); err == nil || !tooLarge(err) {
+			return err
+		}
 	}
-	return nil
+	return &obstacle{classTooLarge, fmt.Sprintf("the topic %s takes no record of %d bytes, and there is no database to keep it in: "+
+		"raise max.message.bytes of the topic", o.topic, len(l.key)+len(l.value))}
+}
+
+func (o *output) sendOne(ctx context.Context, l *letter) error {
+	failed, _ := o.send(ctx, []*letter{l}, alone)
+	if len(failed) == 0 {
+		return nil
+	}
+	return failed[0].err
 }
 
 // company says whether a letter may go in one batch with others.

@@ -10,11 +10,13 @@ import (
 	"math"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 
 	"github.com/warpstreamlabs/bento/public/service"
 
+	"ddpm/engine/audit"
 	"ddpm/engine/origin"
 )
 
@@ -138,6 +140,7 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 		}
 	}
 	if !o.breaker.admit(places) {
+		o.breaker.sampled.Do(func() { o.sample(ctx, batch) })
 		return o.hold(ctx, batch)
 	}
 	letters, err := lettersOf(batch)
@@ -145,7 +148,7 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 		return err
 	}
 	again := false
-	return o.waiting.persist(ctx, func() (err error) {
+	err = o.waiting.persist(ctx, func() (err error) {
 		if again {
 			if err := o.refresh(); err != nil {
 				return err
@@ -155,7 +158,40 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 		letters, err = o.deliver(ctx, letters)
 		return err
 	})
+	if err == nil {
+		origin.EachPage(batch, func(page *audit.Page, from, to int) { page.Settle(audit.Settled{Dead: to - from}) })
+	}
+	return err
 }
+
+// sampleSize is how many of the records that are held back are shown.
+const sampleSize = 20
+
+// sample delivers letters of some of the records that are held back, so that a person sees what the breaker saw. Nothing
+// depends on them: the records are read again, and a letter that comes again is the same one.
+func (o *output) sample(ctx context.Context, batch service.MessageBatch) {
+	ctx, cancel := context.WithTimeout(ctx, samplePatience)
+	defer cancel()
+	shown := make(service.MessageBatch, min(len(batch), sampleSize))
+	for i := range shown {
+		shown[i] = batch[i].Copy()
+		message, _ := shown[i].MetaGet(origin.HeaderMessage)
+		shown[i].MetaSetMut(origin.HeaderMessage, message+heldBack)
+	}
+	letters, err := lettersOf(shown)
+	if err == nil {
+		_, err = o.deliver(ctx, letters)
+	}
+	if err != nil {
+		o.waiting.log.Warnf("a sample of the dead letters that are held back was not delivered: %s", err.Error())
+	}
+}
+
+// heldBack stands behind the reason of a letter whose record is not committed.
+const heldBack = " (held back by the breaker: the record is read again after a resume)"
+
+// samplePatience bounds how long a sample may take.
+const samplePatience = 5 * time.Second
 
 func (o *output) hold(ctx context.Context, batch service.MessageBatch) error {
 	o.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"ddpm/engine/origin"
+	"ddpm/engine/pgaddress"
 )
 
 // table is where letters are kept that are too large for the topic. It is made when the first one comes.
@@ -29,12 +30,10 @@ type store struct {
 }
 
 func newStore(dsn, schema, pipeline string) (*store, error) {
-	connection, err := pgconn.ParseConfig(dsn)
-	if dsn == "" || err != nil {
-		return nil, errors.New("no connection string")
+	connection, err := pgaddress.Parse(dsn)
+	if err != nil {
+		return nil, err
 	}
-	connection.RuntimeParams["client_encoding"] = "UTF8"
-	connection.RuntimeParams["application_name"] = "ddpm"
 	name := pgx.Identifier{table}
 	if schema != "" {
 		name = pgx.Identifier{schema, table}

@@ -38,6 +38,8 @@ type node struct {
 	index    map[string]int
 	children []child
 	targets  []int
+	// last is the highest position in an array that a path asks for.
+	last int
 }
 
 type child struct {
@@ -67,6 +69,9 @@ func (n *node) child(name string) *node {
 		n.index = map[string]int{}
 	}
 	n.index[name] = len(n.children)
+	if position, err := strconv.Atoi(name); err == nil {
+		n.last = max(n.last, position)
+	}
 	n.children = append(n.children, child{name, &node{}})
 	return n.children[len(n.children)-1].node
 }
@@ -168,7 +173,11 @@ func (s *Scanner) visitArray(doc []byte, i int, n *node, values []Value) (int, e
 	}
 	for position := 0; ; position++ {
 		var err error
-		if found, ok := n.index[strconv.Itoa(position)]; ok {
+		found := -1
+		if position <= n.last {
+			found = n.match(strconv.AppendInt(s.scratch[:0], int64(position), 10), 0)
+		}
+		if found >= 0 {
 			i, err = s.revisit(doc, i, n.children[found].node, values)
 		} else {
 			i, err = s.skipValue(doc, i)
@@ -182,6 +191,26 @@ func (s *Scanner) visitArray(doc []byte, i int, n *node, values []Value) (int, e
 		}
 		i = next
 	}
+}
+
+// Next returns the element of a checked array that stands at or behind a place: the one behind its
+// bracket, or behind the end of the element before. next is where the element ends; without one, ok is false.
+func (s *Scanner) Next(doc []byte, place int) (element Value, next int, ok bool) {
+	i := skipSpace(doc, place)
+	if i < len(doc) && doc[i] == ',' {
+		i = skipSpace(doc, i+1)
+	}
+	if i >= len(doc) || doc[i] == ']' {
+		return Value{}, i, false
+	}
+	element = Value{Kind: kindOf(doc[i]), Start: i}
+	var err error
+	if element.Kind == String {
+		element.End, element.Escaped, err = skipString(doc, i)
+	} else {
+		element.End, err = s.skipValue(doc, i)
+	}
+	return element, element.End, err == nil
 }
 
 // revisit forgets what an earlier value of the same key had below it.

@@ -2,6 +2,9 @@ package jsontext_test
 
 import (
 	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"ddpm/engine/jsontext"
@@ -24,8 +27,16 @@ func find(t *testing.T, doc string, paths ...[]string) []string {
 	return texts
 }
 
+func numbers(count int) string {
+	texts := make([]string, count)
+	for i := range texts {
+		texts[i] = strconv.Itoa(i)
+	}
+	return strings.Join(texts, ",")
+}
+
 func TestFindReturnsTheTextOfValues(t *testing.T) {
-	doc := ` {"a": 1, "b": {"c": "x", "d": [10, {"e": 12345678901234567890.5}, []]}, "f": null, "g": {"h": true}} `
+	doc := ` {"a": 1, "b": {"c": "x", "d": [10, {"e": 12345678901234567890.5}, []]}, "f": null, "g": {"h": true}, "long": [` + numbers(200) + `]} `
 	for _, c := range []struct {
 		path []string
 		want string
@@ -36,6 +47,8 @@ func TestFindReturnsTheTextOfValues(t *testing.T) {
 		{[]string{"b", "d", "0"}, `10`},
 		{[]string{"b", "d", "1", "e"}, `12345678901234567890.5`},
 		{[]string{"b", "d", "3"}, ``},
+		{[]string{"long", "150"}, `150`},
+		{[]string{"long", "0150"}, ``},
 		{[]string{"f"}, `null`},
 		{[]string{"f", "x"}, ``},
 		{[]string{"a", "x"}, ``},
@@ -72,6 +85,25 @@ func TestTheLastOfRepeatedKeysCounts(t *testing.T) {
 func TestKeysMatchUnescaped(t *testing.T) {
 	if got := find(t, `{"\u0061\n":1}`, []string{"a\n"}); got[0] != "1" {
 		t.Errorf("found %q", got)
+	}
+}
+
+func TestNextWalksAnArray(t *testing.T) {
+	doc := []byte(` [ 1 ,"a\",]", [2,[]], {"b":[3]}, null ] `)
+	var s jsontext.Scanner
+	var got []string
+	for at := 2; ; {
+		element, next, ok := s.Next(doc, at)
+		if !ok {
+			break
+		}
+		got, at = append(got, string(doc[element.Start:element.End])), next
+	}
+	if want := []string{`1`, `"a\",]"`, `[2,[]]`, `{"b":[3]}`, `null`}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if _, _, ok := s.Next([]byte(`[]`), 1); ok {
+		t.Error("an empty array has an element")
 	}
 }
 

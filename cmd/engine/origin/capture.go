@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/audit"
 )
 
 func init() {
@@ -29,6 +31,9 @@ captures is out of reach of all later processors; `+"`postgres_copy`"+` takes a 
 			service.NewStringField("forks_env").
 				Description("The environment variable that holds from which offsets on records have another source number.").
 				Default("DDPM_FORKS"),
+			service.NewBoolField("plain_headers").
+				Description("Whether a header is text for what follows, the last one where it is repeated, instead of a list.").
+				Default(false),
 		)
 	err := service.RegisterBatchProcessor("ddpm_origin", spec,
 		func(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
@@ -52,11 +57,17 @@ captures is out of reach of all later processors; `+"`postgres_copy`"+` takes a 
 			if err != nil {
 				return nil, err
 			}
+			plain, err := conf.FieldBool("plain_headers")
+			if err != nil {
+				return nil, err
+			}
 			incarnations, err := newIncarnations(addresses, variable, marksVariable)
 			if err != nil {
 				return nil, err
 			}
-			return &capture{log: mgr.Logger(), incarnations: incarnations.shared(mgr), forks: forks}, nil
+			ledger := audit.Of(mgr)
+			ledger.Keep()
+			return &capture{log: mgr.Logger(), incarnations: incarnations.shared(mgr), forks: forks, ledger: ledger, plain: plain}, nil
 		})
 	if err != nil {
 		panic(err)
@@ -73,7 +84,10 @@ type capture struct {
 	log          *service.Logger
 	incarnations *Incarnations
 	forks        forks
+	ledger       *audit.Ledger
+	plain        bool
 	once         sync.Once
+	closed       sync.Once
 }
 
 func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
@@ -90,6 +104,7 @@ func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([
 			c.once.Do(func() {
 				c.log.Error("ddpm_origin found no Kafka metadata: it must directly follow a kafka input")
 			})
+			h.origin.Topic = ""
 			out[i] = msg
 			continue
 		}
@@ -105,12 +120,46 @@ func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([
 			}
 		}
 		out[i] = msg.WithContext(h)
+		if c.plain {
+			flatten(out[i], h.origin.Headers)
+		}
 	}
 	ticket.ask(last.byPlace())
+	c.enter(holders)
 	return []service.MessageBatch{out}, nil
 }
 
-func (c *capture) Close(context.Context) error { return nil }
+// enter puts the records of a batch into the books, those of one partition in a row at once.
+func (c *capture) enter(holders []holder) {
+	for from := 0; from < len(holders); {
+		first := &holders[from].origin
+		to := from + 1
+		for to < len(holders) && holders[to].origin.Topic == first.Topic && holders[to].origin.Partition == first.Partition {
+			to++
+		}
+		if last := &holders[to-1].origin; first.Topic != "" {
+			page := c.ledger.Enter(first.Topic, first.Partition, first.Offset, last.Offset, last.behind, to-from)
+			for i := from; i < to; i++ {
+				holders[i].origin.Page = page
+			}
+		}
+		from = to
+	}
+}
+
+func (c *capture) Close(context.Context) error {
+	c.closed.Do(c.ledger.Release)
+	return nil
+}
+
+// flatten makes each header text: what reads a header in a mapping expects no list.
+func flatten(msg *service.Message, headers []Header) {
+	for _, header := range headers {
+		if last := len(header.Values) - 1; last >= 0 {
+			msg.MetaSetMut(header.Name, header.Values[last])
+		}
+	}
+}
 
 // read fills in an Origin from a message of the kafka input. The input writes its own metadata after
 // the record's headers, with types that no header can have (a header is text or a list of texts), so
@@ -135,7 +184,9 @@ func read(msg *service.Message, o *Origin) bool {
 			o.Key, _ = value.(string)
 		case "kafka_tombstone_message":
 			o.Null, _ = value.(bool)
-		case "kafka_lag", "kafka_timestamp_unix":
+		case "kafka_lag":
+			o.behind, _ = value.(int64)
+		case "kafka_timestamp_unix":
 		default:
 			o.Headers = append(o.Headers, Header{name, texts(value)})
 		}

@@ -43,6 +43,9 @@ const (
 	// is there only when headers of the dead letter cannot stand for them one by one: a name that
 	// occurs more than once, or one that had to be changed.
 	HeaderHeaders = "ddpm.errors.headers"
+	// HeaderCut is there only when headers of the record are missing or cut, because the letter would have fitted nowhere
+	// with them: a JSON list of their names.
+	HeaderCut = "ddpm.errors.headers_cut"
 )
 
 // Environment variables through which ddpm tells what the configuration does not say of itself: its
@@ -224,8 +227,11 @@ var ourHeaders = map[string]bool{
 	HeaderTopic: true, HeaderPartition: true, HeaderOffset: true, HeaderPipeline: true, HeaderStage: true,
 	HeaderCode: true, HeaderMessage: true, HeaderSQLState: true, HeaderColumn: true, HeaderTimestamp: true,
 	HeaderNull: true, HeaderIndex: true, HeaderHeaders: true, HeaderFailedAt: true, HeaderConfigHash: true,
-	HeaderSource: true, HeaderAttempt: true,
+	HeaderSource: true, HeaderAttempt: true, HeaderCut: true,
 }
+
+// IsOurs tells a header of a dead letter from those of its record.
+func IsOurs(name string) bool { return ourHeaders[name] }
 
 func reserved(name string) bool {
 	return ourHeaders[name] || strings.HasPrefix(name, KeyMetadata)

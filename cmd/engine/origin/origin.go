@@ -7,6 +7,8 @@ import (
 	"context"
 
 	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/audit"
 )
 
 // Origin is a record as it was consumed. It is never changed after it was captured.
@@ -39,6 +41,12 @@ type Origin struct {
 
 	// Ticket tells whether the record is of the topic that its source number stands for; nil when nobody asks.
 	Ticket *Ticket
+
+	// behind is how many offsets of the log stood behind the record when it was read.
+	behind int64
+
+	// Page is where the books say what became of the record; nil where none are kept.
+	Page *audit.Page
 
 	// Index counts the documents of one record from 0, for formats with many of them in a record. It
 	// means nothing unless HasIndex.

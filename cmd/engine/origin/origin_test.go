@@ -62,6 +62,21 @@ func record(value string) enginetest.Record {
 	}
 }
 
+func TestMappingsReadAHeaderAsText(t *testing.T) {
+	r := record(`{}`)
+	r.Headers = map[string][]string{"trace": {"1", "2"}, "one": {"abc"}}
+	msg := process(t, []string{"ddpm_origin: {plain_headers: true}", `mapping: 'root = {"one": @one, "trace": @trace, "key": @kafka_key.length()}'`}, r)[0]
+	text, err := msg.AsBytes()
+	must(t, err)
+	if string(text) != `{"key":2,"one":"abc","trace":"2"}` {
+		t.Errorf("%s", text)
+	}
+	o, _ := origin.From(msg)
+	if !slices.ContainsFunc(o.Headers, func(h origin.Header) bool { return h.Name == "trace" && len(h.Values) == 2 }) {
+		t.Errorf("the origin has %+v", o.Headers)
+	}
+}
+
 func TestOriginIsWhatTheRecordWas(t *testing.T) {
 	r := record(`{"a":1}`)
 	r.Headers = map[string][]string{"trace": {"1", "2"}, "h": {"\xfe"}}

@@ -35,16 +35,16 @@ func Refuses(typeName, text string) *Refusal {
 	if strings.ContainsRune(text, 0) {
 		return refused("22021", `invalid byte sequence for encoding "UTF8": 0x00`)
 	}
-	parts := modified.FindStringSubmatch(strings.Join(strings.Fields(strings.ToLower(typeName)), " "))
+	name, parts, list := takeApart(typeName)
 	if parts == nil {
 		return nil
 	}
-	if parts[5] != "" {
+	if list {
 		return array(text)
 	}
 	first, _ := strconv.Atoi(parts[2])
 	second, _ := strconv.Atoi(parts[3])
-	switch parts[1] + parts[4] {
+	switch name {
 	case "smallint", "int2":
 		return integer("smallint", 16, text)
 	case "integer", "int", "int4":
@@ -79,6 +79,39 @@ func Refuses(typeName, text string) *Refusal {
 		return moment("timestamp with time zone", text)
 	}
 	return nil
+}
+
+// Base returns the name of a type without what stands in parentheses, in the spelling of the built-in ones, and
+// whether the type is an array of them. A name that is none of Postgres' own comes back as it may be.
+func Base(typeName string) (name string, list bool) {
+	name, _, list = takeApart(typeName)
+	return name, list
+}
+
+// builtIn takes the name of a type apart whose schema or quotes change nothing.
+var builtIn = regexp.MustCompile(`^(?i:(?:pg_catalog|"pg_catalog") ?\. ?)?(?:"([a-z][a-z0-9]*)"|(.*))`)
+
+// internalArray is how the catalogue calls the arrays of built-in types.
+var internalArray = regexp.MustCompile(`^_(?:bool|bytea|name|int[248]|float[48]|text|varchar|bpchar|numeric|jsonb?|uuid|date|timetz|time|timestamptz|timestamp|interval|inet|cidr|box)$`)
+
+func takeApart(typeName string) (name string, parts []string, list bool) {
+	text := strings.Join(strings.Fields(typeName), " ")
+	// The quoted "char" is another type than char.
+	if plain := builtIn.FindStringSubmatchIndex(text); plain[2] >= 0 && text[plain[2]:plain[3]] != "char" {
+		text = text[plain[2]:plain[3]] + text[plain[1]:]
+	} else if plain[4] >= 0 {
+		text = text[plain[4]:]
+	}
+	parts = modified.FindStringSubmatch(strings.ToLower(text))
+	if parts == nil {
+		return "", nil, strings.HasSuffix(text, "]")
+	}
+	name = parts[1] + parts[4]
+	name, isArray := strings.CutSuffix(strings.TrimSpace(name), " array")
+	if internalArray.MatchString(name) {
+		name, isArray = name[1:], true
+	}
+	return name, parts, isArray || parts[5] != ""
 }
 
 func refused(state, format string, values ...any) *Refusal {

@@ -102,6 +102,19 @@ func TestTheAnswerIsInTheWordsOfPostgres(t *testing.T) {
 	}
 }
 
+func TestTheNameOfATypeIsTakenApart(t *testing.T) {
+	for typeName, want := range map[string]string{
+		"JSONB": "jsonb false", `"jsonb"`: "jsonb false", "pg_catalog.jsonb[]": "jsonb true", `pg_catalog."json" [3]`: "json true",
+		"timestamp(3) with time zone": "timestamp with time zone false", "int ARRAY[4]": "int true", "text array": "text true",
+		`"JSONB"`: " false", "public.jsonb": " false", `"char"`: " false", `public."Mood"[]`: " true", "varchar ( 3 )": "varchar false", "_jsonb": "jsonb true", "_mine": "_mine false",
+	} {
+		name, list := pgtext.Base(typeName)
+		if got := fmt.Sprint(name, " ", list); got != want {
+			t.Errorf("%s: %q, want %q", typeName, got, want)
+		}
+	}
+}
+
 func TestWhatIsNotKnownPasses(t *testing.T) {
 	for _, typeName := range []string{"public.mood", "interval day to second", "geometry(Point,4326)", `"char"`, "citext"} {
 		if said := pgtext.Refuses(typeName, strings.Repeat("x", 100)); said != nil {

@@ -2,6 +2,8 @@ package postgrescopy
 
 import (
 	"errors"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,6 +29,7 @@ const (
 	classColumns       class = "columns"
 	classPartition     class = "partition"
 	classIdentity      class = "identity_key"
+	classTrigger       class = "trigger"
 	classRefused       class = "refused"
 	classUnknownSource class = "unknown_source"
 	classIncarnation   class = "incarnation"
@@ -37,7 +40,7 @@ const (
 
 var classes = []class{
 	classConnection, classTimeout, classShutdown, classLogin, classResources, classLock, classContention,
-	classReadOnly, classRights, classMissing, classColumns, classPartition, classIdentity, classRefused,
+	classReadOnly, classRights, classMissing, classColumns, classPartition, classIdentity, classTrigger, classRefused,
 	classUnknownSource, classIncarnation, classSource, classNoOrigin, classOther,
 }
 
@@ -55,12 +58,10 @@ type verdict int
 const (
 	// mustWait: the rows are not to blame.
 	mustWait verdict = iota
-	// badRow: one of the rows holds what the table does not take.
-	badRow
+	// rowRefused: one of the rows may hold what the table does not take. Who is to blame is found out later.
+	rowRefused
 	// conflict: a key is in the table already, which may be the identity of a row written before.
 	conflict
-	// suspectRow: a row may be to blame, which is certain only if others are taken.
-	suspectRow
 )
 
 // waitClasses maps SQLSTATEs, or their first two characters, to reasons for waiting. They follow
@@ -94,13 +95,43 @@ func judge(err error) verdict {
 	if _, waits := waitClass(pgErr); waits {
 		return mustWait
 	}
-	switch {
-	case pgErr.Code == "23505":
+	if pgErr.Code == "23505" {
 		return conflict
-	case strings.HasPrefix(pgErr.Code, "22"), strings.HasPrefix(pgErr.Code, "23"):
-		return badRow
 	}
-	return suspectRow
+	return rowRefused
+}
+
+// misread tells an error of a value's own grammar from one of ours. The types of text search and
+// paths, for example, call theirs a syntax error, as the server does that of a statement.
+func misread(pgErr *pgconn.PgError) bool {
+	if inValue(pgErr) == "" || pgErr.Code == "42501" {
+		return false
+	}
+	return strings.HasPrefix(pgErr.Code, "42") || strings.HasPrefix(pgErr.Code, "3F") || strings.HasPrefix(pgErr.Code, "3D")
+}
+
+// inValue returns the column whose value an error of COPY struck while it was read; empty if none.
+func inValue(pgErr *pgconn.PgError) string {
+	for text := range strings.Lines(pgErr.Where) {
+		if found := inCopiedValue.FindStringSubmatch(strings.TrimSuffix(text, "\n")); found != nil {
+			return found[1]
+		}
+	}
+	return ""
+}
+
+var inCopiedValue = regexp.MustCompile(`^COPY .*?, line [0-9]+, column (.+?): `)
+
+// isClass tells whether an error is of one of the classes, the first two characters of its SQLSTATE.
+func isClass(err error, classes ...string) bool {
+	pgErr := serverError(err)
+	return pgErr != nil && len(pgErr.Code) == 5 && slices.Contains(classes, pgErr.Code[:2])
+}
+
+// ofEncoding tells text that is none in the client's encoding, or has no place in the server's.
+func ofEncoding(err error) bool {
+	pgErr := serverError(err)
+	return pgErr != nil && (pgErr.Code == "22021" || pgErr.Code == "22P05")
 }
 
 // serverError returns the server's answer to a statement; nil if there was none.
@@ -114,6 +145,9 @@ func serverError(err error) *pgconn.PgError {
 }
 
 func waitClass(pgErr *pgconn.PgError) (class, bool) {
+	if misread(pgErr) {
+		return "", false
+	}
 	if c, ok := waitClasses[pgErr.Code]; ok {
 		return c, true
 	}

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/pgaddress"
 )
 
 const (
@@ -23,6 +26,9 @@ const (
 	fieldColumnFrom   = "from"
 	fieldColumnPath   = "path"
 	fieldColumnKey    = "key"
+	fieldColumnHeader = "header"
+	fieldColumnFormat = "format"
+	fieldColumnZone   = "zone"
 	fieldWriteTimeout = "write_timeout"
 	fieldBackoff      = "backoff"
 	fieldBackoffFirst = "initial_interval"
@@ -34,6 +40,12 @@ const (
 	fromField     = "field"
 	fromDocument  = "document"
 	fromTimestamp = "timestamp"
+	fromKey       = "key"
+	fromKeyBytes  = "key_bytes"
+	fromHeader    = "header"
+	fromTopic     = "topic"
+	fromPartition = "partition"
+	fromOffset    = "offset"
 )
 
 // identity returns the columns that say where a row came from. They come first in every row.
@@ -55,14 +67,15 @@ was written before is skipped.
 
 A record that Postgres refuses for what it contains fails alone, with a reason in JSON as the text of
 its error, and the other records of its batch are written. A refusal that may be the table's fault as
-well (a trigger's RAISE, a limit, an internal error) is the record's only if the table takes others.
+well (a trigger, a default, a limit, an internal error) is the record's only if the table takes others of
+its batch in the same transaction, before it and after it.
 Everything else (no connection, a lock, no rights, a missing table …) is waited for, for as long as it
 takes.
 
 Batches form at the input: batching at an output would hide which record failed.`).
 		Fields(
 			service.NewStringField(fieldDSNEnv).
-				Description("The name of the environment variable that holds the connection string."),
+				Description("The name of the environment variable that holds the address of the database: its parts as ddpm hands them over, or a URL."),
 			service.NewStringField(fieldTable).
 				Description("The table, without its schema."),
 			service.NewStringField(fieldSchema).
@@ -94,6 +107,12 @@ func columnsField(more ...*service.ConfigField) *service.ConfigField {
 			fromField:     "the value at a path of the JSON document; NULL where there is none",
 			fromDocument:  "the whole message",
 			fromTimestamp: "the record's timestamp; NULL where it has none",
+			fromKey:       "the record's key as text; NULL where it has none, or an empty one",
+			fromKeyBytes:  "the record's key as the text of a bytea",
+			fromHeader:    "the last value of a header of the record; NULL where it has none",
+			fromTopic:     "the record's topic",
+			fromPartition: "the number of its partition",
+			fromOffset:    "its offset",
 		}).Description("Where the value comes from."),
 		service.NewStringListField(fieldColumnPath).
 			Description("For `field`: the keys that lead to the value; digits count in an array.").
@@ -102,17 +121,27 @@ func columnsField(more ...*service.ConfigField) *service.ConfigField {
 			Description("For `timestamp`: whether the table's key has this column behind the identity columns, because " +
 				"the table is partitioned by it; then a record without a timestamp gets -infinity.").
 			Default(false),
+		service.NewStringField(fieldColumnHeader).Description("For `header`: its name.").Default(""),
+		service.NewStringField(fieldColumnFormat).
+			Description("How values are read: `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns`, `iso`, a pattern such as `%d.%m.%Y %H:%M`, " +
+				"or `json` for text that is JSON itself.").
+			Default(""),
+		service.NewStringField(fieldColumnZone).Description("The time zone of local times, as the IANA names it.").Default(""),
 	}, more...)...).Description("The columns behind the identity columns.").Default([]any{})
 }
 
 // column says what goes into a column. For a field, slot is its place among the values found. Of the
 // columns of a key, where a record came from decides on the value, so that it can be told from no other.
 type column struct {
-	name string
-	from string
-	path []string
-	key  bool
-	slot int
+	name   string
+	from   string
+	path   []string
+	header string
+	key    bool
+	slot   int
+	// asJSON is set where a text is JSON itself, and format where it is a time that Postgres would not read.
+	asJSON bool
+	format *format
 }
 
 type config struct {
@@ -212,19 +241,43 @@ func parseColumn(entry *service.ParsedConfig) (col column, err error) {
 	if col.key, err = entry.FieldBool(fieldColumnKey); err != nil {
 		return col, err
 	}
+	if col.header, err = entry.FieldString(fieldColumnHeader); err != nil {
+		return col, err
+	}
+	if err = col.parseFormat(entry); err != nil {
+		return col, fmt.Errorf("the column %q: %w", col.name, err)
+	}
 	switch {
 	case col.key && col.from != fromTimestamp:
 		return col, fmt.Errorf("the column %q comes from a %s, which can be no part of the key", col.name, col.from)
 	case col.name == "":
 		return col, errors.New("the name is empty")
-	case col.from != fromField && col.from != fromDocument && col.from != fromTimestamp:
+	case !slices.Contains(origins, col.from):
 		return col, fmt.Errorf("the column %q cannot come from %q", col.name, col.from)
 	case col.from == fromField && len(col.path) == 0:
 		return col, fmt.Errorf("the column %q comes from a field and needs a path", col.name)
+	case (col.from == fromHeader) != (col.header != ""):
+		return col, fmt.Errorf("the column %q comes from a %s; a header, and nothing else, has the name of one", col.name, col.from)
 	case col.from != fromField && len(col.path) > 0:
 		return col, fmt.Errorf("the column %q comes from the %s and has no path", col.name, col.from)
 	}
 	return col, nil
+}
+
+var origins = []string{fromField, fromDocument, fromTimestamp, fromKey, fromKeyBytes, fromHeader, fromTopic, fromPartition, fromOffset}
+
+func (col *column) parseFormat(entry *service.ParsedConfig) error {
+	text, err := entry.FieldString(fieldColumnFormat)
+	if err != nil {
+		return err
+	}
+	zone, err := entry.FieldString(fieldColumnZone)
+	if err != nil {
+		return err
+	}
+	col.asJSON = text == formatJSON
+	col.format, err = newFormat(text, zone)
+	return err
 }
 
 func (c *config) check() error {
@@ -240,22 +293,18 @@ func (c *config) check() error {
 	return nil
 }
 
-// connectionFrom reads the connection string. No error of the parser is passed on: it may quote
-// parts of the string, and the string holds a password.
+// connectionFrom reads the address of the database. No error of pgx is passed on that may quote the password.
 func connectionFrom(variable string) (*pgconn.Config, error) {
 	dsn := os.Getenv(variable)
 	if dsn == "" {
 		return nil, fmt.Errorf("the environment variable %q (dsn_env), which holds the connection string, is not set", variable)
 	}
-	conf, err := pgconn.ParseConfig(dsn)
+	conf, err := pgaddress.Parse(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("the environment variable %q (dsn_env) does not hold a valid Postgres connection string "+
-			"(postgresql://user:password@host:port/database?sslmode=…)", variable)
+			"(postgresql://user:password@host:port/database?sslmode=…): %w", variable, err)
 	}
-	conf.RuntimeParams["client_encoding"] = "UTF8"
-	if conf.RuntimeParams["application_name"] == "" {
-		conf.RuntimeParams["application_name"] = "ddpm"
-	}
+	readTimesAlike(conf)
 	return conf, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/warpstreamlabs/bento/public/service"
 
@@ -42,9 +43,13 @@ type encoded struct {
 
 	// conflicted remembers between attempts that some of the rows are, or may be, in the table.
 	conflicted bool
-	// suspected holds the SQLSTATEs of rows that were refused for a reason which may be the
-	// table's instead of theirs, with the state of the world at that time.
-	suspected *suspicion
+	// lonely is why the batch waits for company, if it does; result is what became of it when it got some.
+	lonely *lonely
+	result *outcome
+	// tried tells whether the batch has waited for company before.
+	tried bool
+	// single is set when the batch has to go without company.
+	single bool
 }
 
 // lines returns the text of the rows from, up to but not including, to.
@@ -59,6 +64,9 @@ func (b *encoded) lines(from, to int) []byte {
 // encoder turns batches into COPY text. It is safe to share.
 type encoder struct {
 	columns []column
+	// shapes are the columns' types as the server, or a preview's configuration, gave them last.
+	shapes  atomic.Pointer[[]shape]
+	finds   *finds
 	finder  *jsontext.Finder
 	sources map[string]int64
 	indexed bool
@@ -71,10 +79,16 @@ type scratch struct {
 	scanner jsontext.Scanner
 	values  []jsontext.Value
 	text    []byte
+	// list is the text of an array, or of JSON, before it is escaped; inner that of an element.
+	list, inner []byte
+	// unseen are the columns that no document had a value for, up to here.
+	unseen []int
 }
 
 func newEncoder(c *config) *encoder {
-	e := &encoder{columns: c.columns, sources: c.sources, indexed: c.indexed}
+	e := &encoder{columns: c.columns, sources: c.sources, indexed: c.indexed, finds: newFinds(c.columns)}
+	shapes := slices.Repeat([]shape{newShape(kindOther, false, ',')}, len(c.columns))
+	e.shapes.Store(&shapes)
 	if len(c.paths) > 0 {
 		e.finder = jsontext.NewFinder(c.paths)
 	}
@@ -90,11 +104,16 @@ func (e *encoder) encode(batch service.MessageBatch) (*encoded, error) {
 	s := e.scratch.Get().(*scratch)
 	defer e.scratch.Put(s)
 	b.text = slices.Grow(b.text, estimate(batch))
+	shapes := *e.shapes.Load()
+	before := e.finds.unseen(s)
 	for i, msg := range batch {
-		if err := e.add(b, s, i, msg); err != nil {
+		if err := e.add(b, s, shapes, i, msg); err != nil {
 			e.release(b)
 			return nil, err
 		}
+	}
+	if before > 0 {
+		e.finds.note(s, before, len(b.rows), batch)
 	}
 	return b, nil
 }
@@ -120,7 +139,7 @@ func (e *encoder) release(b *encoded) {
 	e.buffers.Put(b)
 }
 
-func (e *encoder) add(b *encoded, s *scratch, index int, msg *service.Message) error {
+func (e *encoder) add(b *encoded, s *scratch, shapes []shape, index int, msg *service.Message) error {
 	o, ok := origin.From(msg)
 	if !ok {
 		return &obstacle{class: classNoOrigin, text: "a record has no origin: the pipeline must begin with the ddpm_origin processor"}
@@ -142,6 +161,7 @@ func (e *encoder) add(b *encoded, s *scratch, index int, msg *service.Message) e
 		b.failures = append(b.failures, failure{index, refused})
 		return nil
 	}
+	start := len(b.text)
 	text := b.text
 	text = append(strconv.AppendInt(text, source, 10), '\t')
 	text = append(strconv.AppendInt(text, int64(o.Partition), 10), '\t')
@@ -149,7 +169,13 @@ func (e *encoder) add(b *encoded, s *scratch, index int, msg *service.Message) e
 	if e.indexed {
 		text = strconv.AppendInt(append(text, '\t'), int64(o.Index), 10)
 	}
-	b.text = append(e.appendColumns(text, s, doc, o), '\n')
+	text, refused = e.appendColumns(text, s, shapes, doc, o)
+	if refused != nil {
+		b.text = text[:start]
+		b.failures = append(b.failures, failure{index, refused})
+		return nil
+	}
+	b.text = append(text, '\n')
 	b.rows = append(b.rows, row{index, source, int64(o.Partition), o.Offset, int64(o.Index), len(b.text)})
 	return nil
 }
@@ -180,27 +206,36 @@ func passedTombstone(kind jsontext.Kind, msg *service.Message) bool {
 	return kind == jsontext.Null && ok && o.Null
 }
 
-// appendColumns appends the values of a document that was read, each behind a tab.
-func (e *encoder) appendColumns(text []byte, s *scratch, doc []byte, o *origin.Origin) []byte {
-	for _, col := range e.columns {
-		text = append(text, '\t')
-		switch col.from {
-		case fromField:
-			text = appendValue(text, s, doc, s.values[col.slot])
-		case fromDocument:
-			text = appendEscaped(text, doc)
-		case fromTimestamp:
-			switch {
-			case o.HasTimestamp:
-				text = appendTimestamp(text, o.TimestampMS)
-			case col.key:
-				text = append(text, "-infinity"...)
-			default:
-				text = appendNull(text)
-			}
+// appendColumns appends the values of a document that was read, each behind a tab, or says which of them
+// its column's format cannot read.
+func (e *encoder) appendColumns(text []byte, s *scratch, shapes []shape, doc []byte, o *origin.Origin) ([]byte, *reason.Reason) {
+	for i := len(s.unseen) - 1; i >= 0; i-- {
+		if s.values[e.columns[s.unseen[i]].slot].Kind != jsontext.Missing {
+			s.found(i)
 		}
 	}
-	return text
+	for i := range e.columns {
+		col := &e.columns[i]
+		text = append(text, '\t')
+		var refused *reason.Reason
+		switch col.from {
+		case fromField:
+			if sh := shapes[i]; sh.plain && col.format == nil {
+				text = appendValue(text, s, doc, s.values[col.slot], sh.kind)
+				continue
+			}
+			text, refused = col.appendField(text, s, shapes[i], doc, s.values[col.slot])
+		case fromDocument:
+			text = appendEscaped(text, doc)
+		default:
+			text, refused = col.appendOrigin(text, s, shapes[i], o)
+		}
+		if refused != nil {
+			refused.Column = col.name
+			return text, refused
+		}
+	}
+	return text, nil
 }
 
 func refusal(code, message string) *reason.Reason {
@@ -214,29 +249,6 @@ func (e *encoder) knownTopics() string {
 	}
 	sort.Strings(topics)
 	return strings.Join(topics, ", ")
-}
-
-// appendValue appends a JSON value as COPY text: a string as its text, a number as it is written, an
-// object or array as JSON. A checked JSON string without escapes has nothing that COPY would escape.
-func appendValue(dst []byte, s *scratch, doc []byte, v jsontext.Value) []byte {
-	switch v.Kind {
-	case jsontext.True:
-		return append(dst, 't')
-	case jsontext.False:
-		return append(dst, 'f')
-	case jsontext.Number:
-		return append(dst, doc[v.Start:v.End]...)
-	case jsontext.String:
-		inside := doc[v.Start+1 : v.End-1]
-		if !v.Escaped {
-			return append(dst, inside...)
-		}
-		s.text = jsontext.AppendUnescaped(s.text[:0], inside)
-		return appendEscaped(dst, s.text)
-	case jsontext.Object, jsontext.Array:
-		return appendEscaped(dst, doc[v.Start:v.End])
-	}
-	return appendNull(dst)
 }
 
 func appendNull(dst []byte) []byte { return append(dst, `\N`...) }

@@ -1,6 +1,7 @@
 package postgrescopy_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -260,9 +261,11 @@ type proxy struct {
 	listener net.Listener
 	target   string
 
-	mu      sync.Mutex
-	refuse  bool
-	muted   bool
+	mu     sync.Mutex
+	refuse bool
+	muted  bool
+	// muteAt mutes the answers once a client has sent it.
+	muteAt  []byte
 	frozen  chan struct{}
 	clients map[net.Conn]bool
 }
@@ -308,6 +311,9 @@ func (p *proxy) pump(from, to net.Conn, answers bool) {
 	for {
 		n, err := from.Read(buf)
 		p.mu.Lock()
+		if !answers && p.muteAt != nil && bytes.Contains(buf[:n], p.muteAt) {
+			p.muted = true
+		}
 		frozen, muted := p.frozen, p.muted
 		p.mu.Unlock()
 		if frozen != nil {
@@ -338,10 +344,16 @@ func (p *proxy) thaw() {
 	}
 }
 
-// mute swallows what the server answers.
-func (p *proxy) mute(muted bool) {
+// muteCommits swallows what the server answers to a commit and from then on; unmute ends that.
+func (p *proxy) muteCommits() {
 	p.mu.Lock()
-	p.muted = muted
+	p.muteAt = []byte("COMMIT\x00")
+	p.mu.Unlock()
+}
+
+func (p *proxy) unmute() {
+	p.mu.Lock()
+	p.muteAt, p.muted = nil, false
 	p.mu.Unlock()
 }
 

@@ -73,7 +73,7 @@ func store(t *testing.T, conn *pgconn.PgConn, e *encoder, sql string, document [
 		t.Fatal(err)
 	}
 	if _, err := conn.CopyFrom(ctx, bytes.NewReader(b.text), sql); err != nil {
-		if judge(err) != badRow {
+		if judge(err) != rowRefused {
 			t.Fatalf("%q: %v", document, err)
 		}
 		return columns, true

@@ -15,18 +15,32 @@ import (
 type health struct {
 	log   *service.Logger
 	gauge *service.MetricGauge
+	// why tells for each class what was logged about it, by the label text.
+	why *service.MetricGauge
 
 	mu      sync.Mutex
 	waiting map[class]int
-	said    map[class]time.Time
+	said    map[class]said
+	texts   map[string]bool
 }
+
+// said is what was logged about a class, and when.
+type said struct {
+	at   time.Time
+	text string
+}
+
+// mostTexts bounds what the metric of texts keeps for ever; later ones have no text there.
+const mostTexts = 200
 
 func newHealth(mgr *service.Resources) *health {
 	h := &health{
 		log:     mgr.Logger(),
 		gauge:   mgr.Metrics().NewGauge("postgres_copy_waiting", "reason"),
+		why:     mgr.Metrics().NewGauge("postgres_copy_waiting_why", "reason", "text"),
 		waiting: map[class]int{},
-		said:    map[class]time.Time{},
+		said:    map[class]said{},
+		texts:   map[string]bool{},
 	}
 	for _, c := range classes {
 		h.gauge.Set(0, string(c))
@@ -50,9 +64,19 @@ func (w *wait) because(err error) {
 	defer h.mu.Unlock()
 	h.move(w, o.class)
 	if _, known := h.said[o.class]; !known {
-		h.said[o.class] = time.Now()
+		text := h.remembered(o.Error())
+		h.said[o.class] = said{time.Now(), text}
+		h.why.Set(1, string(o.class), text)
 		h.log.Warnf("Postgres does not take rows (%s), waiting: %s", o.class, o.Error())
 	}
+}
+
+func (h *health) remembered(text string) string {
+	if !h.texts[text] && len(h.texts) >= mostTexts {
+		return ""
+	}
+	h.texts[text] = true
+	return text
 }
 
 // over notes that the batch was written.
@@ -66,12 +90,13 @@ func (w *wait) over() {
 	h.move(w, "")
 	var ended []string
 	var since time.Time
-	for c, start := range h.said {
+	for c, began := range h.said {
 		if h.waiting[c] == 0 {
 			ended = append(ended, string(c))
-			if since.IsZero() || start.Before(since) {
-				since = start
+			if since.IsZero() || began.at.Before(since) {
+				since = began.at
 			}
+			h.why.Set(0, string(c), began.text)
 			delete(h.said, c)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/warpstreamlabs/bento/public/service"
 
+	"ddpm/engine/audit"
 	"ddpm/engine/origin"
 	"ddpm/engine/reason"
 )
@@ -37,14 +38,18 @@ type output struct {
 	sessions *sessions
 	health   *health
 	metrics  *writeMetrics
+	company  company
 }
 
 func newOutput(c *config, mgr *service.Resources) *output {
+	audit.Of(mgr).Settles()
+	encoder := newEncoder(c)
+	encoder.finds.tell = tellMissing(c.columns, mgr)
 	return &output{
 		conf:     c,
 		log:      mgr.Logger(),
-		encoder:  newEncoder(c),
-		sessions: newSessions(c),
+		encoder:  encoder,
+		sessions: newSessions(c, encoder),
 		health:   newHealth(mgr),
 		metrics:  newWriteMetrics(mgr.Metrics()),
 	}
@@ -66,10 +71,22 @@ func (o *output) Connect(ctx context.Context) error {
 // will be. Only the end of the context, at the engine's hard stop, ends it earlier.
 func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
 	var b *encoded
-	defer func() { o.encoder.release(b) }()
+	defer func() {
+		if b == nil {
+			return
+		}
+		// One that another batch has taken along will still be told what became of it.
+		if _, left := o.company.leave(b); left {
+			o.encoder.release(b)
+		}
+	}()
 	var outcome outcome
+	attempts := 0
 	err := o.persist(ctx, func(ctx context.Context) (err error) {
 		if b == nil {
+			if err = o.sessions.ready(ctx); err != nil {
+				return err
+			}
 			if b, err = o.encoder.encode(batch); err != nil {
 				return err
 			}
@@ -80,6 +97,7 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 		if err = confirm(ctx, batch); err != nil {
 			return err
 		}
+		attempts++
 		outcome, err = o.write(ctx, b)
 		return err
 	})
@@ -88,6 +106,8 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 	}
 	failures := append(b.failures, outcome.failures...)
 	o.metrics.count(outcome, failures)
+	// An attempt that ended with its connection may have brought rows in all the same.
+	settle(batch, outcome, failures, attempts > 1 || outcome.again)
 	return batchError(batch, failures)
 }
 
@@ -109,25 +129,47 @@ func confirm(ctx context.Context, batch service.MessageBatch) error {
 	return nil
 }
 
-// write makes one attempt on a connection of its own. A connection that was idle may have died
-// unnoticed: that is no outage, and the next one is tried at once.
+// write makes one attempt, together with batches that wait for company.
 func (o *output) write(ctx context.Context, b *encoded) (outcome, error) {
+	defer o.company.turn(b)()
+	switch result, left := o.company.leave(b); {
+	case !left:
+		return outcome{}, b.lonely
+	case result != nil:
+		return *result, nil
+	}
+	j := o.company.join(b)
+	all, err := o.writeJoined(ctx, j)
+	b.single = err != nil && len(j.guests) > 0
+	result, err := o.company.part(j, all, err)
+	if why, is := err.(*lonely); is {
+		o.company.wait(b, why)
+	}
+	return result, err
+}
+
+// writeJoined makes one attempt on a connection of its own. A connection that was idle may have died
+// unnoticed: that is no outage, and the next one is tried at once.
+func (o *output) writeJoined(ctx context.Context, j *join) (outcome, error) {
+	again := false
 	for {
 		s, err := o.sessions.take(ctx)
 		if err != nil {
 			return outcome{}, err
 		}
 		started := time.Now()
-		result, err := s.write(ctx, b)
+		result, err := s.write(ctx, j.encoded)
 		if err == nil {
 			o.metrics.wrote(time.Since(started))
 			o.sessions.give(s)
+			result.again = again
 			return result, nil
 		}
 		s.close()
 		if !s.wasIdle || !lost(err) || ctx.Err() != nil {
 			return outcome{}, err
 		}
+		again = true
 	}
 }
 
@@ -148,7 +190,11 @@ func (o *output) persist(ctx context.Context, attempt func(context.Context) erro
 			return service.ErrNotConnected
 		}
 		waiting.because(err)
-		if !sleep(ctx, pause.next()) {
+		var news <-chan struct{}
+		if why, is := err.(*lonely); is {
+			news = why.news
+		}
+		if !sleep(ctx, pause.next(), news) {
 			waiting.abandon()
 			return service.ErrNotConnected
 		}
@@ -184,11 +230,14 @@ func batchError(batch service.MessageBatch, failures []failure) error {
 	return err
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
+// sleep pauses unless there are news before; false means that the context has ended.
+func sleep(ctx context.Context, d time.Duration, news <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case <-news:
 		return true
 	case <-ctx.Done():
 		return false

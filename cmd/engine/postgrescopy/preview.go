@@ -42,13 +42,16 @@ func NewPreview(conf *service.ParsedConfig) (*Preview, error) {
 		return nil, err
 	}
 	p := &Preview{encoder: newEncoder(c)}
+	shapes := make([]shape, len(list))
 	for i, entry := range list {
 		name, err := entry.FieldString(fieldColumnType)
 		if err != nil {
 			return nil, fmt.Errorf("columns[%d]: %w", i, err)
 		}
 		p.types = append(p.types, name)
+		shapes[i] = shapeOf(name)
 	}
+	p.encoder.shapes.Store(&shapes)
 	return p, nil
 }
 
@@ -65,7 +68,11 @@ func (p *Preview) Row(msg *service.Message) ([]Cell, *reason.Reason) {
 	if failure != nil {
 		return nil, failure
 	}
-	values := strings.Split(string(p.encoder.appendColumns(nil, s, doc, o)), "\t")[1:]
+	text, failure := p.encoder.appendColumns(nil, s, *p.encoder.shapes.Load(), doc, o)
+	if failure != nil {
+		return nil, failure
+	}
+	values := strings.Split(string(text), "\t")[1:]
 	cells := make([]Cell, len(values))
 	for i, text := range values {
 		cells[i] = Cell{Column: p.encoder.columns[i].name, Type: p.types[i]}

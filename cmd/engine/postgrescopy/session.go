@@ -17,8 +17,8 @@ import (
 // in flight.
 type sessions struct {
 	conf *config
-	// accepted counts the rows that the table took, over all sessions.
-	accepted atomic.Int64
+	// encoder is told the columns' types.
+	encoder *encoder
 	// poisoned tells whether the last batch that was looked at row by row had bad rows.
 	poisoned atomic.Bool
 	// strict is set when the server cannot tell which rows it skips.
@@ -31,7 +31,22 @@ type sessions struct {
 	atStart *table
 }
 
-func newSessions(c *config) *sessions { return &sessions{conf: c} }
+func newSessions(c *config, e *encoder) *sessions { return &sessions{conf: c, encoder: e} }
+
+// ready returns once the table was seen, on which the text of values depends.
+func (p *sessions) ready(ctx context.Context) error {
+	p.mu.Lock()
+	seen := p.atStart != nil
+	p.mu.Unlock()
+	if seen {
+		return nil
+	}
+	s, err := p.take(ctx)
+	if err == nil {
+		p.give(s)
+	}
+	return err
+}
 
 // take returns an idle session or opens one.
 func (p *sessions) take(ctx context.Context) (*session, error) {
@@ -89,7 +104,8 @@ func (p *sessions) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// prepare looks at the table, which shows at once that the server answers.
+// prepare looks at the table, which shows at once that the server answers. It is done again once the table's key
+// or triggers are others.
 func (s *session) prepare(ctx context.Context) error {
 	t, err := s.describe(ctx, s.pool.conf.schema, s.pool.conf.table)
 	if err != nil {
@@ -98,6 +114,14 @@ func (s *session) prepare(ctx context.Context) error {
 	if err := t.check(s.pool.conf.key()); err != nil {
 		return err
 	}
+	if err := s.readValuesAlike(ctx); err != nil {
+		return err
+	}
+	shapes, err := s.shapes(ctx, t)
+	if err != nil {
+		return err
+	}
+	s.pool.encoder.shapes.Store(&shapes)
 	s.pool.mu.Lock()
 	defer s.pool.mu.Unlock()
 	if s.pool.atStart == nil {
@@ -118,9 +142,9 @@ type session struct {
 	sql      statements
 	// skipped is what the last COPY left out.
 	skipped []skip
-	// seen holds the table's columns if this transaction has looked at them: what it has copied keeps others
-	// from changing them until its end.
-	seen []string
+	// seen holds the table's columns if this transaction has looked at them: its lock keeps others from
+	// changing them until its end.
+	seen []tableColumn
 	// wasIdle is set once the session waited for work: only then can it have died unnoticed.
 	wasIdle bool
 }
@@ -226,15 +250,34 @@ const savepoint = "ddpm_piece"
 // statements are the SQL texts of one table.
 type statements struct {
 	// names are the columns of a line.
-	names        []string
+	names []string
+	// begin starts a transaction, beginLocked one in which the table stays as it is, beginSteady one in which all
+	// else does too: whatever a trigger reads is the same for each row.
+	begin, beginLocked, beginSteady string
+
 	copyTable    string
 	copyTolerant string
-	begin        string
 	createStage  string
 	copyStage    string
 	insert       string
 	emptyStage   string
+	commit       string
+	// target is the table, and itself is what holds its own rows without those of tables that inherit from it.
+	target, itself string
 }
+
+// durable makes a commit wait for the disk where a role or database has it otherwise, and leaves alone whatever
+// waits for a standby too. It lasts as long as its transaction, so that a pooler may lend the connection to others.
+const durable = "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) " +
+	"WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')"
+
+// ensureKey divides by zero, which keeps what stands behind it from being done, unless the table still has the key
+// and the triggers that were seen. What the transaction has written keeps both as they are until its end.
+const ensureKey = `SELECT 1 / pg_catalog.count(*) FROM pg_catalog.pg_index
+WHERE indexrelid = %s AND indrelid = %s::pg_catalog.regclass AND indisunique AND indisvalid AND indimmediate
+	AND %d = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger WHERE tgrelid IN (%s) AND ` + insertTriggers + `)`
+
+const divisionByZero = "22012"
 
 func statementsFor(t *table, c *config) statements {
 	names := identity(c.indexed)
@@ -243,19 +286,38 @@ func statementsFor(t *table, c *config) statements {
 	}
 	list, key := quotedList(names), quotedList(c.key())
 	target := quote(t.schema, t.name)
+	named, itself, holders := literal(target), target, fmt.Sprintf(partitionsOf, literal(target))
+	if t.plain {
+		itself, holders = "ONLY "+target, named+"::pg_catalog.regclass"
+	}
 	temporary := quote("pg_temp", stage)
+	settings := "SET CONSTRAINTS ALL IMMEDIATE; " + durable
 	return statements{
-		names:        names,
+		names: names,
+		begin: "BEGIN ISOLATION LEVEL READ COMMITTED; " + settings,
+		// LOCK would need a right on the whole table; a plan takes the lock of what it is for, and does nothing.
+		beginLocked: fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; EXPLAIN INSERT INTO %s (%s) VALUES (NULL); %s",
+			target, quote(names[0]), settings),
+		// LOCK is the one that comes before the transaction's view of the database.
+		beginSteady: fmt.Sprintf("BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE; %s",
+			target, settings),
 		copyTable:    fmt.Sprintf("COPY %s (%s) FROM STDIN", target, list),
 		copyTolerant: fmt.Sprintf("COPY %s (%s) FROM STDIN (ON_ERROR ignore, LOG_VERBOSITY verbose)", target, list),
-		begin:        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL IMMEDIATE",
 		createStage: fmt.Sprintf("CREATE TEMPORARY TABLE %s ON COMMIT DROP AS SELECT %s FROM %s WITH NO DATA",
 			quote(stage), list, target),
 		copyStage: fmt.Sprintf("COPY %s (%s) FROM STDIN", temporary, list),
 		insert: fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s ON CONFLICT (%s) DO NOTHING",
 			target, list, list, temporary, key),
 		emptyStage: "TRUNCATE " + temporary,
+		commit:     fmt.Sprintf(ensureKey, t.key, named, len(t.triggers), holders) + "; COMMIT",
+		target:     target,
+		itself:     itself,
 	}
+}
+
+// literal quotes a text as a value.
+func literal(text string) string {
+	return "E'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(text) + "'"
 }
 
 func quotedList(names []string) string {

@@ -2,32 +2,65 @@ package postgrescopy
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // table is what the server says about the target.
 type table struct {
 	schema, name string
-	// columns holds a line for each column: its name, type and whether it must be given.
-	columns []string
-	// keyed tells whether a unique index covers exactly the columns of the key.
-	keyed bool
+	// plain tells a table that holds its rows itself from one that partitions hold them for.
+	plain   bool
+	columns []tableColumn
+	// key is the object id of a unique index on exactly the columns of the key; empty if there is none.
+	key string
+	// triggers are those that somebody has made for new rows, and which may skip, move or change them.
+	triggers []string
+}
+
+// tableColumn is a column as the table has it.
+type tableColumn struct {
+	Name, Type string
+	NotNull    bool
+	// Filled tells whether the column has a value where none is given.
+	Filled bool
+}
+
+func (c tableColumn) String() string {
+	text := pgx.Identifier{c.Name}.Sanitize() + " " + c.Type
+	if c.NotNull {
+		text += " not null"
+	}
+	return text
 }
 
 // listColumns makes the text of table.columns of the attributes a of a table.
 const listColumns = `
-	SELECT pg_catalog.string_agg(pg_catalog.format('%I %s%s%s', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
-		CASE WHEN a.attnotnull THEN ' not null' END, CASE WHEN a.atthasdef THEN ' default' END), E'\n' ORDER BY a.attname)
-	FROM pg_catalog.pg_attribute a
+	SELECT pg_catalog.json_agg(pg_catalog.json_build_object('Name', a.attname, 'Type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+		'NotNull', a.attnotnull OR t.typnotnull, 'Filled', a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL) ORDER BY a.attname)
+	FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 	WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = `
 
-const describeTable = `
-SELECT n.nspname, (` + listColumns + `c.oid
-), EXISTS (
-	SELECT
+func parseColumns(text []byte) (columns []tableColumn, err error) {
+	return columns, json.Unmarshal(text, &columns)
+}
+
+// partitionsOf lists a table and its partitions.
+const partitionsOf = `
+	SELECT %[1]s::pg_catalog.regclass UNION ALL SELECT relid FROM pg_catalog.pg_partition_tree(%[1]s::pg_catalog.regclass)`
+
+// insertTriggers are the conditions for a trigger that a person made for new rows, and that is on.
+const insertTriggers = `NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 <> 0`
+
+var describeTable = `
+SELECT n.nspname, c.relkind <> 'p', (` + listColumns + `c.oid
+), (
+	SELECT i.indexrelid
 	FROM pg_catalog.pg_index i
 	WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
 		AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = pg_catalog.cardinality($3::text[])
@@ -35,6 +68,12 @@ SELECT n.nspname, (` + listColumns + `c.oid
 			FROM pg_catalog.pg_attribute a
 			WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
 		) = $3::text[]
+	ORDER BY i.indisprimary DESC, i.indexrelid
+	LIMIT 1
+), (
+	SELECT coalesce(pg_catalog.json_agg(tgname), '[]')
+	FROM pg_catalog.pg_trigger
+	WHERE tgrelid IN (` + fmt.Sprintf(partitionsOf, "c.oid") + `) AND ` + insertTriggers + `
 )
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = $1 AND n.nspname = CASE WHEN $2 = '' THEN pg_catalog.current_schema() ELSE $2 END`
@@ -50,12 +89,11 @@ func (s *session) describe(ctx context.Context, schema, name string) (*table, er
 		return nil, &obstacle{classMissing, "the table " + place(schema, name) + " does not exist"}
 	}
 	row := found[0]
-	return &table{
-		schema:  string(row[0]),
-		name:    name,
-		columns: strings.Split(string(row[1]), "\n"),
-		keyed:   string(row[2]) == "t",
-	}, nil
+	t := &table{schema: string(row[0]), name: name, plain: string(row[1]) == "t", key: string(row[3])}
+	if t.columns, err = parseColumns(row[2]); err != nil {
+		return nil, err
+	}
+	return t, json.Unmarshal(row[4], &t.triggers)
 }
 
 // textArray writes names as a text[].
@@ -79,55 +117,70 @@ func place(schema, name string) string {
 
 // check returns an obstacle for a table in which a record could be written twice.
 func (t *table) check(key []string) error {
-	if t.keyed {
+	if t.key != "" {
 		return nil
 	}
-	return &obstacle{classIdentity, fmt.Sprintf("the table %s has no primary key or unique constraint on exactly (%s)",
-		quote(t.schema, t.name), strings.Join(key, ", "))}
+	target, list := quote(t.schema, t.name), quotedList(key)
+	return &obstacle{classIdentity, fmt.Sprintf("the table %s has no primary key or unique constraint on exactly (%s), without which "+
+		"records could be written twice: ALTER TABLE %s ADD PRIMARY KEY (%s)", target, strings.Join(key, ", "), target, list)}
 }
 
-// unchanged compares the table with the one at the start, before a row is called bad that fitted
-// the table which the configuration was made for.
-func (s *session) unchanged(ctx context.Context) error {
-	s.pool.mu.Lock()
-	before := s.pool.atStart
-	s.pool.mu.Unlock()
-	if s.seen != nil {
-		return before.differs(s.seen)
-	}
-	now, err := s.describe(ctx, before.schema, before.name)
-	if err != nil {
-		return err
-	}
-	return before.differs(now.columns)
+// changes are the differences of a table from what it was at the start that matter for what is written.
+type changes struct {
+	columns []string
+	text    string
 }
 
-// differs returns an obstacle if the columns are others now.
-func (before *table) differs(now []string) error {
-	if slices.Equal(before.columns, now) {
-		return nil
-	}
-	return &obstacle{classColumns, fmt.Sprintf("the columns of %s changed since the start (%s): undo it, or restart the pipeline to go on with them",
-		quote(before.schema, before.name), difference(before.columns, now))}
-}
-
-func difference(before, now []string) string {
+// compare looks for columns that take less than they did before, and for new ones that every row must give.
+func compare(before, now []tableColumn, written []string) changes {
+	var found changes
 	var parts []string
-	for _, c := range before {
-		if !slices.Contains(now, c) {
-			parts = append(parts, "was "+c)
+	for _, was := range before {
+		at := slices.IndexFunc(now, func(c tableColumn) bool { return c.Name == was.Name })
+		if !slices.Contains(written, was.Name) || (at >= 0 && takesAll(now[at], was)) {
+			continue
+		}
+		found.columns, parts = append(found.columns, was.Name), append(parts, "was "+was.String())
+		if at >= 0 {
+			parts = append(parts, "is "+now[at].String())
 		}
 	}
-	for _, c := range now {
-		if !slices.Contains(before, c) {
-			parts = append(parts, "is "+c)
+	for _, is := range now {
+		if slices.Contains(written, is.Name) || !is.NotNull || is.Filled || slices.Contains(before, is) {
+			continue
 		}
+		found.columns, parts = append(found.columns, is.Name), append(parts, "is "+is.String())
 	}
-	return strings.Join(parts, "; ")
+	found.text = strings.Join(parts, "; ")
+	return found
 }
 
-// present returns which of the rows are in the table already, by their place in the list.
-func (s *session) present(ctx context.Context, rows []row) (map[int]bool, error) {
+// takesAll tells whether a column takes whatever it took when it was another.
+func takesAll(now, before tableColumn) bool {
+	if now.NotNull && !before.NotNull {
+		return false
+	}
+	return now.Type == before.Type || now.Type == "text" || slices.Contains(wider[before.Type], now.Type) ||
+		strings.HasPrefix(before.Type, now.Type+"(") // varchar(3) became varchar
+}
+
+// wider holds types that take each value of another one.
+var wider = map[string][]string{
+	"smallint": {"integer", "bigint", "numeric"},
+	"integer":  {"bigint", "numeric"},
+	"bigint":   {"numeric"},
+	"real":     {"double precision"},
+}
+
+// obstacle says that a row waits because of the changes.
+func (c changes) obstacle(t *table) error {
+	return &obstacle{classColumns, fmt.Sprintf("the columns of %s changed since the start (%s): undo it, or restart the pipeline to go on with them",
+		quote(t.schema, t.name), c.text)}
+}
+
+// present returns which of the rows are in a relation (the table, or ONLY the table without those that
+// inherit from it) already, by their place in the list.
+func (s *session) present(ctx context.Context, relation string, rows []row) (map[int]bool, error) {
 	type partition struct{ source, partition int64 }
 	groups := map[partition][]int{}
 	for i, r := range rows {
@@ -147,7 +200,7 @@ func (s *session) present(ctx context.Context, rows []row) (map[int]bool, error)
 			WHERE written.source = $1::bigint AND written.partition = $2::bigint
 				AND written."offset" = wanted.place AND %s = wanted.item
 			LIMIT 1
-		) AS present`, quote(s.table.schema, s.table.name), item)
+		) AS present`, relation, item)
 	found := map[int]bool{}
 	for p, members := range groups {
 		offsets, items := make([]string, len(members)), make([]string, len(members))

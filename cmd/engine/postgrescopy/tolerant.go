@@ -31,14 +31,23 @@ CROSS JOIN LATERAL pg_catalog.pg_input_error_info(given.value, pg_catalog.format
 WHERE wrong.message IS NOT NULL
 ORDER BY 1`
 
+// explainsSince is the first version of Postgres with pg_input_error_info.
+const explainsSince = 16
+
 // tolerant tells whether bad values can be left to the server to skip.
 func (s *session) tolerant() bool {
-	if s.pool.strict.Load() {
-		return false
+	return !s.pool.strict.Load() && s.version() >= tolerantSince
+}
+
+// version is the server's major version; 0 if it is not understood.
+func (s *session) version() int {
+	text := s.conn.ParameterStatus("server_version")
+	digits := strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' })
+	if digits >= 0 {
+		text = text[:digits]
 	}
-	major, _, _ := strings.Cut(s.conn.ParameterStatus("server_version"), ".")
-	version, err := strconv.Atoi(major)
-	return err == nil && version >= tolerantSince
+	version, _ := strconv.Atoi(text)
+	return version
 }
 
 // copyTolerant copies rows into the table except those with values of a wrong kind, which it returns
@@ -61,33 +70,27 @@ func (s *session) copyTolerant(ctx context.Context, b *encoded, from, to int) (i
 			return 0, nil, false, nil
 		}
 	}
-	skipped, err = s.explain(ctx, b, from)
-	return inserted, skipped, err == nil && len(skipped) == missing && allBad(skipped), err
-}
-
-// allBad tells whether the rows themselves are to blame: a value that names a table, for example, may be
-// good once that is there.
-func allBad(refused []refusedRow) bool {
-	for _, r := range refused {
-		if judge(r.err) != badRow {
-			return false
-		}
+	blamed := make([]spot, len(s.skipped))
+	for i, each := range s.skipped {
+		blamed[i] = spot{from + each.line - 1, each.col}
 	}
-	return true
+	skipped, err = s.explain(ctx, b, blamed)
+	return inserted, skipped, err == nil && len(skipped) == missing, err
 }
 
-// explain returns those of the rows that the last COPY skipped whose value is of a wrong kind, with the
-// error that the server would have answered. The COPY began with the row from.
-func (s *session) explain(ctx context.Context, b *encoded, from int) ([]refusedRow, error) {
+// spot is a value of a batch: its row, and its column among those of a line.
+type spot struct{ row, col int }
+
+// explain returns those of the rows whose value at one of the spots is of a wrong kind, with the error that
+// the server would have answered.
+func (s *session) explain(ctx context.Context, b *encoded, spots []spot) ([]refusedRow, error) {
 	var at, cols, names, values []string
-	for _, each := range s.skipped {
-		row := from + each.line - 1
-		line := bytes.TrimSuffix(b.lines(row, row+1), []byte("\n"))
-		field := bytes.Split(line, []byte("\t"))[each.col]
+	for _, each := range spots {
+		field := b.field(each.row, each.col)
 		if string(field) == `\N` {
 			continue // a domain that is not null: only the server's own refusal tells
 		}
-		at, cols = append(at, strconv.Itoa(row)), append(cols, strconv.Itoa(each.col))
+		at, cols = append(at, strconv.Itoa(each.row)), append(cols, strconv.Itoa(each.col))
 		names, values = append(names, s.sql.names[each.col]), append(values, unescaped.Replace(string(field)))
 	}
 	wrong, err := s.query(ctx, explainValues, quote(s.table.schema, s.table.name),
@@ -98,14 +101,22 @@ func (s *session) explain(ctx context.Context, b *encoded, from int) ([]refusedR
 	var refused []refusedRow
 	for _, each := range wrong {
 		row, _ := strconv.Atoi(string(each[0]))
-		s.seen = strings.Split(string(each[5]), "\n")
+		if s.seen, err = parseColumns(each[5]); err != nil {
+			return nil, err
+		}
 		col, _ := strconv.Atoi(string(each[1]))
-		refused = append(refused, refusedRow{row, &pgconn.PgError{
+		refused = append(refused, refusedRow{row: row, certain: true, err: &pgconn.PgError{
 			Severity: "ERROR", SeverityUnlocalized: "ERROR",
 			Code: string(each[2]), Message: string(each[3]), Detail: string(each[4]), ColumnName: s.sql.names[col],
 		}})
 	}
 	return refused, nil
+}
+
+// field returns the text of a row's value as COPY has it.
+func (b *encoded) field(row, col int) []byte {
+	line := bytes.TrimSuffix(b.lines(row, row+1), []byte("\n"))
+	return bytes.Split(line, []byte("\t"))[col]
 }
 
 // notice remembers what COPY skipped. What it does not understand is missed when the rows are counted.

@@ -2,6 +2,8 @@ package postgrescopy
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"ddpm/engine/reason"
 )
@@ -10,25 +12,51 @@ import (
 type outcome struct {
 	committed, duplicates int
 	failures              []failure
-}
-
-// suspicion is the memory of a batch whose rows were all refused for a reason that may be the
-// table's: the rows that the table had taken by then.
-type suspicion struct {
-	accepted int64
+	// again tells whether an earlier attempt ended with its connection.
+	again bool
 }
 
 // write makes one attempt to bring a batch into the table. An error means that nothing is known
 // about the batch and that the session is of no more use; a row that the server refuses is no error.
 func (s *session) write(ctx context.Context, b *encoded) (outcome, error) {
+	result, err := s.attempt(ctx, b)
+	if !isStale(err) {
+		return result, err
+	}
+	// Another key may have taken the place of the one that was seen, or there are other triggers.
+	if _, err := s.exec(ctx, "ROLLBACK"); err != nil {
+		return outcome{}, err
+	}
+	if err := s.prepare(ctx); err != nil {
+		return outcome{}, err
+	}
+	return s.attempt(ctx, b)
+}
+
+// stale says that the table is no longer what the session knows of it.
+type stale struct{ *obstacle }
+
+func (s *stale) Unwrap() error { return s.obstacle }
+
+func isStale(err error) bool {
+	if _, is := err.(*stale); is {
+		return true
+	}
+	// ON CONFLICT finds no key of that kind, or one that is deferrable.
+	pgErr := serverError(err)
+	return pgErr != nil && (pgErr.Code == "42P10" || pgErr.Code == "55000")
+}
+
+func (s *session) attempt(ctx context.Context, b *encoded) (outcome, error) {
 	var refusal error
 	// Where poison keeps coming the first attempt would be in vain.
 	if !b.conflicted && !(s.pool.poisoned.Load() && s.tolerant()) {
-		// On its own, COPY is a transaction of two round trips, with nothing to begin or commit.
-		n, err := s.copy(ctx, s.sql.copyTable, b.lines(0, len(b.rows)))
+		n, err := s.copy(ctx, s.sql.begin+"; "+s.sql.copyTable, b.lines(0, len(b.rows)))
 		if err == nil {
-			s.pool.accepted.Add(int64(n))
-			return outcome{committed: n}, nil
+			if err := s.complete(ctx, n, b.rows); err != nil {
+				return outcome{}, err
+			}
+			return outcome{committed: n}, s.commit(ctx)
 		}
 		switch judge(err) {
 		case mustWait:
@@ -38,76 +66,151 @@ func (s *session) write(ctx context.Context, b *encoded) (outcome, error) {
 		default:
 			refusal = err
 		}
+		if _, err := s.exec(ctx, "ROLLBACK"); err != nil {
+			return outcome{}, err
+		}
 	}
 	p := &piecewise{s: s, b: b}
-	result, err := p.write(ctx, refusal)
+	err := p.run(ctx, refusal)
 	if err == errConflict {
+		if _, err := s.exec(ctx, "ROLLBACK"); err != nil {
+			return outcome{}, err
+		}
 		b.conflicted = true
 		p = &piecewise{s: s, b: b}
-		result, err = p.write(ctx, nil)
+		err = p.run(ctx, nil)
 	}
-	return result, err
+	if err != nil {
+		return outcome{}, err
+	}
+	if len(p.suspects()) > 0 {
+		if p, err = p.retrial(ctx); err != nil {
+			return outcome{}, err
+		}
+	}
+	return p.commit(ctx)
+}
+
+// complete makes sure that what was copied is what was sent, and that it stands in the table: a trigger may skip a
+// row, put it elsewhere or change its identity without a word.
+func (s *session) complete(ctx context.Context, copied int, rows []row) error {
+	if copied < len(rows) {
+		return s.incomplete(len(rows)-copied, len(rows))
+	}
+	if len(s.table.triggers) == 0 {
+		return nil
+	}
+	there, err := s.present(ctx, s.sql.itself, rows)
+	if err == nil && len(there) < len(rows) {
+		err = s.incomplete(len(rows)-len(there), len(rows))
+	}
+	return err
+}
+
+func (s *session) incomplete(missing, sent int) error {
+	why := &obstacle{classTrigger, fmt.Sprintf("%d of %d rows did not arrive in %s under their identity: a trigger (%s) skips, moves or changes them. "+
+		"Drop or disable it (leave records out with a filter, and split a table by partitions), and the pipeline goes on by itself",
+		missing, sent, s.sql.target, strings.Join(s.table.triggers, ", "))}
+	if len(s.table.triggers) == 0 {
+		return &stale{why}
+	}
+	return why
+}
+
+// commit ends the transaction if the table still has the key by which records are told apart.
+func (s *session) commit(ctx context.Context) error {
+	_, err := s.exec(ctx, s.sql.commit)
+	if pgErr := serverError(err); pgErr != nil && pgErr.Code == divisionByZero {
+		return &stale{&obstacle{classContention, "the key or the triggers of " + s.sql.target + " are being changed"}}
+	}
+	return err
 }
 
 // errConflict asks for another start of the batch, by way of the stage.
-var errConflict = &obstacle{classOther, "a row is in the table already"}
+var errConflict = &obstacle{classContention, "a row came into the table meanwhile"}
 
 // piecewise writes a batch in one transaction, in pieces that become smaller around a bad row and
-// larger behind it.
+// larger behind it. The table is locked against changes all the while, so that a row is refused by the
+// table that is looked at.
 type piecewise struct {
 	s *session
 	b *encoded
 
 	inserted, accepted int
 	refused            []refusedRow
+	// duplicates are the rows that were refused and are in the table already.
+	duplicates []int
 	// unsaved tells whether rows came in since the last savepoint.
 	unsaved bool
 }
 
-// refusedRow is a row that was refused on its own, with the server's error.
+// refusedRow is a row that was refused on its own, with the server's error. It is certain that the
+// row is to blame where the error is about a value that the row gives.
 type refusedRow struct {
-	row int
-	err error
+	row     int
+	err     error
+	certain bool
 }
 
-// write runs the transaction. refusal is the server's answer to the whole batch, if it was tried.
-func (p *piecewise) write(ctx context.Context, refusal error) (outcome, error) {
-	if err := p.begin(ctx); err != nil {
-		return outcome{}, err
+// run brings in all rows that the table takes, and finds out about the others. refusal is the server's answer to
+// the whole batch, if it was tried.
+func (p *piecewise) run(ctx context.Context, refusal error) error {
+	if err := p.begin(ctx, p.s.sql.beginLocked); err != nil {
+		return err
 	}
-	if err := p.walk(ctx, refusal); err != nil {
-		if err == errConflict {
-			_, rollback := p.s.exec(ctx, "ROLLBACK")
-			if rollback != nil {
-				return outcome{}, rollback
-			}
-		}
-		return outcome{}, err
+	if err := p.walk(ctx, 0, len(p.b.rows), refusal); err != nil {
+		return err
 	}
+	return p.judgeRefused(ctx)
+}
+
+func (p *piecewise) judgeRefused(ctx context.Context) error {
 	if err := p.retryForeignKeys(ctx); err != nil {
+		return err
+	}
+	if err := p.acquit(ctx); err != nil {
+		return err
+	}
+	return p.convict(ctx)
+}
+
+func (p *piecewise) commit(ctx context.Context) (outcome, error) {
+	if err := p.complete(ctx); err != nil {
 		return outcome{}, err
 	}
-	duplicates, err := p.acquit(ctx)
-	if err != nil {
+	if err := p.s.commit(ctx); err != nil {
 		return outcome{}, err
 	}
-	if err := p.convict(ctx); err != nil {
-		return outcome{}, err
-	}
-	if _, err := p.s.exec(ctx, "COMMIT"); err != nil {
-		return outcome{}, err
-	}
-	p.s.pool.accepted.Add(int64(p.accepted))
 	p.s.pool.poisoned.Store(len(p.refused) > 0)
 	return outcome{
 		committed:  p.inserted,
-		duplicates: p.accepted - p.inserted + duplicates,
+		duplicates: p.accepted - p.inserted + len(p.duplicates),
 		failures:   p.failures(),
 	}, nil
 }
 
-func (p *piecewise) begin(ctx context.Context) error {
-	sql := p.s.sql.begin
+// complete makes sure that all rows are there but those that were refused.
+func (p *piecewise) complete(ctx context.Context) error {
+	if p.accepted == 0 || len(p.s.table.triggers) == 0 {
+		return nil
+	}
+	left := map[int]bool{}
+	for _, row := range p.duplicates {
+		left[row] = true
+	}
+	for _, r := range p.refused {
+		left[r.row] = true
+	}
+	var rows []row
+	for i, r := range p.b.rows {
+		if !left[i] {
+			rows = append(rows, r)
+		}
+	}
+	return p.s.complete(ctx, len(rows), rows)
+}
+
+func (p *piecewise) begin(ctx context.Context, sql string) error {
 	if p.b.conflicted {
 		sql += "; " + p.s.sql.createStage
 	}
@@ -116,19 +219,18 @@ func (p *piecewise) begin(ctx context.Context) error {
 	return err
 }
 
-// walk brings in all rows that the server takes, and notes each one that it refuses on its own. A
-// piece that is refused is cut before the row that the error names, or in half.
-func (p *piecewise) walk(ctx context.Context, refusal error) error {
-	total := len(p.b.rows)
-	size, named, lastRefused := total, -1, -1
-	if refusal != nil && !(p.s.tolerant() && p.judge(refusal) == badRow) {
-		size, named = p.cut(refusal, 0, total)
+// walk brings in all rows from, up to but not including, to that the server takes, and notes each one that it
+// refuses on its own. A piece that is refused is cut before the row that the error names, or in half.
+func (p *piecewise) walk(ctx context.Context, from, to int, refusal error) error {
+	size, named, lastRefused := to-from, -1, from-1
+	if refusal != nil && !(p.s.tolerant() && inValue(serverError(refusal)) != "") {
+		size, named = p.cut(refusal, from, to)
 	}
-	for at := 0; at < total; {
+	for at := from; at < to; {
 		if at == named {
 			size = 1
 		}
-		end := min(at+size, total)
+		end := min(at+size, to)
 		err := p.put(ctx, at, end)
 		switch {
 		case err == nil:
@@ -141,7 +243,7 @@ func (p *piecewise) walk(ctx context.Context, refusal error) error {
 		case end-at > 1:
 			size, named = p.cut(err, at, end)
 		default:
-			p.refused = append(p.refused, refusedRow{at, err})
+			p.refused = append(p.refused, refusedRow{row: at, err: err})
 			size = max(1, at-lastRefused-1)
 			lastRefused = at
 			at++
@@ -154,7 +256,7 @@ func (p *piecewise) walk(ctx context.Context, refusal error) error {
 func (p *piecewise) judge(err error) verdict {
 	v := judge(err)
 	if v == conflict && p.b.conflicted {
-		return badRow
+		return rowRefused
 	}
 	return v
 }
@@ -178,11 +280,8 @@ func (p *piecewise) relation() string {
 // put tries the rows from, up to but not including, to. If they are refused the transaction is where
 // it was before; those that the server skips are noted as refused.
 func (p *piecewise) put(ctx context.Context, from, to int) error {
-	if p.unsaved {
-		if _, err := p.s.exec(ctx, "RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint); err != nil {
-			return err
-		}
-		p.unsaved = false
+	if err := p.save(ctx); err != nil {
+		return err
 	}
 	inserted, skipped, err := p.send(ctx, from, to)
 	if err == nil {
@@ -200,8 +299,16 @@ func (p *piecewise) put(ctx context.Context, from, to int) error {
 	return err
 }
 
+func (p *piecewise) save(ctx context.Context) error {
+	if !p.unsaved {
+		return nil
+	}
+	_, err := p.s.exec(ctx, "RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint)
+	p.unsaved = err != nil
+	return err
+}
+
 func (p *piecewise) goBack(ctx context.Context) error {
-	p.s.seen = nil
 	_, err := p.s.exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint)
 	return err
 }
@@ -222,6 +329,9 @@ func (p *piecewise) send(ctx context.Context, from, to int) (inserted int, skipp
 		}
 	}
 	inserted, err = p.s.copy(ctx, p.s.sql.copyTable, p.b.lines(from, to))
+	if err == nil && inserted < to-from {
+		err = p.s.incomplete(to-from-inserted, to-from)
+	}
 	return inserted, nil, err
 }
 
@@ -257,7 +367,7 @@ func (p *piecewise) retryForeignKeys(ctx context.Context) error {
 			case p.judge(err) == conflict:
 				return errConflict
 			default:
-				still = append(still, refusedRow{r.row, err})
+				still = append(still, refusedRow{row: r.row, err: err})
 			}
 		}
 		p.refused = still
@@ -266,59 +376,29 @@ func (p *piecewise) retryForeignKeys(ctx context.Context) error {
 }
 
 // acquit takes back the rows that are in the table already: whatever the server has against them
-// now, they are not lost. It returns how many.
-func (p *piecewise) acquit(ctx context.Context) (int, error) {
+// now, they are not lost.
+func (p *piecewise) acquit(ctx context.Context) error {
 	if len(p.refused) == 0 {
-		return 0, nil
+		return nil
 	}
 	rows := make([]row, len(p.refused))
 	for i, r := range p.refused {
 		rows[i] = p.b.rows[r.row]
 	}
-	present, err := p.s.present(ctx, rows)
+	present, err := p.s.present(ctx, p.s.sql.target, rows)
 	if err != nil || len(present) == 0 {
-		return 0, err
+		return err
 	}
 	var still []refusedRow
 	for i, r := range p.refused {
-		if !present[i] {
+		if present[i] {
+			p.duplicates = append(p.duplicates, r.row)
+		} else {
 			still = append(still, r)
 		}
 	}
 	p.refused = still
-	return len(present), nil
-}
-
-// convict makes sure that the refused rows are to blame and not the table, or returns an obstacle.
-func (p *piecewise) convict(ctx context.Context) error {
-	if len(p.refused) == 0 {
-		return nil
-	}
-	if err := p.s.unchanged(ctx); err != nil {
-		return err
-	}
-	for _, r := range p.refused {
-		if strayed(r.err) {
-			return &obstacle{classPartition, reason.Cut(r.err.Error())}
-		}
-		if p.judge(r.err) == suspectRow && !p.othersTaken() {
-			return obstacleOf(r.err)
-		}
-	}
 	return nil
-}
-
-// othersTaken tells whether the table takes rows: others of this batch or, since this batch was
-// first refused as a whole, those of another one.
-func (p *piecewise) othersTaken() bool {
-	if p.accepted > 0 {
-		return true
-	}
-	now := p.s.pool.accepted.Load()
-	if p.b.suspected == nil {
-		p.b.suspected = &suspicion{now}
-	}
-	return now > p.b.suspected.accepted
 }
 
 func (p *piecewise) failures() []failure {

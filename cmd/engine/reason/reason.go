@@ -3,7 +3,10 @@ package reason
 
 import (
 	"encoding/json"
+	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -52,9 +55,32 @@ func Parse(text string) (*Reason, bool) {
 	return &r, true
 }
 
-// Cut shortens a text to about one kilobyte, at a boundary between characters.
+// EnvHidden names the variable with the texts that no reason may show, a JSON array: what the user's configuration
+// has from the environment or a secret file, and an error of a mapping would quote.
+const EnvHidden = "DDPM_HIDDEN"
+
+var hidden = sync.OnceValue(func() *strings.Replacer { return hiding(os.Getenv(EnvHidden)) })
+
+func hiding(list string) *strings.Replacer {
+	var texts, pairs []string
+	if json.Unmarshal([]byte(list), &texts) != nil {
+		return strings.NewReplacer()
+	}
+	for _, text := range texts {
+		// As it is, and as an error quotes it.
+		quoted := strconv.Quote(text)
+		for _, form := range []string{text, quoted[1 : len(quoted)-1]} {
+			if form != "" {
+				pairs = append(pairs, form, "***")
+			}
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// Cut hides what must stay secret and shortens a text to about one kilobyte, at a boundary between characters.
 func Cut(text string) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
+	text = hidden().Replace(strings.ToValidUTF8(text, "\uFFFD"))
 	if len(text) <= maxText {
 		return text
 	}

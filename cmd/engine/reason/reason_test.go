@@ -1,12 +1,21 @@
 package reason_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"ddpm/engine/reason"
 )
+
+func TestMain(m *testing.M) {
+	// It is read once, as the environment of an engine does not change.
+	if err := os.Setenv(reason.EnvHidden, `["hmac-key","two\nlines"]`); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 func TestAReasonSurvivesItsText(t *testing.T) {
 	want := &reason.Reason{Stage: reason.StageSink, Code: "22P02", Message: "a \"quoted\" <text>\n", Column: "a", SQLState: "22P02"}
@@ -34,5 +43,12 @@ func TestLongTextsAreCutBetweenCharacters(t *testing.T) {
 	}
 	if got := reason.Cut("short\xff"); got != "short\uFFFD" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestNoReasonShowsWhatIsHidden(t *testing.T) {
+	got := reason.New(reason.StageProcess, "processor_failed", "expected number, got \"hmac-key\" and \"two\\nlines\"\ntwo\nlines").Message
+	if want := "expected number, got \"***\" and \"***\"\n***"; got != want {
+		t.Errorf("%q, not %q", got, want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/warpstreamlabs/bento/public/service"
 
+	"ddpm/engine/audit"
 	"ddpm/engine/origin"
 	"ddpm/engine/reason"
 )
@@ -68,7 +69,7 @@ type BuildBatch func(conf *service.ParsedConfig, mgr *service.Resources) (BatchD
 func Register(name string, spec *service.ConfigSpec, build Build, many bool) {
 	register(name, spec, func(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
 		decoder, err := build(conf, mgr)
-		return &processor{decoder: decoder, many: many}, err
+		return &processor{decoder: decoder, many: many, ledger: ledgerOf(mgr, many)}, err
 	})
 }
 
@@ -76,7 +77,7 @@ func Register(name string, spec *service.ConfigSpec, build Build, many bool) {
 func RegisterBatch(name string, spec *service.ConfigSpec, build BuildBatch) {
 	register(name, spec, func(conf *service.ParsedConfig, mgr *service.Resources) (service.BatchProcessor, error) {
 		decoder, err := build(conf, mgr)
-		return &processor{together: decoder, many: true}, err
+		return &processor{together: decoder, many: true, ledger: ledgerOf(mgr, true)}, err
 	})
 }
 
@@ -91,6 +92,17 @@ type processor struct {
 	decoder  Decoder
 	together BatchDecoder
 	many     bool
+	// ledger counts the documents where their number may differ from that of the records.
+	ledger *audit.Ledger
+}
+
+func ledgerOf(mgr *service.Resources, many bool) *audit.Ledger {
+	if !many {
+		return nil
+	}
+	ledger := audit.Of(mgr)
+	ledger.Has(audit.Parsed)
+	return ledger
 }
 
 func (p *processor) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
@@ -113,6 +125,9 @@ func (p *processor) ProcessBatch(ctx context.Context, batch service.MessageBatch
 			msg.SetError(failure)
 			out = append(out[:before], msg)
 		}
+	}
+	if p.ledger != nil {
+		origin.EachPage(out, func(page *audit.Page, from, to int) { p.ledger.Reached(audit.Parsed, page, to-from) })
 	}
 	if len(out) == 0 {
 		return nil, nil

@@ -1,8 +1,8 @@
 """The vocabulary of engine components: nested plain values, and the one kind of text that is not plain.
 
 The engine substitutes `${NAME}` in the text of its configuration before it parses the YAML, so a value from a
-user must never show that pattern, while a reference of ours must keep it: `EngineEnv` marks the latter, and
-`render` escapes everything else.
+user must never show that pattern, while a reference of ours must keep it: `EngineEnv` and `Concealed` mark the latter,
+and `render` escapes everything else.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,17 @@ class EngineEnv:
         return f"{self.prefix}${{{self.name}}}"
 
 
-Value: TypeAlias = Union[str, int, float, bool, EngineEnv, "list[Value]", "dict[str, Value]", None]
+@dataclass(frozen=True, slots=True)
+class Concealed:
+    """A text of which some pieces are references to variables that hold them, because they must stay secret."""
+
+    pieces: tuple[str | EngineEnv, ...]
+
+    def __str__(self) -> str:
+        return "".join(str(piece) for piece in self.pieces)
+
+
+Value: TypeAlias = Union[str, int, float, bool, EngineEnv, Concealed, "list[Value]", "dict[str, Value]", None]
 Component: TypeAlias = dict[str, Value]
 
 

@@ -1,11 +1,11 @@
 """What each built-in parser may be told in `app.source.options`."""
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ddpm.config.model import FilePath, Model, NonEmptyStr, broken_rule, url_is_clean
+from ddpm.config.address import web_fault
+from ddpm.config.model import FilePath, Model, NonEmptyStr, broken_rule
 
 
 def _one_character(text: str) -> str:
@@ -16,8 +16,9 @@ def _one_character(text: str) -> str:
 
 
 def _registry(url: str) -> str:
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname or not url_is_clean(url):
-        msg = "a schema registry has an address such as http://localhost:8081"
+    fault = web_fault(url)
+    if fault:
+        msg = f"not the address of a schema registry: {fault}; write for example http://localhost:8081"
         raise ValueError(msg)
     return url
 

@@ -1,7 +1,7 @@
 """A pipeline's own processors between standard input and output: no Kafka, no table, one answer for each record."""
 
 from ddpm.catalogue.component import Component, Value
-from ddpm.catalogue.pipeline import sections
+from ddpm.catalogue.pipeline import plain_headers, sections
 from ddpm.catalogue.sinks import columns
 from ddpm.config.model import Pipeline
 
@@ -20,7 +20,7 @@ def configuration(pipeline: Pipeline) -> Component:
     made = sections(pipeline)
     trial: Component = {
         # Nobody is asked about topics: there is no broker.
-        "origin": [{"ddpm_origin": {}}],
+        "origin": [{"ddpm_origin": plain_headers(pipeline)}],
         "parser": made["parser"],
         "processors": made["processors"],
         "limit": MOST_DOCUMENTS,
@@ -40,4 +40,4 @@ def configuration(pipeline: Pipeline) -> Component:
 def _typed(pipeline: Pipeline) -> list[Value]:
     if pipeline.postgres is None or not pipeline.writes_postgres:
         return []
-    return [{**column, "type": kind} for column, kind in columns(pipeline.postgres)]
+    return [{**column, "type": kind} for column, kind in columns(pipeline.postgres, pipeline.source)]

@@ -261,6 +261,17 @@ def gives_many(source: Source) -> bool:
     return parser.many(_options(parser, source))
 
 
+def may_drop(source: Source) -> bool:
+    """Whether a record may be dropped: by processors that are not ddpm's own, or as a tombstone."""
+    made_by_others = source.plugin is not None and source.plugin.kind is not PluginKind.FUNCTION
+    return made_by_others or source.tombstones == "skip"
+
+
+def gives_texts(source: Source) -> bool:
+    """Whether all values of its documents are texts, whatever they stand for."""
+    return source.plugin is None and source.parser in ("csv", "tsv")
+
+
 def reads_files(source: Source) -> bool:
     """Whether the engine reads a file for it, such as a schema; raises ConfigError as `parser_of` does."""
     return bool(_named_files(source))

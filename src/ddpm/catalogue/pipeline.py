@@ -11,15 +11,17 @@ def sections(pipeline: Pipeline) -> dict[str, Value]:
 
     Returns:
         `name`, `input`, `origin` (captures identity and original bytes; must stand first), `parser`, `processors`
-        (the user's), `pipeline` (those three together), `output` (with dead letters), `http`, `logger`, `metrics`,
-        `shutdown_timeout`.
+        (the user's), `pipeline` (those three, and what counts behind them), `output`
+        (with dead letters), `http`, `logger`, `metrics`, `shutdown_timeout`.
 
     """
     # The identity is captured before any code of a user runs, so a mapping can break a record, never its identity.
-    origin: list[Value] = [{"ddpm_origin": _asks(pipeline)}]
+    origin: list[Value] = [{"ddpm_origin": {**_asks(pipeline), **plain_headers(pipeline)}}]
     parser: list[Value] = [*parsers.processors(pipeline.source, pipeline.filled_from)]
     steps: list[Value] = [*user_code(pipeline.processors)]
-    processing: Component = {"threads": -1, "processors": [*origin, *parser, *steps]}
+    # Where documents may be dropped on purpose, what is left of them is counted.
+    passed: list[Value] = [{"ddpm_passed": {}}] if steps or parsers.may_drop(pipeline.source) else []
+    processing: Component = {"threads": -1, "processors": [*origin, *parser, *steps, *passed]}
     return {
         "name": pipeline.name,
         "input": sources.kafka(pipeline),
@@ -33,6 +35,12 @@ def sections(pipeline: Pipeline) -> dict[str, Value]:
         "metrics": {"prometheus": {"use_histogram_timing": True, "add_process_metrics": True}},
         "shutdown_timeout": duration(pipeline.engine.drain),
     }
+
+
+def plain_headers(pipeline: Pipeline) -> Component:
+    """Mappings read a record's header as text: `@traceparent`, not a list of one."""
+    user_steps = pipeline.processors or pipeline.source.plugin is not None
+    return {"plain_headers": True} if user_steps else {}
 
 
 def _asks(pipeline: Pipeline) -> Component:

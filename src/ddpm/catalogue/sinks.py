@@ -6,9 +6,22 @@ its original bytes; an outage never leads there, because the outputs wait inside
 
 from ddpm.catalogue import environment
 from ddpm.catalogue.component import Component, Value, duration
-from ddpm.catalogue.parsers import gives_many
+from ddpm.catalogue.parsers import gives_many, gives_texts
 from ddpm.catalogue.sources import max_in_flight
-from ddpm.config.model import INDEX_COLUMN, RECORD_TIME_COLUMN, Column, KafkaSink, Pipeline, Postgres, Sink
+from ddpm.config.model import (
+    INDEX_COLUMN,
+    RECORD_TIME_COLUMN,
+    Column,
+    KafkaSink,
+    Origin,
+    Pipeline,
+    Postgres,
+    Sink,
+    Source,
+)
+from ddpm.config.moments import JSON
+from ddpm.config.names import split_table
+from ddpm.config.pgtypes import parse as parse_type
 from ddpm.errors import ConfigError
 
 # Room for a large record and its headers; the broker's own limits decide what is too large.
@@ -53,7 +66,7 @@ def postgres_copy(pipeline: Pipeline) -> Component:
     if many and INDEX_COLUMN in (postgres.columns or {}):
         msg = f'"{INDEX_COLUMN}" is an identity column of a parser of many documents a record, which ddpm keeps itself'
         raise ConfigError(msg, hint=f"name yours differently: event_index: {{type: …, from: {INDEX_COLUMN}}}")
-    schema, _, table = postgres.table.rpartition(".")
+    schema, table = split_table(postgres.table)
     target: Component = {"schema": schema, "table": table} if schema else {"table": table}
     return {
         "postgres_copy": {
@@ -61,16 +74,17 @@ def postgres_copy(pipeline: Pipeline) -> Component:
             "sources_env": environment.SOURCES,
             **target,
             **({"indexed": True} if many else {}),
-            "columns": [column for column, _ in columns(postgres)],
+            "columns": [column for column, _ in columns(postgres, pipeline.source)],
             "write_timeout": duration(postgres.write_timeout),
             "max_in_flight": postgres.max_in_flight,
         }
     }
 
 
-def columns(postgres: Postgres) -> list[tuple[Component, str]]:
+def columns(postgres: Postgres, source: Source) -> list[tuple[Component, str]]:
     """The table's columns behind the identity, as the plugin wants them, each with its Postgres type."""
-    fields = [(_field(name, column), column.type) for name, column in (postgres.columns or {}).items()]
+    texts = gives_texts(source)
+    fields = [(_field(name, column, texts), column.type) for name, column in (postgres.columns or {}).items()]
     if postgres.partition is not None:
         return [_time(postgres.partition.column, {"key": True}), *(fields or [_DOCUMENT])]
     return fields or [_time(RECORD_TIME_COLUMN, {}), _DOCUMENT]
@@ -80,8 +94,32 @@ def _time(name: str, more: Component) -> tuple[Component, str]:
     return {"name": name, "from": "timestamp", **more}, "timestamptz"
 
 
-def _field(name: str, column: Column) -> Component:
-    return {"name": name, "from": "field", "path": list(column.keys)}
+def _field(name: str, column: Column, texts: bool) -> Component:
+    found: Component = {"name": name, **_origin(column.origin)}
+    if column.format is not None:
+        found["format"] = column.format
+    elif texts and column.origin.path is not None and _may_be_json(column.type):
+        # A cell of CSV is text whatever it holds, so in a column of JSON the text is the JSON.
+        found["format"] = JSON
+    if column.zone is not None:
+        found["zone"] = column.zone
+    return found
+
+
+def _origin(origin: Origin) -> Component:
+    if origin.path is not None:
+        return {"from": "field", "path": list(origin.keys)}
+    if origin.key is not None:
+        return {"from": "key_bytes" if origin.key == "bytes" else "key"}
+    if origin.header is not None:
+        return {"from": "header", "header": origin.header}
+    (part,) = origin.model_fields_set
+    return {"from": part}
+
+
+def _may_be_json(type_: str) -> bool:
+    found = parse_type(type_)
+    return found.name in ("json", "jsonb") or not found.known
 
 
 def kafka(pipeline: Pipeline, sink: KafkaSink) -> Component:
@@ -111,7 +149,7 @@ def dead_letter(pipeline: Pipeline) -> Component:
         letters |= {"breaker_share": breaker.share, "breaker_records": breaker.records}
     if postgres is not None:
         letters["dsn_env"] = environment.POSTGRES_DSN
-        if schema := postgres.table.rpartition(".")[0]:
+        if schema := split_table(postgres.table)[0]:
             letters["schema"] = schema
     return {"ddpm_dead_letters": letters, "processors": [{"ddpm_dead_letter": {"pipeline": pipeline.name}}]}
 

@@ -90,6 +90,15 @@ class Totals(Answer):
     duplicates: int
 
 
+class OpenLetters(Answer):
+    """Dead letters that nobody has handled yet, and what was done with others."""
+
+    open: int
+    replayed: int
+    failed_again: int
+    discarded: int
+
+
 class Pipeline(Answer):
     """One pipeline."""
 
@@ -103,12 +112,14 @@ class Pipeline(Answer):
     finished: bool = False
     tripped: bool = False
     last_exit: Exit | None
+    config_hash: str = ""
     scaling: Scaling
     replicas: tuple[Replica, ...]
     probes: tuple[Probe, ...]
     lag: Lag | None
     rates: Rates
     totals: Totals
+    dead_letters: OpenLetters | None = None
 
 
 class Pipelines(Answer):
@@ -116,6 +127,7 @@ class Pipelines(Answer):
 
     version: str
     pipelines: tuple[Pipeline, ...]
+    config_changed: str | None = None
 
 
 class Partition(Answer):
@@ -170,6 +182,7 @@ class Detail(Pipeline):
     partitions: tuple[Partition, ...] | None
     errors: tuple[Trouble, ...]
     events: tuple[Event, ...]
+    config_changed: str | None = None
 
 
 class LogLine(Answer):

@@ -14,7 +14,7 @@ from rich.status import Status as Spinner
 from ddpm.cli.address import TokenFileOption, UrlOption, resolve
 from ddpm.cli.answers import Accepted, Detail, Pipelines
 from ddpm.cli.client import Client
-from ddpm.cli.common import ConfigOption
+from ddpm.cli.common import ConfigOption, print_note
 from ddpm.cli.names import complete_name, only
 from ddpm.cli.output import Terminal, write_line
 from ddpm.cli.text import dumped, duration, plain
@@ -220,6 +220,9 @@ def _carry_out(client: Client, name: str, goal: Goal, manner: Manner) -> None:
     if goal.request == "scale" and now.wish != "run":
         said += f"; {counted(now.scaling.desired, 'replica')} will run when it is resumed"
     write_line(dumped(answer, indent=2) if manner.as_json else said)
+    if now.config_changed and goal.runs:
+        # It runs, and not as whoever edited the file may believe.
+        print_note(plain(now.config_changed))
 
 
 def _wait(client: Client, before: Detail, goal: Goal, timeout: float) -> Any:  # noqa: ANN401 -- JSON

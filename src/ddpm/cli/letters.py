@@ -67,6 +67,8 @@ def _fields(letter: DeadLetter, view: LetterView) -> Iterator[Text]:
     yield _field("attempt", str(letter.attempt))
     if letter.config_hash:
         yield _field("config", letter.config_hash)
+    if letter.headers_cut:
+        yield _field("headers", f"too large for the topic, missing or cut: {letter.headers_cut}")
     if view.copies > 1:
         yield _field("copies", str(view.copies))
     state = view.handled

@@ -110,7 +110,7 @@ def render(
     if not chosen:
         known = ", ".join(each.name for each in loaded.pipelines)
         raise typer.BadParameter(f"no pipeline is called {pipeline}; there are: {known}", param_hint="--pipeline")
-    sys.stdout.write("---\n".join(rendered(loaded, each) for each in chosen))
+    sys.stdout.write("---\n".join(rendered(loaded, each).text for each in chosen))
 
 
 @app.command("version")

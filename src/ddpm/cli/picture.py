@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ddpm.cli.answers import Detail, Event, Exit, Lag, Partition, Pipeline, Probe, Replica, Trouble
+from ddpm.cli.answers import Detail, Event, Exit, Lag, OpenLetters, Partition, Pipeline, Probe, Replica, Trouble
 from ddpm.cli.text import duration, number, plain
 from ddpm.words import counted
 
@@ -49,6 +49,7 @@ def overview(pipelines: Sequence[Pipeline], now: datetime, *, terminal: bool, wi
     # Where it gets narrow the names give way, no figure does.
     table.add_column("pipeline", overflow="fold", no_wrap=not terminal)
     table.add_column("state", no_wrap=True)
+    # Open letters, whichever ddpm wrote them: a count since the start would be 0 after a restart.
     for title in ("since", "rate", "lag", "dead", "replicas", "restarts"):
         table.add_column(title, justify="right", no_wrap=True)
     if inside:
@@ -60,7 +61,7 @@ def overview(pipelines: Sequence[Pipeline], now: datetime, *, terminal: bool, wi
             Text(_age(each.since, now, units)),
             Text(f"{number(each.rates.written)}/s"),
             Text(_lag(each.lag, units)),
-            Text(number(each.totals.dead), style="red" if each.rates.dead else ""),
+            _open_letters(each),
             Text(_replicas(each)),
             Text(str(each.restarts)),
         )
@@ -130,12 +131,26 @@ def _head(each: Detail, now: datetime, *, terminal: bool) -> RenderableType:
         ("sinks", Text(plain(f"{sinks}; dead letters to {each.dead_letter.topic}"))),
         ("rate", Text(f"{number(rates.read)}/s read, {number(rates.written)}/s written, {number(rates.dead)}/s dead")),
         ("records", Text(done)),
+        ("dead letters", Text(_letters(each.dead_letters))),
         ("lag", Text(_lag(each.lag))),
         ("replicas", Text(plain(f"{_replicas(each)}, {scale.get(scaling.mode, scaling.mode)}: {scaling.reason}"))),
         ("restarts", Text(str(each.restarts))),
     ):
         rows.add_row(name, value)
     return rows
+
+
+def _open_letters(each: Pipeline) -> Text:
+    if each.dead_letters is None:
+        return Text("?")
+    return Text(number(each.dead_letters.open), style="red" if each.dead_letters.open else "")
+
+
+def _letters(letters: OpenLetters | None) -> str:
+    if letters is None:
+        return "not known yet"
+    handled = f"{number(letters.replayed)} replayed, {number(letters.discarded)} discarded"
+    return f"{number(letters.open)} open, {handled}"
 
 
 def _section(title: str, body: RenderableType) -> tuple[RenderableType, ...]:

@@ -71,8 +71,10 @@ def replay_command(
         question = f"Replay {counted(len(chosen.taken))} of {owner.name}?"
         if chosen.taken and not dry_run and agreed(question, yes):
             # It brings in all that starts engines, which the other commands do without.
+            from ddpm.cli.sameness import tell_difference
             from ddpm.orchestrator.replaying import refeeder
 
+            tell_difference(loaded, owner, config)
             feed = refeeder(loaded, owner, progress())
             with _bar(len(chosen.taken)) as told:
                 done = replay(shelf, chosen.taken, feed, run, told, rate=rate)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ddpm.cli.common import ConfigOption, progress
 from ddpm.cli.dlq import DryRunOption, JsonOption, PipelineArgument, YesOption, agreed, load_with_servers, named
 from ddpm.cli.output import Terminal, write_line
+from ddpm.cli.sameness import tell_difference
 from ddpm.cli.text import dumped, number, plain
 from ddpm.config.model import Config, Pipeline
 from ddpm.deadletters.selection import moment
@@ -68,6 +69,7 @@ def replay_command(
     if dry_run or not wanted.window.offsets:
         _say_window(wanted, as_json=as_json, delete_missing=delete_missing)
         return
+    tell_difference(loaded, owner, config)
     what = "Stage" if skip_load else "Replace the rows of"
     # Counting reads the window: only for somebody who decides by it.
     counted = "" if yes or skip_load else f" ({_counted(rows_of(wanted), delete_missing=delete_missing)})"

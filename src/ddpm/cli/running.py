@@ -10,7 +10,7 @@ import typer
 from ddpm.cli.address import TOKEN_VARIABLE
 from ddpm.cli.common import ConfigOption, load_config
 from ddpm.devstack import remove_data, stop_leftovers
-from ddpm.orchestrator.datafolder import check_folder
+from ddpm.orchestrator.datafolder import check_folder, check_unheld
 from ddpm.orchestrator.prepare import DATA_DIR
 
 
@@ -50,6 +50,7 @@ def reset_command(
 ) -> None:
     """Stop what is left of the embedded servers and remove their data and generated files."""
     check_folder(DATA_DIR)
+    check_unheld(DATA_DIR)
     for leftover in stop_leftovers(DATA_DIR):
         typer.echo(f"stopped {leftover}")
     if not DATA_DIR.exists():

@@ -16,7 +16,8 @@ from rich.table import Table
 from ddpm.broker.offsets import watermarks
 from ddpm.cli.common import progress
 from ddpm.cli.produce import produce_file
-from ddpm.config.model import Config, masked_url
+from ddpm.config.address import masked_url
+from ddpm.config.model import Config
 from ddpm.errors import ConfigError
 from ddpm.observability.recent import RecentLog
 from ddpm.observability.systemd import Notifier

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from ddpm.cli.common import ConfigOption
 from ddpm.cli.names import complete_name
 from ddpm.cli.output import Terminal, show, write_line
 from ddpm.cli.picture import WELL, detail, overview
-from ddpm.cli.text import dumped, duration
+from ddpm.cli.text import dumped, duration, plain
 from ddpm.errors import ExitCode
 
 WATCH_SECONDS = 1.0
@@ -47,11 +48,12 @@ def status_command(
             _watch(client, name, console)
             return
         answer = _ask(client, name)
-        pipelines = _read(client, name, answer)
+        seen = _read(client, name, answer)
+        pipelines = seen.pipelines
         if as_json:
             write_line(dumped(answer, indent=2))
         else:
-            show(console, _picture(pipelines, console))
+            show(console, _picture(seen, console))
     if any((each.state not in WELL and not each.finished) or each.tripped for each in pipelines):
         raise typer.Exit(ExitCode.RUNTIME)
 
@@ -60,17 +62,28 @@ def _ask(client: Client, name: str | None) -> Any:  # noqa: ANN401 -- JSON
     return client.pipelines() if name is None else client.pipeline(name)
 
 
-def _read(client: Client, name: str | None, answer: Any) -> tuple[Pipeline, ...]:  # noqa: ANN401 -- JSON
-    return client.read(Pipelines, answer).pipelines if name is None else (client.read(Detail, answer),)
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    pipelines: tuple[Pipeline, ...] = ()
+    config_changed: str | None = None
 
 
-def _picture(pipelines: tuple[Pipeline, ...], console: Console) -> RenderableType:
+def _read(client: Client, name: str | None, answer: Any) -> _Seen:  # noqa: ANN401 -- JSON
+    if name is None:
+        found = client.read(Pipelines, answer)
+        return _Seen(found.pipelines, found.config_changed)
+    only = client.read(Detail, answer)
+    return _Seen((only,), only.config_changed)
+
+
+def _picture(seen: _Seen, console: Console) -> RenderableType:
     now, terminal = datetime.now(UTC), console.is_terminal
-    match pipelines:
+    match seen.pipelines:
         case (Detail() as only,):
-            return detail(only, now, terminal=terminal)
+            picture = detail(only, now, terminal=terminal)
         case _:
-            return overview(pipelines, now, terminal=terminal, width=console.width)
+            picture = overview(seen.pipelines, now, terminal=terminal, width=console.width)
+    return Group(picture, Text(plain(seen.config_changed), style="yellow")) if seen.config_changed else picture
 
 
 def _watch(client: Client, name: str | None, console: Console) -> None:
@@ -89,7 +102,7 @@ def _watch(client: Client, name: str | None, console: Console) -> None:
 
 
 def _pictures(client: Client, name: str | None, console: Console) -> Iterator[RenderableType]:
-    last: tuple[Pipeline, ...] = ()
+    last = _Seen()
     answered = time.monotonic()
     while True:
         try:
@@ -97,7 +110,7 @@ def _pictures(client: Client, name: str | None, console: Console) -> Iterator[Re
         except AwayError as error:
             silent = duration(int(time.monotonic() - answered))
             note = Text(f"{error.message}; since {silent}, asking again every second", style="bold red")
-            yield Group(_picture(last, console), note) if last else note
+            yield Group(_picture(last, console), note) if last.pipelines else note
         else:
             answered = time.monotonic()
             yield _picture(last, console)

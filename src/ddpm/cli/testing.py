@@ -121,7 +121,7 @@ def _chosen(config: Config, files: Sequence[CaseFile], name: str | None) -> list
 def _columns(pipeline: Pipeline) -> list[str]:
     if pipeline.postgres is None or not pipeline.writes_postgres:
         return []
-    return [str(column["name"]) for column, _ in columns(pipeline.postgres)]
+    return [str(column["name"]) for column, _ in columns(pipeline.postgres, pipeline.source)]
 
 
 def _short(path: Path) -> str:

@@ -5,8 +5,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ddpm.config.address import EMBEDDED, URL_SCHEMES, url_is_clean, url_passwords
 from ddpm.config.interpolate import without_references
-from ddpm.config.model import EMBEDDED, URL_SCHEMES, url_is_clean, url_passwords
 from ddpm.config.problems import Finding, Place, Problem
 
 MASK = "***"
@@ -21,6 +21,7 @@ _ONE_REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
 _PASSWORD_OF_URL = re.compile(rf"//[^\s:@/'\"]*:(?!{_ONE_REFERENCE}@)(?P<secret>\S*)@")
 _PASSWORD_OF_ADDRESS = re.compile(rf"(?<![\w.+-])[\w.+-]++:(?!{_ONE_REFERENCE}@)(?P<secret>[^\s/@]+)@")
 _ANYTHING_BEFORE_AT = re.compile(r"(?P<secret>\S+)@")
+_NAME_OF_ONE = r"[\w-]*(?:passw|passphrase|secret|token|credential|api_?key)[\w-]*"
 _NAMED_SECRET = re.compile(
     rf"(?i)(?:passw|passphrase|secret|token|credential|api_?key)[\w-]{{0,64}}[\"']?\s*[:=]\s*"
     rf"(?!{_ONE_REFERENCE}[\s\"']*$)(?P<secret>\S.*)"
@@ -32,6 +33,9 @@ _ADDRESSES = (_PASSWORD_OF_URL, _PASSWORD_OF_ADDRESS)
 _PATTERNS = (*_ADDRESSES, _NAMED_SECRET)
 # Stands for what a variable holds; a character that nobody writes.
 _ELSEWHERE = "\ue000"
+
+_HIDDEN_KEY = re.compile(rf"(?i)(?:^|[\s{{,\"'])(?:url|registry|push_gateway|{_NAME_OF_ONE})[\"']?\s*:(?:\s|$)")
+_INDENTED = re.compile(r"^[ \t]*(?P<secret>\S.*)")
 
 Span = tuple[int, int]
 
@@ -54,8 +58,8 @@ class Document:
 
         Args:
             findings: What was found, in any order.
-            urls: Where the text's Postgres URLs stand; None when the text could not be understood so far, which
-                hides whatever follows a key named url.
+            urls: Where the text's URLs and values of secret keys stand; None when the text could not be understood
+                so far, which hides whatever follows such a key.
 
         """
         unique = dict.fromkeys(findings)
@@ -92,6 +96,7 @@ class _Lines:
 
     def __init__(self, document: Document, urls: Sequence[Span] | None) -> None:
         self._document = document
+        self._unparsed = urls is None
         self._patterns = _secret_patterns(urls)
         self._urls = sorted(urls or ())
         self._ends = [end for _, end in sorted(self._urls, key=lambda span: span[1])]
@@ -114,10 +119,34 @@ class _Lines:
         for first, last in self._urls[bisect_right(self._ends, start) :]:
             if first >= end:
                 break
-            if not _shows_no_secret(self._document.text[first:last]):
-                spans.append((max(first - start, 0), min(last - start, len(line))))
+            spans += self._hidden(first, last, start, line)
+        if self._unparsed and self._continues_a_secret(number, line):
+            spans += [match.span("secret") for match in _INDENTED.finditer(line)]
         merged = _merged(spans)
         return _replaced(line, merged), merged
+
+    def _hidden(self, first: int, last: int, start: int, line: str) -> list[Span]:
+        """What of a line must not be shown because of a value that may hold a secret."""
+        written = self._document.text[first:last]
+        if first >= start + len(line) or last <= start:
+            return []
+        spans = [] if _shows_no_secret(written) else [(max(first - start, 0), min(last - start, len(line)))]
+        # Behind an unquoted value, YAML takes the rest of a password that holds " #" for a comment.
+        comment = line.find("#", last - start)
+        if comment >= 0 and written[:1] not in "\"'" and not _is_no_value(written):
+            spans.append((comment, len(line)))
+        return spans
+
+    def _continues_a_secret(self, number: int, line: str) -> bool:
+        """Whether a line stands below the key of a secret or a URL, as a value on a line of its own does."""
+        above = _BREAK.split(self._document.text)[: number - 1]
+        indent = _indent(line)
+        for each in reversed(above):
+            if each.strip() and _indent(each) < indent:
+                indent = _indent(each)
+                if _HIDDEN_KEY.search(each):
+                    return True
+        return False
 
 
 def _told(text: str) -> str:
@@ -126,6 +155,11 @@ def _told(text: str) -> str:
         kept, word = text[:_LONGEST_TEXT], text[:_LONGEST_TEXT].rpartition(" ")[2]
         text = f"{kept.removesuffix(word) if ':' in word or '@' in word else kept}…"
     return _without_passwords(text, _ADDRESSES)
+
+
+def _indent(line: str) -> int:
+    line = line.expandtabs()
+    return len(line) - len(line.lstrip())
 
 
 def _secret_patterns(urls: Sequence[Span] | None) -> list[re.Pattern[str]]:
@@ -137,6 +171,11 @@ def _without_passwords(text: str, patterns: Sequence[re.Pattern[str]]) -> str:
     for pattern in patterns:
         text = _replaced(text, [match.span("secret") for match in pattern.finditer(text)])
     return text
+
+
+def _is_no_value(written: str) -> bool:
+    """Whether a value is one reference or the word `embedded`, and so no secret itself."""
+    return written == EMBEDDED or without_references(written, _ELSEWHERE) == _ELSEWHERE
 
 
 def _shows_no_secret(written: str) -> bool:

@@ -25,7 +25,8 @@ _URL = ("postgres", "url")
 _OPTIONS = ("source", "options")
 _UNION_MEMBERS = ("str", "int", "float", "bool")
 _MISSING = ("missing", "missing_section")
-# The fields of these errors take no text as such, so an unquoted value from outside means what it means in YAML.
+# The fields of these errors take no text as such, so a value from outside means what it means in YAML; in quotes, too,
+# without which it could not stand between brackets and braces.
 _RETYPED = ("int_type", "float_type", "bool_type", "duration", "size")
 _EXPECTED = {
     "string_type": "text",
@@ -73,7 +74,7 @@ def judge(root: tree.Mapping, key_at: Place) -> Verdict:
     """
     pipeline, errors = _validated(tree.to_data(root))
     unfit = [_found(root, key_at, error).node for error in errors if error["type"] in _RETYPED]
-    retyped = frozenset(node.path for node in unfit if isinstance(node, Scalar) and node.plain and node.interpolated)
+    retyped = frozenset(node.path for node in unfit if isinstance(node, Scalar) and node.interpolated)
     if retyped:
         pipeline, errors = _validated(tree.to_data(root, retyped))
     findings, missing = [], []

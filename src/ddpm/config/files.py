@@ -1,11 +1,13 @@
 """The checks of one pipeline that the model cannot make: its parser, and the files it names."""
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import get_args
 
 from ddpm.config import tree
+from ddpm.config.address import AddressError, parse_address
 from ddpm.config.known import did_you_mean
 from ddpm.config.model import Model, Pipeline
 from ddpm.config.paths import existing_file, output_file, unfit
@@ -48,6 +50,16 @@ def read_text(path: Path) -> str:
     return content.decode("utf-8")
 
 
+def text_of(path: Path) -> str:
+    """The text of a configuration, without a byte order mark; raises as `read_text`."""
+    return read_text(path).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+
+
+def digest_of(text: str) -> str:
+    """Names a text, to find out whether it has changed."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
 def reason(error: OSError | ValueError) -> str:
     """Why `read_text` failed, in a few words."""
     if isinstance(error, UnicodeDecodeError):
@@ -67,6 +79,7 @@ def check(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:
     """Findings about `source` and `pipeline_template` of one pipeline, whether or not the rest of it is valid."""
     yield from _check_source(root, around)
     yield from _check_option_files(root, around)
+    yield from _check_certificates(root)
     template = text_at(root, "pipeline_template")
     if template is not None:
         yield from _check_template(template, around.folders)
@@ -116,6 +129,20 @@ def _check_option_files(root: tree.Mapping, around: Surroundings) -> Iterator[Fi
 def _not_there(file: Scalar, around: Surroundings) -> Finding:
     looked = f"looked in {' and '.join(map(str, around.folders))}"
     return Finding("file-missing", file.at, file.path, f"the file {file.text} does not exist", looked)
+
+
+def _check_certificates(root: tree.Mapping) -> Iterator[Finding]:
+    """The files that the URL of the database names: the engine refuses to start without them."""
+    url = text_at(root, "postgres", "url")
+    try:
+        named = parse_address(str(url.value)).options if url else {}
+    except AddressError:
+        return
+    for option in ("sslrootcert", "sslcert", "sslkey"):
+        path = named.get(option, "system")
+        if url and path != "system" and not Path(path).is_file():
+            message = f"the file {path}, which {option} names, does not exist"
+            yield Finding("file-missing", url.at, url.path, message)
 
 
 def _check_source(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:

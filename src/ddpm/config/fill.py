@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
+from ddpm.config.address import url_passwords
 from ddpm.config.document import Document
 from ddpm.config.interpolate import (
     SHORTEST_SECRET,
@@ -13,14 +14,16 @@ from ddpm.config.interpolate import (
     interpolate,
     interpolate_bloblang,
 )
-from ddpm.config.model import Pipeline, url_passwords
+from ddpm.config.model import Pipeline
 from ddpm.config.problems import Finding
 from ddpm.config.tree import Entry, Mapping, Node, Scalar, Sequence, walk
 
 _BLOBLANG = re.compile(r"\.processors\[\d+\]\.(mapping|filter)$")
-_URL = re.compile(r"\.(postgres\.url|source\.options\.registry)($|[.\[])")
+_URL = re.compile(r"\.(postgres\.url|source\.options\.registry|metrics\.push_gateway)($|[.\[])")
+_SECRET_KEY = re.compile(r"(?i)(?:passw|passphrase|secret|token|credential|api_?key)[^.\[]*($|\[)")
 # Texts that a user may fill with anything; elsewhere stand names, addresses, numbers, which logs should show.
 _FREE_TEXT = re.compile(rf"{_BLOBLANG.pattern}|\.kafka\.topic_configs\.")
+_OPTION = re.compile(r"\.source\.options\.")
 _SECRET_NAME = re.compile(r"(?i)pass|pwd|secret|token|credential|(^|_)key($|_)|auth")
 
 
@@ -43,6 +46,11 @@ def is_url(scalar: Scalar) -> bool:
     return bool(_URL.search(scalar.path))
 
 
+def may_hold_secret(scalar: Scalar) -> bool:
+    """Whether a scalar is a URL, or the value of a key that is named like a secret."""
+    return is_url(scalar) or bool(_SECRET_KEY.search(scalar.path.rpartition(".")[2]))
+
+
 def secrets(roots: Iterable[Node], pipelines: Collection[Pipeline]) -> tuple[str, ...]:
     """The texts that no log may show: passwords, and values from outside that may be one; the longest first."""
     passwords = {word for pipeline in pipelines if pipeline.postgres for word in url_passwords(pipeline.postgres.url)}
@@ -56,14 +64,20 @@ def secrets(roots: Iterable[Node], pipelines: Collection[Pipeline]) -> tuple[str
     tokens = {pipeline.server.token for pipeline in pipelines if pipeline.server.token}
     gateways = {pipeline.metrics.push_gateway for pipeline in pipelines if pipeline.metrics.push_gateway}
     found = passwords | tokens | {word for url in gateways for word in url_passwords(url)}
+    of_plugins = any(pipeline.source.plugin is not None for pipeline in pipelines)
     for root in roots:
         for scalar in walk(root):
+            if of_plugins and _OPTION.search(scalar.path):
+                # What a plugin makes of its options stands in the engine's configuration.
+                found |= {piece.value for piece in scalar.pieces}
             found |= {piece.value for piece in scalar.pieces if _is_secret(piece, scalar, passwords)}
     return tuple(sorted((text for text in found if len(text) >= SHORTEST_SECRET), key=lambda text: (-len(text), text)))
 
 
 def _is_secret(piece: Piece, scalar: Scalar, passwords: set[str]) -> bool:
     if piece.name is None or _SECRET_NAME.search(piece.name) or _FREE_TEXT.search(scalar.path):
+        return True
+    if _SECRET_NAME.search(scalar.path.rpartition(".")[2]):
         return True
     return is_url(scalar) and any(word in piece.value or piece.value in word for word in passwords)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from ddpm.config import tree
 from ddpm.config.document import Document, Span
 from ddpm.config.explain import judge, judge_options
-from ddpm.config.files import Surroundings, check, encoding_of, read_text, reason, resolved
-from ddpm.config.fill import fill, is_url, secrets
+from ddpm.config.files import Surroundings, check, digest_of, encoding_of, read_text, reason, resolved, text_of
+from ddpm.config.fill import fill, may_hold_secret, secrets
 from ddpm.config.interpolate import Variables, without_last_newline
 from ddpm.config.known import did_you_mean, homes_of
 from ddpm.config.model import Config, Model, NoOptions, Pipeline, Plugin, Processor
@@ -91,7 +91,12 @@ class _Loading:
         problems = self._document.problems(self._findings, _urls(filled))
         if any(problem.severity is Severity.ERROR for problem in problems):
             raise ConfigProblems(problems)
-        config = Config(path=self._path, pipelines=pipelines, secrets=secrets([filled], pipelines))
+        config = Config(
+            path=self._path,
+            pipelines=pipelines,
+            secrets=secrets([filled], pipelines),
+            digest=digest_of(self._document.text),
+        )
         return LoadResult(config, problems)
 
     def _filled(self, top: tree.Mapping, variables: Variables) -> tree.Mapping:
@@ -161,16 +166,16 @@ class _Loading:
 
 
 def _urls(top: tree.Mapping) -> tuple[Span, ...]:
-    return tuple(scalar.span for scalar in tree.walk(top) if is_url(scalar))
+    return tuple(scalar.span for scalar in tree.walk(top) if may_hold_secret(scalar))
 
 
 def _read(path: Path) -> Document:
     try:
-        text = read_text(path)
+        text = text_of(path)
         if encoding := encoding_of(text.encode()):
             finding = Finding("yaml-syntax", None, "", f"the file is {encoding}, not UTF-8", "save it as UTF-8")
             raise ConfigProblems(Document(path, "").problems([finding], None))
-        return Document(path, text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"))
+        return Document(path, text)
     except FileNotFoundError:
         finding = Finding("file-missing", None, "", "the file does not exist", f"looked from {Path.cwd()}")
     except UnicodeDecodeError as error:

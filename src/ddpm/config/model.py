@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from pydantic import (
     AfterValidator,
@@ -27,13 +26,19 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ddpm.config.address import EMBEDDED as _EMBEDDED
+from ddpm.config.address import parse_address, port_fault, web_fault
+from ddpm.config.fields import keys_of, literal
+from ddpm.config.moments import check_format, check_zone, misfit
+from ddpm.config.names import split_table
 from ddpm.config.paths import unfit
+from ddpm.config.pgtypes import parse as parse_type
 from ddpm.errors import ConfigError
 
 if TYPE_CHECKING:
     from ddpm.config.written import Written
 
-EMBEDDED = "embedded"
+EMBEDDED = _EMBEDDED
 IDENTITY_COLUMNS = ("source", "partition", "offset")
 # Tells the rows of one record apart, for parsers of many documents a record.
 INDEX_COLUMN = "index"
@@ -41,26 +46,25 @@ INDEX_COLUMN = "index"
 RECORD_TIME_COLUMN = "timestamp"
 # The ending of a parser written as a mapping.
 BLOBLANG = ".blobl"
-URL_SCHEMES = ("postgresql://", "postgres://")
 SINK_KINDS = ("postgres", "kafka", "stdout")
 # Parsers whose documents have the names that `source.options.columns` gives.
 _DELIMITED = ("csv", "tsv")
 DOCKER_SCHEMES = ("unix://", "tcp://", "http://", "https://", "ssh://", "npipe://")
 HOST_NETWORK = "host"
 
+_DOCKER_SERVERS = ("tcp", "http", "https", "ssh")
+
 _DURATION = re.compile(r"(?P<value>\d{1,12}(?:\.\d{1,12})?)\s*(?P<unit>ms|s|m|h)")
 _DURATION_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"(?P<value>\d{1,15}(?:\.\d{1,12})?)\s*(?P<unit>B|[kK]i?B|Mi?B|Gi?B)?")
 _SIZE_BYTES = {"B": 1, "KB": 10**3, "KIB": 2**10, "MB": 10**6, "MIB": 2**20, "GB": 10**9, "GIB": 2**30}
-_BROKER = re.compile(r"(?:[^\s:/@,\[\]]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})")
+_BROKER = re.compile(r"(?:[^\s:/@,\[\]]+|\[[0-9a-fA-F:.]+\]):(?P<port>[^\s:/@,]+)")
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _PIPELINE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _IDENTIFIER_BYTES = 63
 # Room for _2026_01 and _default.
 _PARTITIONED_NAME_BYTES = _IDENTIFIER_BYTES - 8
 _MONTHS_PAST = 12
-_TABLE_PARTS = 2
-_LAST_PORT = 65_535
 
 
 def broken_rule(message: str, *at: str | int) -> PydanticCustomError:
@@ -78,6 +82,17 @@ def parse_duration(value: object) -> object:
             )
         return float(match["value"]) * _DURATION_SECONDS[match["unit"]]
     return value
+
+
+def _with_unit(value: object) -> object:
+    """Read a duration of the file, where a number alone is none: people mean milliseconds as often as seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
+        raise PydanticCustomError(
+            "duration",
+            "{value} of what? A duration has a unit: {value}ms, {value}s or {value}m",
+            {"value": f"{value:g}"},
+        )
+    return parse_duration(value)
 
 
 def parse_size(value: object) -> object:
@@ -109,12 +124,14 @@ def _pipeline_name(name: str) -> str:
     return name
 
 
-def _broker(address: str) -> str:
-    match = _BROKER.fullmatch(address)
-    if address != EMBEDDED and (match is None or not 0 < int(match["port"]) <= _LAST_PORT):
-        msg = f'"{address}" is not the address of a broker; write one host:port an item, for example localhost:9092'
+def _broker(named: str) -> str:
+    match = _BROKER.fullmatch(named)
+    fault = port_fault(match["port"]) if match else None
+    if named != EMBEDDED and (match is None or fault):
+        why = f": {fault}" if fault else ""
+        msg = f'"{named}" is not the address of a broker{why}; write one host:port an item, for example localhost:9092'
         raise ValueError(msg)
-    return address
+    return named
 
 
 def _identifier(name: str) -> str:
@@ -133,12 +150,9 @@ def _identifier(name: str) -> str:
 
 
 def _table_name(name: str) -> str:
-    parts = name.split(".")
-    if len(parts) > _TABLE_PARTS or (len(parts) > 1 and not all(parts)):
-        msg = f'"{name}" is not the name of a table; write table or schema.table'
-        raise ValueError(msg)
-    for part in parts:
-        _identifier(part)
+    for part in split_table(name):
+        if part is not None:
+            _identifier(part)
     return name
 
 
@@ -152,11 +166,12 @@ def _file_path(path: Path) -> Path:
     return path
 
 
-Seconds = Annotated[
+Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)]
+Duration = Annotated[
     float,
-    BeforeValidator(parse_duration),
+    BeforeValidator(_with_unit),
     Field(gt=0, allow_inf_nan=False),
-    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "examples": ["30s"]}]}),
+    WithJsonSchema({"type": "string", "examples": ["30s"]}),
 ]
 ByteSize = Annotated[
     int,
@@ -232,7 +247,7 @@ class Workers(Model):
     """`app.source.workers`: the processes that run a parser which is a Python function."""
 
     count: int | None = Field(default=None, ge=1, le=64)
-    timeout: Seconds = 5.0
+    timeout: Duration = 5.0
     memory: ByteSize = 512 * 2**20
     tries: int = Field(default=3, ge=1, le=10)
 
@@ -296,35 +311,112 @@ class Kafka(Model):
         return topics
 
 
+class Origin(Model):
+    """Where a column's value comes from: exactly one of these.
+
+    Attributes:
+        path: The path of a value in the document.
+        key: The record's key, as text or as bytes.
+        header: The name of one of the record's headers.
+        timestamp: The record's timestamp.
+        topic: The record's topic.
+        partition: The number of its partition.
+        offset: Its offset.
+
+    """
+
+    path: NonEmptyStr | None = None
+    key: Literal["text", "bytes"] | None = None
+    header: NonEmptyStr | None = None
+    timestamp: bool | None = None
+    topic: bool | None = None
+    partition: bool | None = None
+    offset: bool | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that lead to the value from the document's top; none for what is not of the document."""
+        return () if self.path is None else keys_of(self.path)
+
+    @field_validator("path")
+    @classmethod
+    def _path_is_a_path(cls, path: str | None) -> str | None:
+        if path is not None:
+            keys_of(path)
+        return path
+
+    @field_validator("timestamp", "topic", "partition", "offset")
+    @classmethod
+    def _is_wanted(cls, wanted: bool | None) -> bool | None:
+        if not wanted:
+            msg = "write true, or omit the key"
+            raise ValueError(msg)
+        return wanted
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Origin":
+        if len(self.model_fields_set) != 1:
+            msg = f"a value comes from one place: a path, or one of {', '.join(RECORD_PARTS)}"
+            raise ValueError(msg)
+        return self
+
+
+# What a column may hold of the record itself.
+RECORD_PARTS = tuple(name for name in Origin.model_fields if name != "path")
+
+
+def _origin_forms(value: object) -> object:
+    """Let a path stand for `{path: …}`."""
+    return {"path": value} if isinstance(value, str) else value
+
+
 class Column(Model):
-    """One column of a typed table: its Postgres type and the dotted path of its value in the document.
+    """One column of a typed table: its Postgres type, where its value comes from, and how that says a time.
 
     A dot that belongs to a key is written `\\.`; in single quotes or plain YAML, `from: labels.app\\.name`.
     """
 
     type: NonEmptyStr
-    path: NonEmptyStr = Field(alias="from", default="")
+    origin: Annotated[Origin, BeforeValidator(_origin_forms)] = Field(alias="from")
+    format: NonEmptyStr | None = None
+    zone: NonEmptyStr | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys that lead to the value, from the document's top."""
-        return tuple(key.replace("\\.", ".") for key in re.split(r"(?<!\\)\.", self.path))
-
-    @field_validator("path")
-    @classmethod
-    def _every_key_has_a_name(cls, path: str) -> str:
-        if "" in re.split(r"(?<!\\)\.", path):
-            msg = f'"{path}" has an empty key; write the keys that lead to the value, for example customer.address.city'
-            raise ValueError(msg)
-        return path
+        """The keys that lead to the value in the document; none for what is not of the document."""
+        return self.origin.keys
 
     @field_validator("type")
     @classmethod
     def _type_is_a_type(cls, text: str) -> str:
-        if not re.fullmatch(r'[A-Za-z_][\w ."]*(\(\s*\d+\s*(,\s*\d+\s*)?\))?[\w ]*(\[\])*', text):
-            msg = f'"{text}" is not the name of a Postgres type; write for example bigint, numeric(12,2), text[]'
-            raise ValueError(msg)
+        parse_type(text)
         return text
+
+    @field_validator("format")
+    @classmethod
+    def _format_is_known(cls, text: str | None) -> str | None:
+        if text is not None:
+            check_format(text)
+        return text
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_is_known(cls, zone: str | None) -> str | None:
+        if zone is not None:
+            check_zone(zone)
+        return zone
+
+    @model_validator(mode="after")
+    def _format_fits(self) -> "Column":
+        read = self.format or self.zone
+        if read and self.origin.model_fields_set & {"timestamp", "partition", "offset"}:
+            raise broken_rule("this value needs none", "format" if self.format else "zone")
+        found = parse_type(self.type)
+        wrong = misfit(self.format, self.zone, found.name) if read and found.known else None
+        if wrong is not None:
+            key, msg = wrong
+            raise broken_rule(msg, key)
+        return self
 
 
 class MonthlyPartitions(Model):
@@ -363,6 +455,23 @@ class MonthlyPartitions(Model):
         return self
 
 
+def _refuse_cut_types(columns: dict[str, object]) -> None:
+    """Raise for a type that YAML cut in two: in `{ a: numeric(12,2) }` the comma ends a value, and `2)` is a key."""
+    items = list(columns.items())
+    for place, (name, cut) in enumerate(items):
+        if not isinstance(cut, str) or cut.count("(") <= cut.count(")"):
+            continue
+        rest = []
+        for key, value in items[place + 1 :]:
+            if value is not None:
+                break
+            rest.append(key)
+            if ")" in key:
+                whole = ",".join([cut, *rest])
+                msg = f'a comma between {{ }} ends a value, so this type must be in quotes: {name}: "{whole}"'
+                raise broken_rule(msg, name)
+
+
 class Postgres(Model):
     """`app.postgres`: the table that records end in; typed when `columns` are given, else one document a row."""
 
@@ -370,7 +479,7 @@ class Postgres(Model):
     table: TableName = Field(examples=["orders"])
     columns: dict[ColumnName, Column] | None = None
     partition: MonthlyPartitions | None = None
-    write_timeout: Seconds = 30.0
+    write_timeout: Duration = 30.0
     max_in_flight: int = Field(default=4, ge=1, le=64)
 
     @property
@@ -384,10 +493,11 @@ class Postgres(Model):
         """Let `name: type` stand for `name: {type, from: name}`."""
         if not isinstance(columns, dict):
             return columns
+        _refuse_cut_types(columns)
         return {
-            name: {"type": column, "from": name.replace(".", r"\.")}
+            name: {"type": column, "from": literal(name)}
             if isinstance(column, str)
-            else {"from": name.replace(".", r"\."), **column}
+            else {"from": literal(name), **column}
             if isinstance(column, dict)
             else column
             for name, column in columns.items()
@@ -422,7 +532,7 @@ class Postgres(Model):
                 "which needs a column of another name: partition: {column: recorded_at}"
             )
             raise broken_rule(msg, "partition")
-        if len(self.table.rpartition(".")[2].encode()) > _PARTITIONED_NAME_BYTES:
+        if len(split_table(self.table)[1].encode()) > _PARTITIONED_NAME_BYTES:
             msg = f"the name of a partitioned table may have {_PARTITIONED_NAME_BYTES} bytes: its partitions add to it"
             raise broken_rule(msg, "table")
         return self
@@ -430,15 +540,8 @@ class Postgres(Model):
     @field_validator("url")
     @classmethod
     def _url_is_postgres(cls, url: str) -> str:
-        if url != EMBEDDED and not url.startswith(URL_SCHEMES):
-            msg = 'not a Postgres URL; write postgresql://user:${PGPASSWORD}@host:5432/database, or "embedded"'
-            raise ValueError(msg)
-        if url != EMBEDDED and not url_is_clean(url):
-            msg = (
-                "the parts of this URL cannot be told apart; write the special characters of user and password as "
-                "% and two digits: @ is %40, : is %3A, / is %2F, # is %23, ? is %3F"
-            )
-            raise ValueError(msg)
+        if url != EMBEDDED:
+            parse_address(url)
         return url
 
 
@@ -446,7 +549,7 @@ class Batching(Model):
     """How records are grouped on their way to the sinks; whichever limit is reached first closes a batch."""
 
     count: int = Field(default=4_000, ge=1, le=100_000)
-    period: Seconds = 0.1
+    period: Duration = 0.1
     byte_size: ByteSize = 8_000_000
 
 
@@ -591,6 +694,11 @@ class Container(Model):
         if url is not None and not url.startswith(DOCKER_SCHEMES):
             msg = f'"{url}" is not the address of a Docker daemon; write for example unix:///var/run/docker.sock'
             raise ValueError(msg)
+        named = url is not None and not url.startswith(("unix://", "npipe://"))
+        fault = web_fault(str(url), _DOCKER_SERVERS) if named else None
+        if fault:
+            msg = f"not the address of a Docker daemon: {fault}; write for example tcp://docker:2376"
+            raise ValueError(msg)
         return url
 
     @field_validator("network")
@@ -610,9 +718,9 @@ class Engine(Model):
 
     launcher: Literal["process", "container", "external"] = "process"
     binary: FilePath | None = None
-    drain: Seconds = 20.0
+    drain: Duration = 20.0
     memory_limit: ByteSize = 800_000_000
-    stall_timeout: Seconds = 60.0
+    stall_timeout: Duration = 60.0
     container: Container | None = None
     url: NonEmptyStr | None = Field(default=None, examples=["http://orders-engine:4195"])
 
@@ -624,9 +732,11 @@ class Engine(Model):
     @field_validator("url")
     @classmethod
     def _url_is_http(cls, url: str | None) -> str | None:
-        parts = urlsplit(url or "http://none")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            msg = f'"{url}" is not the address of an engine; write for example http://orders-engine:4195'
+        fault = web_fault(url or "http://none")
+        if fault is None and "?" in (url or ""):
+            fault = "it has a query"
+        if fault:
+            msg = f"not the address of an engine: {fault}; write for example http://orders-engine:4195"
             raise ValueError(msg)
         return url and url.rstrip("/")
 
@@ -657,9 +767,9 @@ class Scale(Model):
 
     min: int = Field(default=1, ge=1, le=64)
     max: int = Field(ge=1, le=64, examples=[3])
-    target_lag: Seconds = 30.0
-    up_after: Seconds = 60.0
-    down_after: Seconds = 600.0
+    target_lag: Duration = 30.0
+    up_after: Duration = 60.0
+    down_after: Duration = 600.0
 
     @model_validator(mode="after")
     def _max_is_not_below_min(self) -> "Scale":
@@ -691,8 +801,9 @@ class Metrics(Model):
     @field_validator("push_gateway")
     @classmethod
     def _push_gateway_is_http(cls, url: str | None) -> str | None:
-        if url is not None and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname):
-            msg = f'"{url}" is not the address of a PushGateway; write for example http://localhost:9091'
+        fault = None if url is None else web_fault(url)
+        if fault:
+            msg = f"not the address of a PushGateway: {fault}; write for example http://localhost:9091"
             raise ValueError(msg)
         return url
 
@@ -831,6 +942,8 @@ class Config(Model):
     path: Path
     pipelines: tuple[Pipeline, ...] = Field(min_length=1)
     secrets: tuple[str, ...] = Field(default=(), repr=False)
+    # Of the text that it was read from; empty when it was not.
+    digest: str = ""
 
     @property
     def server(self) -> Server:
@@ -869,40 +982,3 @@ class Config(Model):
     def metrics(self) -> Metrics:
         """Where this ddpm's metrics are pushed."""
         return self.pipelines[0].metrics
-
-
-def url_is_clean(url: str) -> bool:
-    """Whether a URL's parts are where they seem; a bare special character in a password would move them."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    user_info, _, hosts = parts.netloc.rpartition("@")
-    ports_fit = all(re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]*)(:\d*)?", host) for host in hosts.split(","))
-    pairs_fit = all("=" in pair for pair in parts.query.split("&") if pair)
-    return ports_fit and pairs_fit and "@" not in user_info + parts.path and not parts.fragment
-
-
-def masked_url(url: str) -> str:
-    """A Postgres URL fit to be shown: its passwords are `***`; a URL that cannot be taken apart is wholly `***`."""
-    if url == EMBEDDED:
-        return url
-    if not url_is_clean(url):
-        return "***"
-    parts = urlsplit(url)
-    if parts.password is not None:
-        user_info, _, host = parts.netloc.rpartition("@")
-        parts = parts._replace(netloc=f"{user_info.split(':', 1)[0]}:***@{host}")
-    query = re.sub(r"(?i)((?:^|&)(?:password|sslpassword)=)[^&]*", r"\1***", parts.query)
-    return urlunsplit(parts._replace(query=query))
-
-
-def url_passwords(url: str) -> tuple[str, ...]:
-    """The passwords in a Postgres URL, as written and as decoded; empty for `embedded` and for what is no URL."""
-    if url == EMBEDDED or not url_is_clean(url):
-        return ()
-    parts = urlsplit(url)
-    written = [parts.password or "", *re.findall(r"(?i)(?:^|&)(?:password|sslpassword)=([^&]*)", parts.query)]
-    decoded = [unquote(parts.password or "")]
-    decoded += [value for key, value in parse_qsl(parts.query) if key.lower() in ("password", "sslpassword")]
-    return tuple(dict.fromkeys(text for text in (*written, *decoded) if text))

@@ -51,6 +51,15 @@ def _entry_of(pipeline: Json) -> Json:
 
 
 def _allow_short_forms(definitions: Json) -> None:
+    column = definitions["Column"]
+    column["properties"]["from"] = {"anyOf": [{"type": "string", "minLength": 1}, column["properties"]["from"]]}
+    # Without it, the value has the column's name.
+    column["required"].remove("from")
+    definitions["Origin"] |= {"minProperties": 1, "maxProperties": 1}
+    del definitions["Origin"]["properties"]["path"]
+    for part in definitions["Origin"]["properties"].values():
+        part["anyOf"] = [each for each in part["anyOf"] if each != {"type": "null"}]
+        part.pop("default", None)
     definitions["Column"] = {"anyOf": [{"type": "string", "description": "a Postgres type"}, definitions["Column"]]}
     definitions["Sink"] = {
         "anyOf": [

@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from ddpm.config.model import EMBEDDED, Pipeline
+from ddpm.config.address import EMBEDDED, parse_address
+from ddpm.config.model import Pipeline
+from ddpm.config.names import split_table
 from ddpm.config.problems import Finding, Place
 from ddpm.config.several import Draft
 from ddpm.config.tree import Scalar, find
@@ -54,50 +55,21 @@ def _table(pipeline: Pipeline) -> _Table | None:
     postgres = pipeline.postgres
     if postgres is None or not pipeline.writes_postgres:
         return None
-    schema, _, name = postgres.table.rpartition(".")
+    schema, name = split_table(postgres.table)
     if postgres.url == EMBEDDED:
         return _Table(frozenset({EMBEDDED}), "", schema or "public", name)
-    said = _parameters(postgres.url)
-    found = _SEARCH_PATH.search(said.get("options", ""))
+    address = parse_address(postgres.url)
+    found = _SEARCH_PATH.search(address.options.get("options", ""))
     default = found.group(1) if found else "public"
-    hosts = said.get("host", "").split(",")
-    ports = said.get("port", "").split(",")
-    addresses = [f"{host}:{ports[index] if index < len(ports) else ports[0]}" for index, host in enumerate(hosts)]
-    database = said.get("dbname") or said.get("user", "")
-    return _Table(_hosts(addresses, "5432"), database, schema or default, name)
+    hosts = _hosts(f"{server.host}:{server.port}" for server in address.servers)
+    return _Table(hosts, address.database or address.user or "", schema or default, name)
 
 
-def _parameters(url: str) -> dict[str, str]:
-    """The parameters of a URL; of one that cannot be read none, since others refuse it."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return {}
-    places = [place.rpartition(":") for place in parts.netloc.rpartition("@")[2].split(",")]
-    pairs = [
-        (host, port) if colon and not port.endswith("]") else (host + colon + port, "") for host, colon, port in places
-    ]
-    said = {
-        "user": unquote(parts.netloc.rpartition("@")[0].partition(":")[0]),
-        "host": ",".join(unquote(host).strip("[]") for host, _ in pairs),
-        "port": ",".join(port for _, port in pairs),
-        "dbname": unquote(parts.path[1:]),
-    }
-    return {key: value for key, value in said.items() if value} | {
-        key: values[-1] for key, values in parse_qs(parts.query).items()
-    }
-
-
-def _host_and_port(place: str) -> tuple[str, str]:
-    host, colon, port = place.rpartition(":")
-    return (host, port) if colon and not port.endswith("]") else (place, "")
-
-
-def _hosts(addresses: Iterable[str], default_port: str = "9092") -> frozenset[str]:
+def _hosts(addresses: Iterable[str]) -> frozenset[str]:
     """Addresses in one spelling."""
     found = set()
     for address in addresses:
         host, _, port = address.rpartition(":")
         host = host.strip("[]").lower().rstrip(".")
-        found.add(f"{'localhost' if host in _LOOPBACK else host}:{port or default_port}")
+        found.add(f"{'localhost' if host in _LOOPBACK else host}:{port}")
     return frozenset(found)

@@ -386,7 +386,9 @@ def _quoted_before(text: str, mark: yaml.Mark) -> tuple[yaml.Mark, yaml.Mark] | 
 def _syntax_message(error: yaml.MarkedYAMLError, text: str, index: int) -> tuple[str, str | None]:
     problem = error.problem or error.context or "this is not YAML"
     if "${" in text[max(index - 1, 0) : index + 2]:
-        return "${ cannot stand unquoted inside [ ] and { }", 'quote it: "${NAME}"'
+        expression = re.compile(r"\$\{[^{}\n]*\}").search(text, max(index - 1, 0))
+        written = expression[0] if expression and expression.start() <= index else "${NAME}"
+        return "${ cannot stand unquoted inside [ ] and { }", f'quote it: "{written}"'
     for sign, message, hint in _SYNTAX:
         if sign in f"{problem}, {error.context}":
             return message, hint

@@ -31,10 +31,11 @@ CONFIG_HASH = "ddpm.errors.config_hash"
 SOURCE = "ddpm.errors.source"
 ATTEMPT = "ddpm.errors.attempt"
 HEADERS = "ddpm.errors.headers"
+HEADERS_CUT = "ddpm.errors.headers_cut"
 
 _OURS = frozenset(
     {TOPIC, PARTITION, OFFSET, PIPELINE, STAGE, CODE, MESSAGE, SQLSTATE, COLUMN, TIMESTAMP, NULL, INDEX}
-    | {FAILED_AT, CONFIG_HASH, SOURCE, ATTEMPT, HEADERS}
+    | {FAILED_AT, CONFIG_HASH, SOURCE, ATTEMPT, HEADERS, HEADERS_CUT}
 )
 _DISPLACED = "original."
 # A letter that is kept in the table `ddpm_dead_letters` has its id there for an offset.
@@ -108,6 +109,8 @@ class DeadLetter:
         key: The record's key. An engine writes an empty one for none.
         value: The record's bytes; None for a tombstone.
         headers: The record's own headers, as they were before it failed.
+        headers_cut: A JSON list of the names of headers that are missing or cut, since the letter fitted nowhere with
+            them; None when all are whole.
 
     """
 
@@ -126,6 +129,7 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    headers_cut: str | None = None
 
 
 def parse(record: RawRecord) -> DeadLetter | None:
@@ -153,6 +157,7 @@ def parse(record: RawRecord) -> DeadLetter | None:
         key=record.key,
         value=None if found.get(NULL) == b"true" else record.value or b"",
         headers=_headers(record.headers, found),
+        headers_cut=_text(found, HEADERS_CUT),
     )
 
 

@@ -14,7 +14,7 @@ import httpx2 as httpx
 
 from ddpm.engine.cache import cache_dir, make_once
 from ddpm.engine.progress import Progress, Step
-from ddpm.errors import MissingToolError
+from ddpm.errors import MissingToolError, install_hint
 
 MAVEN_VARIABLE = "DDPM_MAVEN_URL"
 
@@ -124,7 +124,7 @@ def _maven_central() -> str:
         from jgo.maven import MavenContext
     except ImportError as error:
         msg = "the embedded Kafka needs the package jgo to find its jars, and it is not installed"
-        raise MissingToolError(msg, hint="pip install 'ddpm[embedded]'") from error
+        raise MissingToolError(msg, hint=install_hint("embedded")) from error
     return next(iter(MavenContext().remote_repos.values()))
 
 

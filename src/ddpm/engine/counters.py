@@ -15,10 +15,25 @@ SENT = "output_sent"
 COMMITTED = "postgres_copy_rows_committed"
 DUPLICATES = "postgres_copy_duplicates_skipped"
 WAITING = "postgres_copy_waiting"
+WAITING_WHY = "postgres_copy_waiting_why"
 PARSER_WAITING = "parser_waiting"
 LETTERS_WAITING = "dead_letter_waiting"
 LETTERS_HELD = "dead_letter_held"
-_NAMES = frozenset({RECEIVED, SENT, COMMITTED, DUPLICATES, WAITING, PARSER_WAITING, LETTERS_WAITING, LETTERS_HELD})
+NEVER_FOUND = "postgres_copy_column_never_found"
+_NAMES = frozenset(
+    {
+        RECEIVED,
+        SENT,
+        COMMITTED,
+        DUPLICATES,
+        WAITING,
+        WAITING_WHY,
+        PARSER_WAITING,
+        LETTERS_WAITING,
+        LETTERS_HELD,
+        NEVER_FOUND,
+    }
+)
 
 _DEAD_LETTER_PATH = re.compile(r"\.fallback\.[1-9][0-9]*$")
 
@@ -38,6 +53,8 @@ class Counters:
         parser_waiting: Why the parser waits, as one word; None while it does not.
         letters_waiting: Why dead letters wait, as one word; None while they do not.
         letters_held: The commonest code among the dead letters that the breaker holds back.
+        why: What the Postgres sink says of the reason for which it waits; None while it does not.
+        never_found: The columns that no document had a value for, so far.
 
     """
 
@@ -49,6 +66,8 @@ class Counters:
     parser_waiting: str | None = None
     letters_waiting: str | None = None
     letters_held: str | None = None
+    why: str | None = None
+    never_found: tuple[str, ...] = ()
 
 
 def counters(text: str) -> Counters:
@@ -56,7 +75,9 @@ def counters(text: str) -> Counters:
     read = dead = duplicates = 0.0
     sinks: dict[str, float] = {}
     committed: dict[str, float] = {}
+    never_found: set[str] = set()
     waiting: dict[str, dict[str, float]] = {WAITING: {}, PARSER_WAITING: {}, LETTERS_WAITING: {}, LETTERS_HELD: {}}
+    whys: dict[str, str] = {}
     for name, labels, value in samples(text, _NAMES):
         path = labels.get("path", "")
         if name == RECEIVED:
@@ -65,6 +86,10 @@ def counters(text: str) -> Counters:
             committed[path] = value
         elif name == DUPLICATES:
             duplicates += value
+        elif name == WAITING_WHY:
+            whys |= {labels.get("reason", ""): labels.get("text", "")} if value else {}
+        elif name == NEVER_FOUND:
+            never_found |= {labels.get("column", "")} if value else set()
         elif name in waiting:
             reason = labels.get("reason") or labels.get("code", "")
             waiting[name][reason] = waiting[name].get(reason, 0) + value
@@ -74,7 +99,19 @@ def counters(text: str) -> Counters:
             sinks[path] = value
     # The engine leaves out every batch with one refused record; the plugin's own counter does not.
     written = min((sinks | committed).values(), default=0.0)
-    return Counters(read, written, dead, duplicates, *(_most(reasons) for reasons in waiting.values()))
+    word = _most(waiting[WAITING])
+    return Counters(
+        read=read,
+        written=written,
+        dead=dead,
+        duplicates=duplicates,
+        waiting=word,
+        parser_waiting=_most(waiting[PARSER_WAITING]),
+        letters_waiting=_most(waiting[LETTERS_WAITING]),
+        letters_held=_most(waiting[LETTERS_HELD]),
+        why=whys.get(word or "") or None,
+        never_found=tuple(sorted(never_found)),
+    )
 
 
 def _most(waiting: dict[str, float]) -> str | None:

@@ -28,14 +28,14 @@ from typing import IO
 import structlog
 
 from ddpm.catalogue import environment
-from ddpm.errors import MissingToolError
+from ddpm.errors import MissingToolError, install_hint
 
 ORCHESTRATOR = "orchestrator"
 CPU_FILE = "cpu.collapsedstack.txt"
 MEMORY_FILE = "memory.memray.bin"
 SAMPLES_PER_SECOND = 200
 
-INSTALL_HINT = "pip install 'ddpm[profiling]', or set app.profiling to false"
+INSTALL_HINT = f"{install_hint('profiling')}, or set app.profiling to false"
 
 _PATIENCE_SECONDS = 20.0
 _POLL_SECONDS = 0.01

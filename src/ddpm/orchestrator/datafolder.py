@@ -1,17 +1,27 @@
 """The version of the data folder `.ddpm` as a whole: what lies where in it, embedded data and state of pipelines.
 
-It stands in the file `version.json`; a folder without it has version 1. Files in it have versions of their own.
+It stands in the file `version.json`; a folder without it has version 1. Files in it have versions of their own. While
+a ddpm runs in the folder it holds a lock on the file `lock`, in which it says who it is.
 """
 
+import fcntl
 import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from ddpm import __version__
 from ddpm.errors import MissingToolError, NewerStateError
 from ddpm.files import write_atomically
 
 FILE = "version.json"
+LOCK = "lock"
 VERSION = 1
 
 
@@ -46,6 +56,74 @@ def claim_folder(folder: Path) -> None:
     except OSError as error:
         msg = f"the data folder {folder} cannot be written: {error.strerror}"
         raise MissingToolError(msg, hint="start ddpm in a folder that it may write to") from error
+
+
+@contextmanager
+def held(folder: Path, address: str) -> Iterator[None]:
+    """Let nobody else run in `folder` while the block runs; the system releases it however this process ends.
+
+    Args:
+        folder: One that `claim_folder` took.
+        address: Where this ddpm answers, for whoever finds the folder taken.
+
+    Raises:
+        MissingToolError: Another ddpm runs in it, or the file cannot be written.
+
+    """
+    try:
+        # Not inherited by engines, which may outlive a ddpm for as long as they drain.
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        msg = f"the data folder {folder} cannot be locked: {error.strerror}"
+        raise MissingToolError(msg, hint="start ddpm in a folder that it may write to") from error
+    try:
+        _take(descriptor, folder)
+        _sign(descriptor, address)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_unheld(folder: Path) -> None:
+    """Return if no ddpm runs in `folder`; raises MissingToolError that says which one does."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR)
+    except OSError:
+        return
+    try:
+        _take(descriptor, folder)
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        msg = f"another ddpm runs in the data folder {folder.absolute()}{_holder(descriptor)}"
+        hint = "end that one, or start this one in a folder of its own: both would keep their state in the same files"
+        raise MissingToolError(msg, hint=hint) from None
+    except OSError as error:
+        # A file system without locks is no reason not to run.
+        structlog.get_logger().warning("the data folder cannot be locked", folder=str(folder), error=error.strerror)
+
+
+def _sign(descriptor: int, address: str) -> None:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    body = {"pid": os.getpid(), "host": socket.gethostname(), "address": address, "since": since}
+    # Who holds it is a help for others; a full disk is no reason not to run.
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(body).encode(), 0)
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        body = json.loads(os.pread(descriptor, 4096, 0))
+        place = "" if body["host"] == socket.gethostname() else f" on {body['host']}"
+        return f": process {body['pid']}{place}, {body['address']}, since {body['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _body() -> dict[str, Any]:

@@ -26,7 +26,7 @@ def _description(config: Config, pipeline: Pipeline, masker: Masker) -> Descript
         ),
         sinks=tuple(_sinks(pipeline)),
         dead_letter=DeadLetterView(topic=pipeline.dead_letter.topic),
-        config=masker.text(rendered(config, pipeline)),
+        config=masker.text(rendered(config, pipeline).text),
     )
 
 

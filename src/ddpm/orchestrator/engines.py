@@ -3,7 +3,6 @@
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -21,6 +20,8 @@ from ddpm.orchestrator.mistakes import reads_files, refuse_mistakes
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered, write
 from ddpm.orchestrator.progress import progress_file
 from ddpm.orchestrator.provision import Provisioned
+from ddpm.render import Rendered
+from ddpm.store.connection import parts
 from ddpm.supervisor.runner import Launchable
 
 PROFILES = DATA_DIR / "profiles"
@@ -37,24 +38,26 @@ def launchable(
     config: Config, pipeline: Pipeline, binary: Path, launcher: Launcher, provisioned: Provisioned
 ) -> Launchable:
     """How the engines of a pipeline are started."""
-    path, text = generated_path(pipeline), rendered(config, pipeline)
+    path, made = generated_path(pipeline), rendered(config, pipeline)
+    text = made.text
     handed = {
         environment.SOURCES: provisioned.sources_json,
         environment.CONFIG_HASH: config_hash(text),
         environment.TOPIC_IDS: provisioned.topic_ids_json,
         environment.FORKS: provisioned.forks_json,
         **handed_to_parser(pipeline.source),
+        **made.env,
         **handed_to_steps(pipeline),
     }
     if pipeline.postgres is not None:
-        handed[environment.POSTGRES_DSN] = with_absolute_files(pipeline.postgres.url)
+        handed[environment.POSTGRES_DSN] = json.dumps(parts(with_absolute_files(pipeline.postgres.url)))
     masker = Masker(config.secrets)
     # The resolved configuration may differ from the one that was tried before the servers had their addresses.
-    write_and_lint(binary, path, text, pipeline, config.secrets)
+    write_and_lint(binary, path, made, pipeline, masker)
 
     def launch(replica: int) -> Engine:
         if not path.is_file() or path.read_bytes() != text.encode():
-            write_and_lint(binary, path, text, pipeline, config.secrets)
+            write_and_lint(binary, path, made, pipeline, masker)
         elif reads_files(pipeline):
             # One that has vanished would end every engine at once, for ever.
             refuse_mistakes(binary, [pipeline], masker)
@@ -99,7 +102,7 @@ def config_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
-def write_and_lint(binary: Path, path: Path, text: str, pipeline: Pipeline, secrets: Sequence[str] = ()) -> None:
+def write_and_lint(binary: Path, path: Path, made: Rendered, pipeline: Pipeline, masker: Masker) -> None:
     """Write a pipeline's engine configuration and let the engine check it.
 
     Raises:
@@ -107,10 +110,10 @@ def write_and_lint(binary: Path, path: Path, text: str, pipeline: Pipeline, secr
         ConfigError: The engine does not accept the configuration for another reason; with what it says.
 
     """
-    write(text, path)
-    problems = engine_binary.lint(binary, path)
+    write(made.text, path)
+    problems = [masker.text(problem) for problem in engine_binary.lint(binary, path, made.env)]
     if problems or reads_files(pipeline):
-        refuse_mistakes(binary, [pipeline], Masker(secrets))
+        refuse_mistakes(binary, [pipeline], masker)
     if problems:
         msg = f"the engine does not accept {path}:\n  " + "\n  ".join(problems)
         raise ConfigError(msg, hint="look at app.source.plugin_path and app.pipeline_template")

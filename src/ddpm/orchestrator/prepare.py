@@ -8,12 +8,12 @@ from ddpm.catalogue.component import Value
 from ddpm.config.model import Config, Pipeline
 from ddpm.errors import ConfigError, MissingToolError
 from ddpm.files import write_atomically
-from ddpm.render import render
+from ddpm.render import Rendered, render
 
 DATA_DIR = Path(".ddpm")
 
 
-def rendered(config: Config, pipeline: Pipeline, made: Mapping[str, Value] | None = None) -> str:
+def rendered(config: Config, pipeline: Pipeline, made: Mapping[str, Value] | None = None) -> Rendered:
     """The engine configuration of one pipeline, of these sections if given; raises ConfigError as `render` does."""
     path = pipeline.pipeline_template or default_template()
     try:
@@ -21,7 +21,9 @@ def rendered(config: Config, pipeline: Pipeline, made: Mapping[str, Value] | Non
     except (OSError, UnicodeDecodeError) as error:
         msg = f"the pipeline template {path} cannot be read: {error}"
         raise ConfigError(msg, hint="correct app.pipeline_template") from error
-    return render(pipeline, template, origin=config.path.name, template_name=str(path), made=made)
+    return render(
+        pipeline, template, origin=config.path.name, template_name=str(path), made=made, secrets=config.secrets
+    )
 
 
 def default_template() -> Path:

@@ -15,6 +15,7 @@ from ddpm.broker.topics import Incarnation, TopicSpec, ensure_topics, incarnatio
 from ddpm.catalogue.parsers import gives_many
 from ddpm.catalogue.sinks import columns
 from ddpm.config.model import IDENTITY_COLUMNS, INDEX_COLUMN, Pipeline, Postgres
+from ddpm.config.names import join_table, split_table
 from ddpm.config.sharing import SHARED, WAY_OUT
 from ddpm.errors import ConfigError
 from ddpm.orchestrator.beginnings import beginnings
@@ -276,7 +277,7 @@ def _table(pipeline: Pipeline, log: structlog.stdlib.BoundLogger) -> TableState 
     for warning in table.warnings:
         log.warning(warning)
     if table.created:
-        log.info("table created", table=f"{table.schema}.{pipeline.postgres.table.rpartition('.')[2]}")
+        log.info("table created", table=join_table(table.schema, split_table(pipeline.postgres.table)[1]))
     keeper = month_keeper(pipeline)
     if keeper is not None:
         keeper.look()
@@ -315,12 +316,13 @@ def watched_table(pipeline: Pipeline) -> WatchedTable:
     assert postgres is not None  # noqa: S101 -- the model requires the section for this sink
     spec = table_spec(pipeline, postgres)
     index = (INDEX_COLUMN,) if spec.indexed else ()
-    return WatchedTable(spec.schema, spec.name, (*IDENTITY_COLUMNS, *index, *(name for name, _ in spec.columns)))
+    written = (*IDENTITY_COLUMNS, *index, *(name for name, _ in spec.columns))
+    return WatchedTable(spec.schema, spec.name, written, spec.key)
 
 
 def table_spec(pipeline: Pipeline, postgres: Postgres) -> TableSpec:
     """The table a pipeline writes, identity columns left out."""
-    schema, _, name = postgres.table.rpartition(".")
-    types = tuple((str(column["name"]), type_) for column, type_ in columns(postgres))
+    schema, name = split_table(postgres.table)
+    types = tuple((str(column["name"]), type_) for column, type_ in columns(postgres, pipeline.source))
     by = postgres.partition.column if postgres.partition else None
-    return TableSpec(schema or None, name, types, indexed=gives_many(pipeline.source), partitioned_by=by)
+    return TableSpec(schema, name, types, indexed=gives_many(pipeline.source), partitioned_by=by)

@@ -22,6 +22,7 @@ import yaml
 
 from ddpm.broker.dump import RawRecord
 from ddpm.catalogue import environment
+from ddpm.catalogue.concealing import as_read
 from ddpm.catalogue.feeding import ACKNOWLEDGED, fed_sections
 from ddpm.config.model import Config, Pipeline
 from ddpm.config.paths import with_absolute_files
@@ -35,6 +36,8 @@ from ddpm.errors import ConfigError, EngineError
 from ddpm.observability.masking import Masker
 from ddpm.orchestrator.engines import config_hash, handed_to_parser, handed_to_steps, write_and_lint
 from ddpm.orchestrator.prepare import rendered
+from ddpm.render import Rendered
+from ddpm.store.connection import parts
 from ddpm.words import counted
 
 _LOOK_SECONDS = 0.5
@@ -181,37 +184,39 @@ def _running(spec: EngineSpec) -> Iterator[_Process]:
 
 def _spec(feeding: Feeding, path: Path, totals: Path) -> EngineSpec:
     pipeline = feeding.pipeline
-    text = _configuration(feeding, totals)
+    masker = Masker(feeding.config.secrets)
+    made = _configuration(feeding, totals)
     try:
-        write_and_lint(feeding.binary, path, text, pipeline, feeding.config.secrets)
+        write_and_lint(feeding.binary, path, made, pipeline, masker)
     except ConfigProblems:
         raise
     except ConfigError as error:
         # The file is gone when somebody reads this.
         message = error.message.replace(str(path), path.name)
-        raise ConfigError(Masker(feeding.config.secrets).text(message), hint=error.hint) from None
+        raise ConfigError(masker.text(message), hint=error.hint) from None
     env = {
         environment.SOURCES: json.dumps(dict(feeding.sources), sort_keys=True),
-        environment.CONFIG_HASH: feeding.config_hash or config_hash(rendered(feeding.config, pipeline)),
+        environment.CONFIG_HASH: feeding.config_hash or config_hash(rendered(feeding.config, pipeline).text),
         **handed_to_parser(pipeline.source),
+        **made.env,
         **handed_to_steps(pipeline),
     }
     if pipeline.postgres is not None:
-        env[environment.POSTGRES_DSN] = with_absolute_files(pipeline.postgres.url)
+        env[environment.POSTGRES_DSN] = json.dumps(parts(with_absolute_files(pipeline.postgres.url)))
     engine = pipeline.engine
     return EngineSpec(feeding.binary, path, env, engine.drain, engine.memory_limit, folder=pipeline.folder)
 
 
-def _configuration(feeding: Feeding, totals: Path) -> str:
+def _configuration(feeding: Feeding, totals: Path) -> Rendered:
     made = fed_sections(feeding.pipeline, totals)
-    text = rendered(feeding.config, feeding.pipeline, made)
-    document = yaml.safe_load(text)
+    found = rendered(feeding.config, feeding.pipeline, made)
+    document = yaml.safe_load(as_read(found.text, found.env))
     for section in ("input", "metrics"):
         # With an input of its own, this engine would join the pipeline's consumer group.
         if document.get(section) != made[section]:
             msg = f"the template {feeding.pipeline.pipeline_template} has its own {section}, so no records can be fed"
             raise ConfigError(msg, hint=f"place ddpm's in app.pipeline_template: {{{{ {section} | yaml(2) }}}}")
-    return text
+    return found
 
 
 def _hand_over(process: _Process, records: Iterable[FedRecord], count: _Count, rate: float | None) -> bool:

@@ -27,7 +27,6 @@ class Renewal:
     Args:
         pipeline: The pipeline.
         supervisor: Who ends and starts its engines.
-        provisioned: What its engines were started for.
         launchable: How engines are started for something else.
         stop: Ends what is under way.
 
@@ -37,16 +36,19 @@ class Renewal:
         self,
         pipeline: Pipeline,
         supervisor: Supervisor,
-        provisioned: Provisioned,
         launchable: MakeLaunchable,
         stop: threading.Event,
     ) -> None:
         self._pipeline = pipeline
         self._supervisor = supervisor
-        self._ids = dict(provisioned.topic_ids)
+        self._ids: dict[str, str] = {}
         self._launchable = launchable
         self._stop = stop
         self._busy: threading.Thread | None = None
+
+    def begin(self, provisioned: Provisioned) -> None:
+        """Take what its engines are started for; before, no topic counts as made again."""
+        self._ids = dict(provisioned.topic_ids)
 
     def seen(self, topics: Mapping[str, Topic]) -> None:
         """Take what the brokers say of the topics now."""

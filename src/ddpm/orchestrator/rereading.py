@@ -19,6 +19,7 @@ from ddpm.broker.topics import incarnations
 from ddpm.catalogue.pipeline import sections
 from ddpm.catalogue.sinks import columns
 from ddpm.config.model import Config, Pipeline, Postgres, Sink
+from ddpm.config.names import join_table, split_table
 from ddpm.deadletters.books import Entry
 from ddpm.deadletters.mark import Deed, Mark
 from ddpm.deadletters.shelf import Shelf
@@ -285,7 +286,7 @@ def _new_replay(at: Rereading, books: Replays, wanted: Wanted, numbers: Numbers,
         pipeline=at.pipeline.name,
         transform=transform_hash(at.pipeline),
         table=books.table,
-        staging=staging_name(books.table.rpartition(".")[2], tag),
+        staging=staging_name(split_table(books.table)[1], tag),
         kept=kept,
         since_ms=wanted.since_ms,
         until_ms=wanted.until_ms,
@@ -304,7 +305,9 @@ def _parts(wanted: Window, numbers: Numbers) -> tuple[Part, ...]:
 def transform_hash(pipeline: Pipeline) -> str:
     """Names what makes rows of records: parser, processors and columns."""
     made = sections(pipeline)
-    text = json.dumps([made["parser"], made["processors"], columns(table_of(pipeline))], sort_keys=True, default=str)
+    text = json.dumps(
+        [made["parser"], made["processors"], columns(table_of(pipeline), pipeline.source)], sort_keys=True, default=str
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
@@ -316,10 +319,10 @@ def _feed(  # noqa: PLR0917 -- one call, each of another type
     read: _Read,
     told: Callable[[Fed], None],
 ) -> Fed:
-    schema = books.table.rpartition(".")[0]
-    staging = at.postgres.model_copy(update={"table": f"{schema}.{replay.staging}"})
+    schema = split_table(books.table)[0]
+    staging = at.postgres.model_copy(update={"table": join_table(schema, replay.staging)})
     pipeline = at.pipeline.model_copy(update={"postgres": staging, "sinks": (Sink(kind="postgres"),)})
-    hash_of_run = config_hash(rendered(at.config, at.pipeline))
+    hash_of_run = config_hash(rendered(at.config, at.pipeline).text)
     feeding = Feeding(at.config, pipeline, at.binary, numbers.topics, hash_of_run)
     return refeed(feeding, _records(at, replay, read), told)
 
@@ -360,7 +363,7 @@ def _within(entries: Sequence[Entry], replay: Replay) -> Iterator[Entry]:
 def _check_source_is_whole(pipeline: Pipeline, replay: Replay, numbers: Numbers, url: str) -> None:
     """Raise if records of the window went away while it was read."""
     brokers, topics = pipeline.kafka.brokers, pipeline.kafka.topics
-    schema = replay.table.rpartition(".")[0]
+    schema = split_table(replay.table)[0]
     found = incarnations(brokers, topics)
     if Numbers(dict(ensure_sources(url, found, schema).numbers), forks(url, found, schema)) != numbers:
         raise ServiceError("a topic was made again, or got another log, while it was read", hint="repeat it")

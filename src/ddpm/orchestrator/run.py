@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from contextlib import closing as closing_at_end
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,12 @@ from ddpm.broker.offsets import watermarks
 from ddpm.catalogue import parsers
 from ddpm.config.model import Config, Pipeline, Scale
 from ddpm.deadletters.desk import Desk
-from ddpm.deadletters.replay import Refeed
+from ddpm.deadletters.letter import DeadLetter
+from ddpm.deadletters.replay import Fed, Refeed
 from ddpm.engine import binary as engine_binary
 from ddpm.engine.probes import EngineClient
 from ddpm.engine.progress import Progress
-from ddpm.errors import EngineError
+from ddpm.errors import EngineError, ServiceError
 from ddpm.observability import logging
 from ddpm.observability.masking import Masker
 from ddpm.observability.profiling import profiling
@@ -25,7 +26,8 @@ from ddpm.observability.push import push
 from ddpm.observability.recent import RecentLog
 from ddpm.observability.systemd import Notifier
 from ddpm.orchestrator.bounded import Bound
-from ddpm.orchestrator.datafolder import check_folder, claim_folder
+from ddpm.orchestrator.changes import ConfigFiles
+from ddpm.orchestrator.datafolder import check_folder, claim_folder, held
 from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
@@ -33,6 +35,7 @@ from ddpm.orchestrator.launchers import check_launchers, launchers
 from ddpm.orchestrator.mistakes import refuse_mistakes
 from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
+from ddpm.orchestrator.preparing import Preparations
 from ddpm.orchestrator.provision import Provisioned, check_sharing, provision
 from ddpm.orchestrator.renewing import Renewal
 from ddpm.orchestrator.replaying import refeeder_of
@@ -44,10 +47,11 @@ from ddpm.server.api import Sources
 from ddpm.server.app import create
 from ddpm.server.guard import door
 from ddpm.server.metrics import EnginePage, page
-from ddpm.server.serve import listen, serving
-from ddpm.supervisor.memory import MemoryFile
+from ddpm.server.serve import address_of, listen, serving
+from ddpm.supervisor.events import EventFile, EventLog
+from ddpm.supervisor.memory import HistoryFile, MemoryFile
 from ddpm.supervisor.pipeline import Managed
-from ddpm.supervisor.runner import Supervisor
+from ddpm.supervisor.runner import Launchable, Supervisor
 from ddpm.supervisor.scaling import Patience, ScaleLimits
 from ddpm.supervisor.states import State
 
@@ -86,6 +90,26 @@ class RunOptions:
     notifier: Notifier = field(default_factory=Notifier)
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    provisioned: Provisioned
+    launchable: Launchable
+
+
+class _Tables:
+    """The tables of the pipelines that are ready: a second one for the same records is refused."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: dict[str, Provisioned] = {}
+
+    def take(self, name: str, provisioned: Provisioned) -> None:
+        """Raise ConfigError if another pipeline writes the records of one of its topics into its table."""
+        with self._lock:
+            check_sharing({**self._taken, name: provisioned})
+            self._taken[name] = provisioned
+
+
 def run(config: Config, options: RunOptions) -> None:
     """Run all pipelines of a configuration until they are asked to stop, or have done their bounded work.
 
@@ -98,30 +122,26 @@ def run(config: Config, options: RunOptions) -> None:
     check_embedded(config)
     check_folder(DATA_DIR)
     # It reads what was remembered, and so finds out what a newer ddpm wrote before anything is changed.
-    supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines])
+    events = EventLog(file=EventFile(DATA_DIR / "state" / "events.jsonl"))
+    supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines], events=events)
     closing = threading.Event()
     profiled = any(pipeline.profiling for pipeline in config.pipelines)
     with (
         signal_desk() as desk,
         listen(config.server.host, config.server.port) as listener,
         profiling(PROFILES) if profiled else nullcontext(),
+        ExitStack() as holding,
     ):
         check_launchers(config)
         claim_folder(DATA_DIR)
+        holding.enter_context(held(DATA_DIR, address_of(listener)))
         wanted = {pipeline.engine.binary for pipeline in config.pipelines}
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
-        # Before anything is made: a mistake in a mapping is the most common one. First those of all pipelines together.
-        for wish, binary in binaries.items():
-            alike = [each for each in config.pipelines if each.engine.binary == wish]
-            refuse_mistakes(binary, alike, Masker(config.secrets))
-        for pipeline in config.pipelines:
-            binary, text = binaries[pipeline.engine.binary], rendered(config, pipeline)
-            write_and_lint(binary, generated_path(pipeline), text, pipeline, config.secrets)
-            if parsers.reads_files(pipeline.source):
-                check(config, pipeline, options.progress)
+        _check_engines(config, binaries, options.progress)
         about = descriptions(config)
         letters = Desk(lambda: supervisor.draining)
-        sources = Sources(supervisor, about, options.recent, closing.is_set, letters)
+        files = ConfigFiles(config)
+        sources = Sources(supervisor, about, options.recent, closing.is_set, letters, files.changed)
         app = create(sources, lambda: _engine_pages(supervisor), entrance)
         with serving(app, listener, closing) as url:
             supervisor.announce("the servers it needs are being prepared")
@@ -137,32 +157,69 @@ def run(config: Config, options: RunOptions) -> None:
                     )
                     for pipeline in config.pipelines
                 }
-                provisioned = {pipeline.name: provision(pipeline) for pipeline in config.pipelines}
-                check_sharing(provisioned)
-                for name, each in provisioned.items():
-                    for alarm in each.alarms:
-                        supervisor.events.add(name, "alarm", alarm)
-                launchables = {name: make(provisioned[name]) for name, make in makers.items()}
-                options.provisioned(config)
-                bounds = {pipeline.name: _bound(pipeline) for pipeline in config.pipelines if pipeline.once}
-                shelved = shelves(config.pipelines).by_pipeline
-                letters.open(shelved, _refeeders(config, binaries, provisioned))
-                desk.hand_over(supervisor)
+
+                tables = _Tables()
+
+                def prepare(pipeline: Pipeline) -> _Prepared:
+                    made = _provision(pipeline, tables, supervisor)
+                    return _Prepared(made, makers[pipeline.name](made))
 
                 def renewal(pipeline: Pipeline, stop: threading.Event) -> Renewal:
-                    return Renewal(pipeline, supervisor, provisioned[pipeline.name], makers[pipeline.name], stop)
+                    made = Renewal(pipeline, supervisor, makers[pipeline.name], stop)
+                    preparations.when_made(pipeline.name, lambda prepared: made.begin(prepared.provisioned))
+                    return made
 
-                with (
-                    watching(config.pipelines, supervisor, bounds, shelved, renewal),
-                    closing_at_end(letters),
-                    _stopping_after(options.stop_after, supervisor),
-                ):
-                    options.started(Started(config, url, endpoints))
-                    supervisor.run(launchables, Announcer(options.notifier, supervisor))
+                preparations = Preparations(config.pipelines, prepare, supervisor)
+                with preparations.going_on():
+                    ready = preparations.first()
+                    _tell_provisioned(config, options, preparations)
+                    bounds = {pipeline.name: _bound(pipeline) for pipeline in config.pipelines if pipeline.once}
+                    shelved = shelves(config.pipelines).by_pipeline
+                    letters.open(shelved, _refeeders(config, binaries, preparations))
+                    desk.hand_over(supervisor)
+                    for name in makers.keys() - ready.keys():
+                        preparations.when_made(name, partial(_launch_late, supervisor, name))
+                    with (
+                        watching(config.pipelines, supervisor, bounds, shelved, renewal),
+                        closing_at_end(letters),
+                        _stopping_after(options.stop_after, supervisor),
+                    ):
+                        options.started(Started(config, url, endpoints))
+                        launchables = {name: prepared.launchable for name, prepared in ready.items()}
+                        supervisor.run(launchables, Announcer(options.notifier, supervisor))
         desk.raise_if_forced()
     _report(config, supervisor)
     _raise_if_failed(supervisor)
     _raise_if_cut_short(config, supervisor)
+
+
+def _check_engines(config: Config, binaries: Mapping[Path | None, Path], progress: Progress) -> None:
+    """Let the engine check every pipeline before anything is made: a mistake in a mapping is the most common one."""
+    masker = Masker(config.secrets)
+    # First the mistakes of all pipelines together.
+    for wish, binary in binaries.items():
+        refuse_mistakes(binary, [each for each in config.pipelines if each.engine.binary == wish], masker)
+    for pipeline in config.pipelines:
+        binary, made = binaries[pipeline.engine.binary], rendered(config, pipeline)
+        write_and_lint(binary, generated_path(pipeline), made, pipeline, masker)
+        if parsers.reads_files(pipeline.source):
+            check(config, pipeline, progress)
+
+
+def _tell_provisioned(config: Config, options: RunOptions, preparations: Preparations[_Prepared]) -> None:
+    first = config.pipelines[0].name
+    if preparations.get(first) is not None:
+        options.provisioned(config)
+    else:
+        preparations.when_made(first, lambda _: options.provisioned(config))
+
+
+def _provision(pipeline: Pipeline, tables: _Tables, supervisor: Supervisor) -> Provisioned:
+    provisioned = provision(pipeline)
+    tables.take(pipeline.name, provisioned)
+    for alarm in provisioned.alarms:
+        supervisor.events.add(pipeline.name, "alarm", alarm)
+    return provisioned
 
 
 def _managed(pipeline: Pipeline) -> Managed:
@@ -178,9 +235,12 @@ def _managed(pipeline: Pipeline) -> Managed:
         replicas=pipeline.replicas,
         limits=ScaleLimits(scale.min, scale.max, scale.target_lag) if scale else None,
         memory=MemoryFile(DATA_DIR / "state" / f"{pipeline.name}.json"),
+        history=HistoryFile(DATA_DIR / "state" / f"{pipeline.name}.history.json"),
         patience=_patience(scale) if scale else Patience(),
         bounded=pipeline.once,
         external=pipeline.engine.external,
+        # A template of somebody's own may have processors that drop documents, and outputs that keep no books.
+        settles=pipeline.writes_postgres and pipeline.pipeline_template is None,
     )
 
 
@@ -194,13 +254,24 @@ def _patience(scale: Scale) -> Patience:
     )
 
 
+def _launch_late(supervisor: Supervisor, name: str, prepared: _Prepared) -> None:
+    supervisor.launch_anew(name, prepared.launchable)
+
+
 def _refeeders(
-    config: Config, binaries: Mapping[Path | None, Path], provisioned: Mapping[str, Provisioned]
+    config: Config, binaries: Mapping[Path | None, Path], preparations: Preparations[_Prepared]
 ) -> dict[str, Refeed]:
-    return {
-        each.name: refeeder_of(config, each, binaries[each.engine.binary], provisioned[each.name].sources)
-        for each in config.pipelines
-    }
+    def refeeder(pipeline: Pipeline) -> Refeed:
+        def feed(letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
+            prepared = preparations.get(pipeline.name)
+            if prepared is None:
+                raise ServiceError(f"the topics and table of {pipeline.name} are not there yet", hint="`ddpm status`")
+            sources = prepared.provisioned.sources
+            refeeder_of(config, pipeline, binaries[pipeline.engine.binary], sources)(letters, told)
+
+        return feed
+
+    return {each.name: refeeder(each) for each in config.pipelines}
 
 
 def _bound(pipeline: Pipeline) -> Bound:

@@ -11,8 +11,8 @@ from ddpm.supervisor.status import Status
 class Announcer:
     """Called after each tick of the supervisor's loop, and by nobody else: a loop that is stuck gives no sign of life.
 
-    The start is over with the first tick: brokers and databases were reached, topics and tables exist, engines were
-    launched. It does not wait for health: ddpm waits for a database that is away better than a start that times out.
+    The start is over with the first tick: engines of at least one pipeline were launched, or all wait for what is
+    away. It does not wait for health: ddpm waits for a database that is away better than a start that times out.
     """
 
     def __init__(self, notifier: Notifier, supervisor: Supervisor) -> None:

@@ -1,4 +1,4 @@
-"""What SIGINT and SIGTERM mean at each moment of a run."""
+"""What SIGINT, SIGTERM and SIGHUP mean at each moment of a run."""
 
 import signal
 from collections.abc import Iterator
@@ -20,7 +20,10 @@ class Interrupted(BaseException):
 
 
 class SignalDesk:
-    """What a signal means at the moment: an interruption while starting, a drain while running, then force."""
+    """What a signal means at the moment: an interruption while starting, a drain while running, then force.
+
+    SIGHUP only drains: a terminal that is closed may send it more than once.
+    """
 
     def __init__(self) -> None:
         self._supervisor: Supervisor | None = None
@@ -38,6 +41,8 @@ class SignalDesk:
 
     def __call__(self, signum: int, _frame: FrameType | None) -> None:
         """Take a signal."""
+        if signum == signal.SIGHUP and self._asked:
+            return
         if self._supervisor is None:
             self._asked = True
             raise Interrupted(signum)
@@ -53,7 +58,11 @@ class SignalDesk:
 def signal_desk() -> Iterator[SignalDesk]:
     """Let a desk take the signals while the block runs."""
     desk = SignalDesk()
-    before = {signum: signal.signal(signum, desk) for signum in (signal.SIGINT, signal.SIGTERM)}
+    taken = [signal.SIGINT, signal.SIGTERM]
+    # Who starts ddpm under `nohup` wants it to outlive the terminal.
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        taken.append(signal.SIGHUP)
+    before = {signum: signal.signal(signum, desk) for signum in taken}
     try:
         yield desk
     finally:

@@ -19,7 +19,8 @@ _BROKEN_TABLE = {
     "rights": "ddpm has no right to write the table {table} any more",
     "columns": "the columns of the table {table} were changed, and rows do not fit any more",
     "partition": "the table {table} has no partition for some of the rows",
-    "identity_key": "the table {table} has lost the unique key of its identity columns",
+    "identity_key": "the table {table} has lost the unique key of its identity columns: add it again",
+    "trigger": "a trigger of the table {table} skips or moves rows, or changes their identity: drop or disable it",
 }
 
 _OUTAGES = {
@@ -44,7 +45,7 @@ _LETTERS = {
 
 
 def waits(pipeline: Pipeline, seen: Counters, changed: str | None = None) -> Waits | None:
-    """What `seen` of an engine of `pipeline` says that it waits for; None while it does not wait.
+    """What `seen` of an engine of `pipeline` says that it waits for, or that one should know; else None.
 
     `changed` says which columns of the table changed, if that is known.
     """
@@ -57,20 +58,29 @@ def waits(pipeline: Pipeline, seen: Counters, changed: str | None = None) -> Wai
         )
         return Waits(reason, "breaker")
     if seen.waiting is not None:
-        return _sink(pipeline, seen.waiting, changed)
+        return _sink(pipeline, seen.waiting, changed, seen.why)
     if seen.letters_waiting is not None:
         said = _LETTERS.get(seen.letters_waiting, seen.letters_waiting).format(topic=pipeline.dead_letter.topic)
         return Waits(f"dead letters: {said}")
     if seen.parser_waiting is not None:
         return Waits(f"parser: {_PARSER.get(seen.parser_waiting, seen.parser_waiting)}")
-    return None
+    return _note(seen.never_found)
 
 
-def _sink(pipeline: Pipeline, word: str, changed: str | None) -> Waits:
+def _note(never_found: tuple[str, ...]) -> Waits | None:
+    if not never_found:
+        return None
+    several = len(never_found) > 1
+    named = f"columns {', '.join(never_found)} are" if several else f"column {never_found[0]} is"
+    return Waits(f"the {named} NULL in every row: no document has a value for {'them' if several else 'it'}", "note")
+
+
+def _sink(pipeline: Pipeline, word: str, changed: str | None, said: str | None) -> Waits:
     table = pipeline.postgres.table if pipeline.postgres else ""
     broken = _BROKEN_TABLE.get(word)
     if broken is not None:
         which = f" ({changed})" if changed and word == "columns" else ""
         return Waits(f"postgres: {broken.format(table=table)}{which}", "broken")
-    why = f": {_OUTAGES[word]}" if word in _OUTAGES else ""
+    known = _OUTAGES.get(word, said)
+    why = f": {known}" if known else ""
     return Waits(f"postgres: does not take rows ({word}){why}")

@@ -17,6 +17,7 @@ import structlog
 from ddpm.broker.watch import ClusterWatch, Group, PartitionLag
 from ddpm.config.model import Pipeline
 from ddpm.deadletters.shelf import Shelf
+from ddpm.engine.books import books
 from ddpm.engine.counters import Counters, counters
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import DdpmError, NewerStateError
@@ -218,7 +219,13 @@ def _ask(
     seen = counters(text)
     reading = Reading(seen.read, seen.written, seen.dead, seen.duplicates)
     supervisor.engine_answered(
-        pipeline.name, index, client.url, ready=ready, reading=reading, waiting=waits(pipeline, seen, changed)
+        pipeline.name,
+        index,
+        client.url,
+        ready=ready,
+        reading=reading,
+        waiting=waits(pipeline, seen, changed),
+        books=books(text),
     )
     return seen
 
@@ -241,10 +248,21 @@ class _Database:
             self._watch.look()
         except DdpmError as error:
             problem = error.message
+        rewritten = self._watch.rewritten()
         for name, table in self._tables.items():
+            if rewritten is not None:
+                self._warn(name, f"postgres: {rewritten}")
             trouble = self._watch.trouble(table) if problem is None else None
             self._changed[name] = self._watch.changes(table)
             self._supervisor.probed(name, DATABASE_PROBE, problem or trouble, broken=trouble is not None)
+
+    def _warn(self, name: str, happened: str) -> None:
+        said = (
+            f"{happened}: rows that had not reached it are missing, and their records are not read again by "
+            "themselves; `ddpm replay` reads a window of time again"
+        )
+        self._supervisor.events.add(name, "alarm", said)
+        structlog.get_logger().warning(said, pipeline=name)
 
 
 class _Sink:
@@ -275,6 +293,7 @@ class _Letters:
         self._pipelines = pipelines
         self._supervisor = supervisor
         self._told_newer = False
+        self._seen: dict[str, OpenLetters] = {}
 
     def look(self) -> None:
         begun = time.monotonic()
@@ -292,7 +311,24 @@ class _Letters:
             structlog.get_logger().debug("dead letters could not be read", topic=self._shelf.topic, error=error.message)
             complete = False
         for name in self._pipelines:
-            self._supervisor.dead_letters_seen(name, self._open(name) if complete else None)
+            letters = self._open(name) if complete else None
+            self._supervisor.dead_letters_seen(name, letters)
+            if letters is not None:
+                self._tell(name, letters)
+
+    def _tell(self, name: str, now: OpenLetters) -> None:
+        """Tell what was done with letters since the last look, by whichever command or request."""
+        before = self._seen.get(name, now)
+        self._seen[name] = now
+        done = {
+            "replayed": now.replayed - before.replayed,
+            "failed again": now.failed_again - before.failed_again,
+            "discarded": now.discarded - before.discarded,
+        }
+        # Fewer than before: the topic was made again.
+        if any(done.values()) and min(done.values()) >= 0:
+            said = ", ".join(f"{count} {deed}" for deed, count in done.items() if count)
+            self._supervisor.events.add(name, "control", f"dead letters: {said}")
 
     def _open(self, name: str) -> OpenLetters:
         depth = self._shelf.depth(name)
@@ -385,6 +421,7 @@ class _Cluster:
         self._supervisor.partitions_seen(name, partitions)
         try:
             self._watch_for_stalls(reader, partitions)
+            self._try_skips(name)
             if bound is not None and bound.reached(partitions, self._watch.readable):
                 del self._bounds[name]
                 # The engines' counters are gone with them.
@@ -403,6 +440,12 @@ class _Cluster:
             stall = reader.stall.probed(time.monotonic(), suspect, readable)
             if stall is not None:
                 self._supervisor.restart(reader.pipeline.name, stall.reason, "stall")
+
+    def _try_skips(self, name: str) -> None:
+        """See whether offsets that nobody seems to have read hold a record; one a look, as for stalls."""
+        for skip in self._supervisor.vitals(name).skips[:1]:
+            readable = self._watch.readable(skip.topic, skip.partition, skip.begin)
+            self._supervisor.skip_tried(name, skip, readable)
 
 
 def _status(seen: PartitionLag) -> PartitionStatus:

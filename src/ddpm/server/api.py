@@ -6,7 +6,8 @@ It reads statuses and leaves notes for the supervisor; it decides nothing.
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
@@ -39,6 +40,7 @@ from ddpm.supervisor.status import Status
 STREAM_POLL_SECONDS = 0.25
 MOST_LINES = 2_000
 KEPT_EVENTS = 50
+MOST_STREAMS = 64
 
 Request = Literal["restart", "pause", "resume", "drain", "scale"]
 
@@ -55,13 +57,14 @@ class Lines(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the API has its answers from; `closing` tells streams to end."""
+    """Where the API has its answers from; `closing` tells streams to end, `config_changed` that files have changed."""
 
     supervisor: Supervisor
     descriptions: Mapping[str, Description]
     lines: Lines
     closing: Callable[[], bool]
     letters: Desk
+    config_changed: Callable[[], str | None] = lambda: None
 
 
 class Nothing(BaseModel):
@@ -84,6 +87,7 @@ _REFUSED = {
     403: "This name or origin may not call.",
     404: "There is no such pipeline.",
     409: "The pipeline's state does not allow it.",
+    413: "The body is too long.",
     415: "The body is not said to be JSON.",
     422: "The request does not say what is needed.",
 }
@@ -91,7 +95,10 @@ _Responses = dict[int | str, dict[str, Any]]
 _REFUSALS: _Responses = {code: {"model": ErrorView, "description": text} for code, text in _REFUSED.items()}
 # Spelled out, because a route of a stream would document its refusals as a stream too.
 _JSON_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorView"}}}
-_STREAM_REFUSALS: _Responses = {code: {"description": text, "content": _JSON_ERROR} for code, text in _REFUSED.items()}
+_STREAM_REFUSED = _REFUSED | {503: "Too many streams are open."}
+_STREAM_REFUSALS: _Responses = {
+    code: {"description": text, "content": _JSON_ERROR} for code, text in _STREAM_REFUSED.items()
+}
 
 Name = Annotated[str, Path(description="the pipeline's name")]
 OnlyPipeline = Annotated[str | None, Query(description="only this pipeline's")]
@@ -102,7 +109,7 @@ def router(sources: Sources) -> APIRouter:
     """The routes under `/v1`."""
     plain, streams = APIRouter(responses=_REFUSALS), APIRouter(responses=_STREAM_REFUSALS)
     _reading(plain, sources)
-    _requests(plain, sources.supervisor)
+    _requests(plain, sources.supervisor, sources.config_changed)
     _streams(streams, sources)
     letters = APIRouter(responses=_REFUSALS | {503: {"model": ErrorView, "description": "Kafka does not answer."}})
     dead_letters.add_routes(letters, sources.supervisor, sources.letters)
@@ -120,7 +127,8 @@ def _reading(api: APIRouter, sources: Sources) -> None:
     def pipelines() -> PipelinesView:
         """Every pipeline: state, reason, lag, rates, replicas, probes."""
         now = time.time()
-        return PipelinesView(pipelines=tuple(pipeline_view(each, now) for each in supervisor.statuses()))
+        views = tuple(pipeline_view(each, now) for each in supervisor.statuses())
+        return PipelinesView(pipelines=views, config_changed=sources.config_changed())
 
     @api.get("/pipelines/{name}")
     def pipeline(name: Name) -> PipelineDetailView:
@@ -130,7 +138,8 @@ def _reading(api: APIRouter, sources: Sources) -> None:
             TroubleView(at=each.at, message=each.message, count=each.count) for each in sources.lines.troubles(name)
         )
         events = supervisor.events.since(pipeline=name)[: -KEPT_EVENTS - 1 : -1]
-        return detail_view(status, sources.descriptions[name], errors, events, time.time())
+        changed = sources.config_changed()
+        return detail_view(status, sources.descriptions[name], errors, events, time.time(), config_changed=changed)
 
     @api.get("/logs")
     def logs(
@@ -145,11 +154,23 @@ def _reading(api: APIRouter, sources: Sources) -> None:
 
 def _streams(api: APIRouter, sources: Sources) -> None:
     supervisor = sources.supervisor
+    open_streams: set[object] = set()
 
     def known(pipeline: OnlyPipeline = None) -> str | None:
         # Asked before the stream begins, when a refusal can still be told.
         check_known(supervisor, pipeline)
+        if len(open_streams) >= MOST_STREAMS:
+            raise RequestRefusedError(503, f"{MOST_STREAMS} streams are open already", "close some and try again")
         return pipeline
+
+    @contextmanager
+    def streaming() -> Iterator[None]:
+        me = object()
+        open_streams.add(me)
+        try:
+            yield
+        finally:
+            open_streams.discard(me)
 
     known_pipeline = Depends(known)
 
@@ -159,12 +180,13 @@ def _streams(api: APIRouter, sources: Sources) -> None:
     ) -> AsyncIterator[ServerSentEvent]:
         """Everything that happens, as server-sent events; the kept past first, or what follows Last-Event-ID."""
         last = _number(last_event_id)
-        while not sources.closing():
-            for event in supervisor.events.since(last, pipeline):
-                last = event.id
-                view: EventView = event_view(event)
-                yield ServerSentEvent(data=view.model_dump(mode="json"), event=event.kind, id=str(event.id))
-            await asyncio.sleep(STREAM_POLL_SECONDS)
+        with streaming():
+            while not sources.closing():
+                for event in supervisor.events.since(last, pipeline):
+                    last = event.id
+                    view: EventView = event_view(event)
+                    yield ServerSentEvent(data=view.model_dump(mode="json"), event=event.kind, id=str(event.id))
+                await asyncio.sleep(STREAM_POLL_SECONDS)
 
     @api.get("/logs/stream", response_class=EventSourceResponse)
     async def log_stream(
@@ -178,20 +200,26 @@ def _streams(api: APIRouter, sources: Sources) -> None:
         if not last:
             first = past[max(0, len(past) - lines) :]
             last = first[0].id - 1 if first else (past[-1].id if past else 0)
-        while not sources.closing():
-            for line in sources.lines.since(last, pipeline):
-                last = line.id
-                yield ServerSentEvent(data=_line_view(line).model_dump(mode="json"), id=str(line.id))
-            await asyncio.sleep(STREAM_POLL_SECONDS)
+        with streaming():
+            while not sources.closing():
+                for line in sources.lines.since(last, pipeline):
+                    last = line.id
+                    yield ServerSentEvent(data=_line_view(line).model_dump(mode="json"), id=str(line.id))
+                await asyncio.sleep(STREAM_POLL_SECONDS)
 
 
-def _requests(api: APIRouter, supervisor: Supervisor) -> None:
+def _requests(api: APIRouter, supervisor: Supervisor, config_changed: Callable[[], str | None]) -> None:
+    def told(message: str) -> str:
+        changed = config_changed()
+        return f"{message}, with the configuration as it was: {changed}" if changed else message
+
     @api.post("/pipelines/{name}/restart", status_code=202)
     def restart(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Drain the engines and start them again; a paused, stopped or failed pipeline is started."""
         _not_finished(steered(supervisor, name))
         supervisor.restart(name, "restarted on request")
-        return AcceptedView(pipeline=name, accepted="restart", message="the engines are drained and started again")
+        message = told("the engines are drained and started again")
+        return AcceptedView(pipeline=name, accepted="restart", message=message)
 
     @api.post("/pipelines/{name}/pause", status_code=202)
     def pause(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
@@ -205,7 +233,7 @@ def _requests(api: APIRouter, supervisor: Supervisor) -> None:
         """Run a pipeline that is paused, stopped or failed."""
         _not_finished(steered(supervisor, name))
         supervisor.resume(name)
-        return AcceptedView(pipeline=name, accepted="resume", message="it is started")
+        return AcceptedView(pipeline=name, accepted="resume", message=told("it is started"))
 
     @api.post("/pipelines/{name}/drain", status_code=202)
     def drain(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
@@ -228,7 +256,8 @@ def _requests(api: APIRouter, supervisor: Supervisor) -> None:
                 "give the topic more partitions (app.kafka.min_partitions), or ask for fewer replicas",
             )
         supervisor.scale(name, body.replicas)
-        said = "as configured" if body.replicas is None else f"{body.replicas} replicas"
+        replicas = "1 replica" if body.replicas == 1 else f"{body.replicas} replicas"
+        said = "as configured" if body.replicas is None else replicas
         return AcceptedView(pipeline=name, accepted="scale", message=said)
 
 

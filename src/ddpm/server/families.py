@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ddpm.supervisor.states import State
-from ddpm.supervisor.status import Status
+from ddpm.supervisor.status import PartitionAudit, Status
 
 Values = Iterable[tuple[tuple[str, ...], float | None]]
 
@@ -66,6 +66,22 @@ def _handled(status: Status) -> Values:
         yield ("replayed",), letters.replayed
         yield ("failed_again",), letters.failed_again
         yield ("discarded",), letters.discarded
+
+
+def _audited(status: Status, what: Callable[[PartitionAudit], Iterable[tuple[str | None, int]]]) -> Values:
+    for (topic, partition), audit in status.audit.items():
+        for label, value in what(audit):
+            yield (topic, str(partition), *([] if label is None else [label])), value
+
+
+def _outcomes(audit: PartitionAudit) -> Iterable[tuple[str, int]]:
+    return (
+        ("row", audit.rows),
+        ("redelivered", audit.redelivered),
+        ("unexpected", audit.unexpected),
+        ("dead_letter", audit.dead),
+        ("filtered", audit.filtered),
+    )
 
 
 OWN: tuple[OwnFamily, ...] = (
@@ -270,8 +286,30 @@ OWN: tuple[OwnFamily, ...] = (
     OwnFamily(
         "ddpm_duplicates_skipped_total",
         "counter",
-        "Redeliveries since ddpm started that Postgres had already and that were skipped.",
+        "Records since ddpm started that Postgres had already and that were skipped.",
         lambda status, _: _one(status.totals.duplicates),
+    ),
+    OwnFamily(
+        "ddpm_audit_records_read_total",
+        "counter",
+        "Records read from the partition since ddpm started, redeliveries included.",
+        lambda status, _: _audited(status, lambda audit: ((None, audit.read),)),
+        ("topic", "partition"),
+    ),
+    OwnFamily(
+        "ddpm_audit_documents_total",
+        "counter",
+        "What became of documents since ddpm started: row, redelivered (a duplicate that may have been read before), "
+        "unexpected (one that cannot have been), dead_letter, filtered.",
+        lambda status, _: _audited(status, _outcomes),
+        ("topic", "partition", "outcome"),
+    ),
+    OwnFamily(
+        "ddpm_audit_gap_records",
+        "gauge",
+        "Documents whose offset is committed though they are neither rows nor dead letters: they are missing.",
+        lambda status, _: _audited(status, lambda audit: ((None, audit.missing),)),
+        ("topic", "partition"),
     ),
 )
 
@@ -423,6 +461,13 @@ ENGINE: tuple[EngineFamily, ...] = (
         "Batches that wait for Postgres, by the reason.",
         "postgres_copy_waiting",
         (("reason", "reason"),),
+    ),
+    EngineFamily(
+        "ddpm_engine_postgres_column_never_found",
+        "gauge",
+        "1 for a column whose path led nowhere in all documents so far, which makes it NULL in every row.",
+        "postgres_copy_column_never_found",
+        (("column", "column"),),
     ),
     EngineFamily(
         "ddpm_engine_parser_waiting",

@@ -7,17 +7,21 @@ Origin; and where it lets a name of its own point to 127.0.0.1 (DNS rebinding), 
 import hmac
 import ipaddress
 import socket
+from collections import deque
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ddpm.config.model import Server
 from ddpm.errors import ConfigError
 
 _API = "/v1/"
+
+MOST_OF_BODY = 1 << 20
+"""Bytes that the body of a request may have; the longest that make sense are lists of dead letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +69,52 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware that refuses what may not come in."""
+    """ASGI middleware that refuses what may not come in, before any of the body is read.
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    Args:
+        app: What stands behind it.
+        door: What is asked of a request.
+        most_bytes: How long a body may be. One that does not say how long it is, is read here up to that.
+
+    """
+
+    def __init__(self, app: ASGIApp, door: Door, most_bytes: int = MOST_OF_BODY) -> None:
         self._app = app
         self._door = door
+        self._most_bytes = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it with a refusal."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope["path"], scope["method"], Headers(scope=scope))
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope["path"], scope["method"], headers) or self._too_long(headers)
+        if refusal is None and "transfer-encoding" in headers:
+            first = await self._read(receive)
+            refusal = self._too_long_body() if first is None else None
+            receive = receive if first is None else _given_back(first, receive)
         await (refusal or self._app)(scope, receive, send)
+
+    def _too_long(self, headers: Headers) -> JSONResponse | None:
+        length = headers.get("content-length", "")
+        return self._too_long_body() if length.isdigit() and int(length) > self._most_bytes else None
+
+    def _too_long_body(self) -> JSONResponse:
+        return _refused(413, f"the request has more than {self._most_bytes} bytes", None)
+
+    async def _read(self, receive: Receive) -> list[Message] | None:
+        """All of a body; None when it is too long."""
+        messages: list[Message] = []
+        size = 0
+        while True:
+            message = await receive()
+            messages.append(message)
+            size += len(message.get("body", b""))
+            if size > self._most_bytes:
+                return None
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return messages
 
     def _refusal(self, path: str, method: str, headers: Headers) -> JSONResponse | None:
         api = path.startswith(_API)
@@ -110,6 +147,15 @@ class Guard:
         kind, _, given = headers.get("authorization", "").partition(" ")
         wanted = self._door.token or ""
         return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), wanted.encode())
+
+
+def _given_back(messages: list[Message], receive: Receive) -> Receive:
+    waiting = deque(messages)
+
+    async def again() -> Message:
+        return waiting.popleft() if waiting else await receive()
+
+    return again
 
 
 def _netloc(origin: str) -> str | None:

@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from ddpm.errors import MissingToolError
+from ddpm.server.connections import BACKLOG, most_connections, protocol
 
 _OTHER_PORT = "is another ddpm running? End it, or set app.server.port to another port (0 picks a free one)"
 
@@ -22,11 +23,12 @@ def listen(host: str, port: int, *, hint: str = _OTHER_PORT) -> socket.socket:
 
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, because asyncio switches the delay of small answers (Nagle) off only for TCP by name.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(128)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         reason = "the port is in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
@@ -35,19 +37,33 @@ def listen(host: str, port: int, *, hint: str = _OTHER_PORT) -> socket.socket:
     return listener
 
 
+def address_of(listener: socket.socket) -> str:
+    """The URL of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 @contextmanager
 def serving(app: FastAPI, listener: socket.socket, closing: threading.Event) -> Iterator[str]:
     """Serve on a bound socket while the block runs; yields the server's address as a URL.
 
     `closing` is set before the server ends, so that streams end by themselves.
     """
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app,
+        http=protocol(most_connections()),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=2,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="http-server", daemon=True)
     thread.start()
-    host, port = listener.getsockname()[:2]
     try:
-        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        yield address_of(listener)
     finally:
         closing.set()
         server.should_exit = True

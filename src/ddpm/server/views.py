@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 import ddpm
 from ddpm.supervisor.events import Event, Kind
 from ddpm.supervisor.states import State, Wish
-from ddpm.supervisor.status import Status
+from ddpm.supervisor.status import PartitionStatus, Status
 
 
 def _iso(seconds: float) -> str:
@@ -118,11 +118,12 @@ class OpenLettersView(View):
 
 
 class HistoryView(View):
-    """Series for sparklines, oldest first, one value every `step` seconds."""
+    """Series for sparklines, oldest first, one value every `step` seconds; `rate` and `dead` are per second."""
 
     step: float
     lag: tuple[float, ...]
     rate: tuple[float, ...]
+    dead: tuple[float, ...]
 
 
 class PipelineView(View):
@@ -151,10 +152,11 @@ class PipelineView(View):
 
 
 class PipelinesView(View):
-    """All pipelines of this ddpm."""
+    """All pipelines of this ddpm; `config_changed` says that the files it was started with are others by now."""
 
     version: str = ddpm.__version__
     pipelines: tuple[PipelineView, ...]
+    config_changed: str | None = None
 
 
 class SourceView(View):
@@ -195,6 +197,23 @@ class Description(View):
     config: str
 
 
+class PartitionAuditView(View):
+    """What became of what was read from one partition since ddpm started.
+
+    Documents are `filtered` by processors, `rows`, `redelivered` or `unexpected` duplicates, or `dead`; those that are
+    none of these though their offset is committed are `missing`.
+    """
+
+    read: int
+    documents: int
+    filtered: int
+    rows: int
+    redelivered: int
+    unexpected: int
+    dead: int
+    missing: int
+
+
 class PartitionView(View):
     """How far a pipeline has come in one partition; `expired` offsets were removed before they were read."""
 
@@ -205,6 +224,7 @@ class PartitionView(View):
     lag: int
     seconds: float
     expired: int
+    audit: PartitionAuditView | None
 
 
 class EventView(View):
@@ -224,6 +244,7 @@ class PipelineDetailView(PipelineView, Description):
     partitions: tuple[PartitionView, ...] | None
     errors: tuple[TroubleView, ...]
     events: tuple[EventView, ...]
+    config_changed: str | None = None
 
 
 class LogLineView(View):
@@ -307,17 +328,29 @@ def pipeline_view(status: Status, now: float) -> PipelineView:
 
 
 def detail_view(
-    status: Status, description: Description, errors: tuple[TroubleView, ...], events: list[Event], now: float
+    status: Status,
+    description: Description,
+    errors: tuple[TroubleView, ...],
+    events: list[Event],
+    now: float,
+    *,
+    config_changed: str | None,
 ) -> PipelineDetailView:
     """A status with everything around it; `events` come newest first."""
     partitions = status.partitions
     return PipelineDetailView(
         **_fields(status, now),
         **{name: getattr(description, name) for name in Description.model_fields},
-        partitions=None if partitions is None else tuple(PartitionView(**asdict(each)) for each in partitions),
+        partitions=None if partitions is None else tuple(_partition(status, each) for each in partitions),
         errors=errors,
         events=tuple(event_view(event) for event in events),
+        config_changed=config_changed,
     )
+
+
+def _partition(status: Status, seen: PartitionStatus) -> PartitionView:
+    audit = status.audit.get((seen.topic, seen.partition))
+    return PartitionView(**asdict(seen), audit=None if audit is None else PartitionAuditView(**asdict(audit)))
 
 
 def event_view(event: Event) -> EventView:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from ddpm.config.names import split_table
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect
 from ddpm.store.version import own_table
@@ -42,7 +43,7 @@ class KeptLetters:
 
         """
         self._url = url
-        self._schema = table.rpartition(".")[0] or None
+        self._schema = split_table(table)[0]
         self._whose = {"pipeline": pipeline, "topics": list(topics)}
         self._seen: set[int] = set()
 
@@ -51,7 +52,6 @@ class KeptLetters:
 
         Raises:
             ServiceError: The database cannot be reached.
-            ConfigError: It lets nobody in like this.
             NewerStateError: A newer ddpm has changed the table.
 
         """

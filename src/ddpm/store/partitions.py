@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg import sql
 
-from ddpm.errors import ConfigError
+from ddpm.errors import MismatchError
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect, where
 from ddpm.store.months import Month, Partition, Span, default_name, partition_name
@@ -47,7 +47,7 @@ def tend(url: str, spec: TableSpec, span: Span, now: float | None = None) -> Ite
 
     Raises:
         ServiceError: The database cannot be reached, something holds the table, or ddpm does not own it.
-        ConfigError: The table is missing, or another one has the name of a partition.
+        MismatchError: The table is missing, or another one has the name of a partition.
 
     """
     with _table(url, spec) as table:
@@ -93,7 +93,7 @@ class _Table:
         """A name beside the table that nothing has yet."""
         if self.connection.execute(queries.TABLE, {"schema": self.schema, "name": name}).fetchone():
             msg = f"{self.schema}.{name} in {self.database} has the name of a partition that is missing, and is none"
-            raise ConfigError(msg, hint=f"rename it, or attach it to {self.schema}.{self.name}")
+            raise MismatchError(msg, hint=f"rename it, or attach it to {self.schema}.{self.name}")
         return sql.Identifier(self.schema, name)
 
 
@@ -103,7 +103,7 @@ def _table(url: str, spec: TableSpec) -> Iterator[_Table]:
         connection.execute(queries.FOR_PARTITIONS)
         row = connection.execute(queries.TABLE, {"schema": spec.schema, "name": spec.name}).fetchone()
         if row is None:
-            raise ConfigError(f"there is no table {spec} in {where(url)}", hint="`ddpm run` makes it")
+            raise MismatchError(f"there is no table {spec} in {where(url)}", hint="`ddpm run` makes it")
         yield _Table(connection, where(url), int(row[0]), str(row[1]), spec.name)
 
 

@@ -11,6 +11,8 @@ SELECT current_user::text,
        current_setting('server_version_num')::int
 """
 
+ENCODING = "SELECT current_setting('server_encoding')"
+
 # Without a name: the schema that new tables go to.
 SCHEMA = """
 SELECT nspname::text, has_schema_privilege(oid, 'USAGE'), has_schema_privilege(oid, 'CREATE')
@@ -64,6 +66,34 @@ SELECT a.attname, format_type(a.atttypid, a.atttypmod),
   JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
  WHERE c.relname = $1 AND n.nspname = coalesce($2, current_schema())
+"""
+
+# Whether a table has a key on exactly some columns. Parameters: name; schema, or null; the columns, sorted.
+KEYED = b"""
+SELECT EXISTS (
+         SELECT FROM pg_index i
+          WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+            AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = cardinality($3::text[])
+            AND (SELECT array_agg(a.attname::text ORDER BY a.attname COLLATE "C")
+                   FROM pg_attribute a
+                  WHERE a.attrelid = i.indrelid
+                    AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])) = $3::text[])
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relname = $1 AND n.nspname = coalesce($2, current_schema())
+"""
+
+# What of a server's history is new once a standby was promoted, or a backup restored.
+HISTORY = b"""
+SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,
+       (SELECT system_identifier FROM pg_control_system())
+"""
+
+# What somebody has made that acts on new rows, one by one.
+TRIGGERS = """
+SELECT tgname::text FROM pg_trigger
+ WHERE tgrelid = %(table)s AND NOT tgisinternal AND tgenabled <> 'D' AND (tgtype & 5) = 5
+ ORDER BY tgname
 """
 
 TYPE = "SELECT oid, typtype::text FROM pg_type WHERE oid = to_regtype(%(type)s)"
@@ -244,7 +274,14 @@ ATTACH = SQL("ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM (
 DROP = SQL("DROP TABLE {partition}")
 
 # One replay of a table at a time; the number is that of no other lock, the name is the table's.
-TRY_REPLAY_LOCK = "SELECT pg_try_advisory_lock(644_707_714, hashtext(%(table)s))"
+# It ends with its transaction: behind a pool of connections a session's lock would stay with whichever
+# connection the pool had chosen.
+TRY_REPLAY_LOCK = "SELECT pg_try_advisory_xact_lock(644_707_714, hashtext(%(table)s))"
+# A replay may take hours; the last one of these settings is of Postgres 17.
+HOLD_TRANSACTION = """
+SELECT set_config(name, '0', true) FROM pg_settings
+ WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')
+"""
 
 CREATE_REPLAYS = SQL("""
 CREATE TABLE {table} (

@@ -5,7 +5,7 @@ can be done apart and a replay that was killed is told from one that waits.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-from ddpm.errors import ConfigError, ServiceError
+from ddpm.config.names import join_table
+from ddpm.errors import MismatchError, ServiceError
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect, where
 from ddpm.store.tables import TableSpec, schema_for_new_table
@@ -135,9 +136,15 @@ def alone(url: str, table: str) -> Iterator[None]:
         if not row or not row[0]:
             msg = f"another replay of the table {table} runs in {where(url)}"
             raise ServiceError(msg, hint="wait until it has ended")
-        # The lock belongs to the connection; a transaction that stays open would keep Postgres from cleaning up.
-        connection.commit()
-        yield
+        # After a statement without parameters such a transaction holds no snapshot, so Postgres can clean up meanwhile.
+        connection.execute(queries.HOLD_TRANSACTION)
+        try:
+            yield
+        finally:
+            # What was done meanwhile is done, even if the lock was lost with its connection.
+            with suppress(psycopg.Error):
+                connection.rollback()
+            connection.close()
 
 
 class Replays:
@@ -160,7 +167,7 @@ class Replays:
     @property
     def table(self) -> str:
         """The table, `schema.name`."""
-        return f"{self._schema}.{self._spec.name}"
+        return join_table(self._schema, self._spec.name)
 
     def begin(self, replay: Replay) -> None:
         """Make the staging table of a replay, and enter it.
@@ -218,7 +225,7 @@ class Replays:
         Rows whose records Kafka does not have any more stay, unless `delete_missing`.
 
         Raises:
-            ConfigError: The table does not take a row; nothing of the partition was changed.
+            MismatchError: The table does not take a row; nothing of the partition was changed.
             ServiceError: The database cannot be reached, ddpm lacks a right, or what was staged is not there any more.
 
         """
@@ -245,7 +252,9 @@ class Replays:
                 f"the table {self.table} does not take what was staged of {part.topic}, partition {part.partition}: "
                 f"{error.diag.message_primary}; nothing of this partition was changed"
             )
-            raise ConfigError(msg, hint=f"mend it, then load it with --skip-transform --runtag {replay.tag}") from None
+            raise MismatchError(
+                msg, hint=f"mend it, then load it with --skip-transform --runtag {replay.tag}"
+            ) from None
         if copied.rowcount != part.staged:
             msg = (
                 f"{part.staged} rows of {part.topic}, partition {part.partition} were staged in {replay.staging}, and "
@@ -325,9 +334,9 @@ class Replays:
             connection.execute(statement.format(table=self._books))
 
 
-def _staging_gone(replay: Replay, name: str) -> ConfigError:
+def _staging_gone(replay: Replay, name: str) -> MismatchError:
     msg = f"the staging table {name} of the replay {replay.tag} is not there any more"
-    return ConfigError(msg, hint="stage the window anew")
+    return MismatchError(msg, hint="stage the window anew")
 
 
 def _span(part: Part) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from psycopg import sql
+
 
 @dataclass(frozen=True, slots=True)
 class WatchedTable:
-    """A table and the columns that are written; without a schema it is the first one of the search path."""
+    """A table, what is written, and its key's columns; without a schema it is the first one of the search path."""
 
     schema: str | None
     name: str
     columns: tuple[str, ...]
+    key: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:
@@ -30,12 +33,13 @@ class ColumnNow:
 Shape = Mapping[str, ColumnNow]
 
 
-def trouble(table: WatchedTable, now: Shape) -> str | None:
+def trouble(table: WatchedTable, now: Shape, *, keyed: bool = True) -> str | None:
     """Why the table takes no rows; None when it does.
 
     Args:
         table: What is written.
         now: Its columns by name; none for a table that is not there, or may not be seen.
+        keyed: Whether it has its key.
 
     """
     if not now:
@@ -48,6 +52,12 @@ def trouble(table: WatchedTable, now: Shape) -> str | None:
     needed = [name for name, column in now.items() if column.required and name not in table.columns]
     if needed:
         return f"the table {table.shown} has a {_listed(needed)} that every row must give, and ddpm does not write"
+    if not keyed:
+        columns = ", ".join(sql.Identifier(name).as_string(None) for name in table.key)
+        return (
+            f"the table {table.shown} has no unique key on exactly ({', '.join(table.key)}) any more, and nothing is "
+            f"written without it: ALTER TABLE {table.shown} ADD PRIMARY KEY ({columns})"
+        )
     return None
 
 

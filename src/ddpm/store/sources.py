@@ -53,7 +53,7 @@ def ensure_sources(url: str, incarnations: Mapping[str, Incarnation], schema: st
 
     Raises:
         SchemaMismatchError: A table of that name is something else.
-        ConfigError: The schema does not exist.
+        MismatchError: The schema does not exist.
         ServiceError: The database cannot be reached, is read-only, or ddpm lacks a right.
         NewerStateError: A newer ddpm has changed the tables.
 

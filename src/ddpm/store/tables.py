@@ -3,14 +3,16 @@
 An existing table is never changed: what would have to be changed is said in statements that its owner can run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from ddpm.errors import ConfigError, ServiceError
+from ddpm.config.names import join_table
+from ddpm.config.pgtypes import near
+from ddpm.errors import MismatchError, ServiceError
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect, where
 from ddpm.store.schema import Column, FoundColumn, FoundTable, Key, compare, identity_columns, with_identity
@@ -65,7 +67,7 @@ class TableSpec:
         return (*self.identity, *self.partition_columns)
 
     def __str__(self) -> str:
-        return f"{self.schema}.{self.name}" if self.schema else self.name
+        return join_table(self.schema, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def ensure_table(url: str, spec: TableSpec) -> TableState:
 
     Raises:
         SchemaMismatchError: It exists and does not fit; tells the difference and the statements that would mend it.
-        ConfigError: The schema is missing, a type is unknown, or the name belongs to something else than a table.
+        MismatchError: The schema is missing, a type is unknown, or the name belongs to something else than a table.
         ServiceError: The database cannot be reached, is read-only, or ddpm lacks a right; names the GRANT.
         NewerStateError: A newer ddpm keeps its tables beside it.
 
@@ -101,8 +103,12 @@ def ensure_table(url: str, spec: TableSpec) -> TableState:
         columns = _columns(connection, spec)
         table = _find(connection, spec)
         if table is None:
-            return TableState(created=True, schema=_create(connection, spec, server, columns))
-        warnings = _check(connection, spec, table, server, columns)
+            doubts = tuple(_doubts_about_database(connection))
+            return TableState(created=True, schema=_create(connection, spec, server, columns), warnings=doubts)
+        warnings = (
+            *_doubts_about_database(connection),
+            *_check(connection, spec, table, server, columns),
+        )
         _check_rights(connection, spec, table, server)
         return TableState(created=False, schema=table.schema, warnings=warnings)
 
@@ -196,17 +202,17 @@ def schema_for_new_table(connection: Connection, schema: str | None, user: str, 
     """Return the schema in which `table` can be made: the one that is named, or the first one of the search path.
 
     Raises:
-        ConfigError: There is no such schema.
+        MismatchError: There is no such schema.
         ServiceError: ddpm has no right to make a table there.
 
     """
     row = connection.execute(queries.SCHEMA, {"schema": schema}).fetchone()
     if row is None and schema is None:
         msg = f"the table {table} has no schema to stand in: the search path of {user} in {where(url)} names none"
-        raise ConfigError(msg, hint="write schema.table in app.postgres.table")
+        raise MismatchError(msg, hint="write schema.table in app.postgres.table")
     if row is None:
         msg = f"the schema {schema} of the table {table} does not exist in {where(url)}"
-        raise ConfigError(msg, hint=f"CREATE SCHEMA {_quoted(str(schema))}; or correct app.postgres.table")
+        raise MismatchError(msg, hint=f"CREATE SCHEMA {_quoted(str(schema))}; or correct app.postgres.table")
     name, may_use, may_create = row
     if not (may_use and may_create):
         msg = f"{user} may not make the table {table} in the schema {name} of {where(url)}"
@@ -220,7 +226,7 @@ def _check(
     full_name = f"{table.schema}.{spec.name}"
     if table.kind not in (_ORDINARY, _PARTITIONED):
         msg = f"{full_name} in {where(server.url)} is {_KINDS.get(table.kind, 'something else')}, not a table"
-        raise ConfigError(msg, hint="name a table in app.postgres.table")
+        raise MismatchError(msg, hint="name a table in app.postgres.table")
     found = FoundTable(
         table.schema, spec.name, _found_columns(connection, table), _found_keys(connection, table), server.version
     )
@@ -231,12 +237,30 @@ def _check(
             f"{full_name} is partitioned by other columns than {', '.join(spec.identity)}; "
             "Postgres cannot keep a key on these alone there, so redelivered records would stand in it twice"
         )
-        raise ConfigError(msg, hint="name a plain table in app.postgres.table, or see app.postgres.partition")
+        raise MismatchError(msg, hint="name a plain table in app.postgres.table, or see app.postgres.partition")
     if mismatch:
         raise mismatch.error()
+    return tuple(_doubts(connection, table, full_name))
+
+
+def _doubts_about_database(connection: Connection) -> Iterator[str]:
+    (encoding,) = _one(connection.execute(queries.ENCODING).fetchone())
+    if encoding != "UTF8":
+        yield (
+            f"the database holds text in {encoding}, not in UTF8: a record with a character that has no place there, "
+            "or with one that is escaped (\\u20ac) in a jsonb column, becomes a dead letter"
+        )
+
+
+def _doubts(connection: Connection, table: _Table, full_name: str) -> Iterator[str]:
     if table.persistence == "u":
-        return (f"the table {full_name} is UNLOGGED: Postgres empties it when it crashes (ALTER TABLE … SET LOGGED)",)
-    return ()
+        yield f"the table {full_name} is UNLOGGED: Postgres empties it when it crashes (ALTER TABLE … SET LOGGED)"
+    triggers = [name for (name,) in connection.execute(queries.TRIGGERS, {"table": table.oid})]
+    if triggers:
+        yield (
+            f"the table {full_name} has triggers on new rows ({', '.join(triggers)}): where one skips or moves a row, "
+            "or changes its identity, the pipeline will wait until it is dropped"
+        )
 
 
 def _check_partitioning(connection: Connection, spec: TableSpec, table: _Table, server: _Server) -> None:
@@ -251,7 +275,7 @@ def _check_partitioning(connection: Connection, spec: TableSpec, table: _Table, 
         kept = _quoted(f"{spec.name}_plain")
         quoted = f"{_quoted(table.schema)}.{_quoted(spec.name)}"
         hint = f"ALTER TABLE {quoted} RENAME TO {kept}; ddpm then makes a new one, and its rows can be copied there"
-        raise ConfigError(msg, hint=hint)
+        raise MismatchError(msg, hint=hint)
     strategy, names = _one(connection.execute(queries.PARTITIONING, {"table": table.oid}).fetchone())
     if strategy != _BY_RANGE or names != [spec.partitioned_by]:
         found = {"r": "ranges of", "l": "lists of", "h": "a hash of"}.get(strategy, strategy)
@@ -259,7 +283,7 @@ def _check_partitioning(connection: Connection, spec: TableSpec, table: _Table, 
             f"{full_name} in {where(server.url)} is partitioned by {found} ({', '.join(names)}), "
             f"not by ranges of ({spec.partitioned_by})"
         )
-        raise ConfigError(msg, hint="correct app.postgres.partition.column, or name another table")
+        raise MismatchError(msg, hint="correct app.postgres.partition.column, or name another table")
 
 
 def _found_columns(connection: Connection, table: _Table) -> tuple[FoundColumn, ...]:
@@ -326,9 +350,10 @@ def _column(connection: Connection, name: str, type_: str) -> Column:
                     return Column(name, _format_type(connection, result.ftype(0), result.fmod(0)))
     except (psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
         msg = f'the column "{name}" cannot have the type "{type_}": {error.diag.message_primary}'
-        raise ConfigError(msg, hint=f"correct app.postgres.columns.{name}") from error
+        raise MismatchError(msg, hint=f"correct app.postgres.columns.{name}") from error
     msg = f'the column "{name}" has the type "{type_}", which this Postgres does not know'
-    raise ConfigError(msg, hint=f"correct app.postgres.columns.{name}; a type of an extension needs CREATE EXTENSION")
+    way_out = near(type_) or "a type of an extension needs CREATE EXTENSION"
+    raise MismatchError(msg, hint=f"correct app.postgres.columns.{name}; {way_out}")
 
 
 def _format_type(connection: Connection, type_: int, modifier: int) -> str:

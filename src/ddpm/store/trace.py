@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from ddpm.config.names import split_table
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect
 from ddpm.store.sources import TABLE, Incarnation, forks_of, number_of
@@ -43,10 +44,10 @@ def rows_of(url: str, table: str, incarnation: Incarnation, partition: int, offs
         NewerStateError: A newer ddpm has changed the tables.
 
     """
-    schema, _, name = table.rpartition(".")
+    schema, name = split_table(table)
     with connect(url) as connection:
-        target = found_table(connection, schema or None, name)
-        sources = own_table(connection, schema or None, TABLE)
+        target = found_table(connection, schema, name)
+        sources = own_table(connection, schema, TABLE)
         if target is None or sources is None:
             return []
         parameters = {"cluster_id": incarnation.cluster_id, "topic": incarnation.topic}

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import ExecStatus
 
 from ddpm.errors import DdpmError, ServiceError
-from ddpm.store.connection import translate_errors, where
-from ddpm.store.queries import SHAPE
+from ddpm.store.connection import keywords, translate_errors, where
+from ddpm.store.queries import HISTORY, KEYED, SHAPE
 from ddpm.store.shape import ColumnNow, Shape, WatchedTable, changes, trouble
 
 _APPLICATION = "ddpm-probe"
@@ -42,13 +41,25 @@ class DatabaseWatch:
         self._tables = tuple(dict.fromkeys(tables))
         self._at_first: dict[WatchedTable, Shape] = {}
         self._now: Mapping[WatchedTable, Shape] = {}
+        self._keyless: frozenset[WatchedTable] = frozenset()
+        self._history: tuple[bytes, bytes] | None = None
+        self._tells_history = True
+        self._rewritten: str | None = None
         self._timeout = timeout
         self._connection: Connection | None = None
         self._attempt: _Attempt | None = None
 
     def trouble(self, table: WatchedTable) -> str | None:
         """Why a table took no rows at the last look; None when it did, or was not seen."""
-        return trouble(table, self._now[table]) if table in self._now else None
+        return trouble(table, self._now[table], keyed=table not in self._keyless) if table in self._now else None
+
+    def rewritten(self) -> str | None:
+        """What happened to the database if it is another than at the look before, told once; None when it is not.
+
+        A standby that was promoted, or a backup that was restored, may lack rows that had been acknowledged.
+        """
+        said, self._rewritten = self._rewritten, None
+        return said
 
     def changes(self, table: WatchedTable) -> str | None:
         """Which types changed in a table since the first look, which may be harmless; None when none did."""
@@ -86,6 +97,7 @@ class DatabaseWatch:
                 if self._connection is None:
                     self._connection = self._connect(deadline)
                 ((in_recovery, read_only),) = self._query(self._connection, deadline, _QUERY)
+                self._look_at_history(self._connection, deadline)
                 self._look_at_tables(self._connection, deadline)
         except DdpmError as error:
             self._drop()
@@ -100,16 +112,40 @@ class DatabaseWatch:
             msg = f"Postgres at {where(self._url)} answers, but takes no rows: it is {why}"
             raise ServiceError(msg, hint="connect to the primary server, or wait until it is one")
 
+    def _look_at_history(self, connection: Connection, deadline: float) -> None:
+        if not self._tells_history:
+            return
+        try:
+            (found,) = self._query(connection, deadline, HISTORY)
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error:
+            # Not every server that speaks like Postgres has a log of its own, or lets everybody ask about it.
+            self._tells_history = False
+            return
+        timeline, system = found
+        if not timeline:
+            return
+        before, self._history = self._history, (timeline, system)
+        if before is not None and before[1] != system:
+            self._rewritten = "it is another server than before"
+        elif before is not None and before[0] != timeline:
+            steps = f"timeline {int(before[0], 16)} became {int(timeline, 16)}"
+            self._rewritten = f"a standby was promoted, or a backup restored ({steps})"
+
     def _look_at_tables(self, connection: Connection, deadline: float) -> None:
         seen: dict[WatchedTable, Shape] = {}
+        keyless: set[WatchedTable] = set()
         for table in self._tables:
             names = [table.name.encode(), None if table.schema is None else table.schema.encode()]
+            if table.key and self._query(connection, deadline, KEYED, [*names, _array(table.key)]) == [[b"f"]]:
+                keyless.add(table)
             seen[table] = {
                 name.decode(): ColumnNow(type_.decode(), required == b"t", writable == b"t")
                 for name, type_, required, writable in self._query(connection, deadline, SHAPE, names)
             }
             self._at_first.setdefault(table, seen[table])
-        self._now = seen
+        self._now, self._keyless = seen, frozenset(keyless)
 
     def _drop(self) -> None:
         if self._connection is not None:
@@ -136,6 +172,7 @@ class DatabaseWatch:
         server = connection.pgconn
         server.send_query_params(query, parameters)
         rows: list[Sequence[bytes]] = []
+        failed: psycopg.Error | None = None
         with selectors.DefaultSelector() as selector:
             while server.flush():
                 self._await(selector, server.socket, selectors.EVENT_WRITE, deadline)
@@ -144,10 +181,13 @@ class DatabaseWatch:
                     self._await(selector, server.socket, selectors.EVENT_READ, deadline)
                     server.consume_input()
                 result = server.get_result()
+                if result is None and failed is not None:
+                    raise failed
                 if result is None:
                     return rows
                 if result.status != ExecStatus.TUPLES_OK:
-                    raise psycopg.errors.error_from_result(result)
+                    failed = psycopg.errors.error_from_result(result)
+                    continue
                 rows += [
                     [result.get_value(row, column) or b"" for column in range(result.nfields)]
                     for row in range(result.ntuples)
@@ -164,6 +204,11 @@ class DatabaseWatch:
     def _silent(self) -> ServiceError:
         msg = f"Postgres at {where(self._url)} has not answered for {self._timeout:g} s"
         return ServiceError(msg, hint="see whether it is frozen, overloaded or cut off")
+
+
+def _array(names: Iterable[str]) -> bytes:
+    escaped = (name.replace("\\", "\\\\").replace('"', '\\"') for name in sorted(names))
+    return ("{" + ",".join(f'"{name}"' for name in escaped) + "}").encode()
 
 
 class _Attempt:
@@ -206,8 +251,5 @@ class _Attempt:
                 came.close()
 
     def _connect(self) -> Connection:
-        given = conninfo_to_dict(self._url)
-        mine: dict[str, Any] = {"application_name": _APPLICATION}
-        if "connect_timeout" not in given:
-            mine["connect_timeout"] = self._seconds
-        return psycopg.connect(self._url, autocommit=True, **mine)
+        given = keywords(self._url, self._seconds, _APPLICATION) | {"application_name": _APPLICATION}
+        return psycopg.connect(**given, autocommit=True)

@@ -5,6 +5,8 @@ run: ddpm says so once and goes on. Only what a newer ddpm wrote is not lost lik
 """
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,29 @@ class MemoryFile:
                     file=str(self._path),
                     error=error.strerror,
                 )
+
+
+class HistoryFile:
+    """Where the series of one pipeline's sparklines are kept; what cannot be read is forgotten, and drawn anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> tuple[float, list[tuple[float, ...]]]:
+        """When it was kept, in seconds since 1970, and the steps, oldest first; none when there is nothing to read."""
+        try:
+            body = json.loads(self._path.read_text(encoding="utf-8"))
+            if body["version"] == VERSION:
+                return float(body["at"]), [tuple(map(float, step)) for step in body["steps"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return 0.0, []
+
+    def save(self, at: float, steps: Sequence[Sequence[float]]) -> None:
+        """Keep them; the memory of pictures is not worth a word when that fails."""
+        body = {"version": VERSION, "ddpm": __version__, "at": at, "steps": [list(step) for step in steps]}
+        with suppress(OSError):
+            write_atomically(self._path, json.dumps(body))
 
 
 def _read(body: dict[str, Any]) -> Memory:

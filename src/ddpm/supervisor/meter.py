@@ -4,6 +4,7 @@ An engine that starts again counts from zero; the totals go on.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ddpm.supervisor.status import History, Rates, Totals
@@ -11,6 +12,9 @@ from ddpm.supervisor.status import History, Rates, Totals
 HISTORY_STEP = 5.0
 HISTORY_LENGTH = 120
 RATE_WINDOW = 10.0
+
+# Lag and rate.
+_WIDTH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Meter:
         self._running: dict[int, Reading] = {}
         self._samples: deque[tuple[float, Reading]] = deque()
         self._lag = 0.0
-        self._history: deque[tuple[float, float]] = deque(maxlen=HISTORY_LENGTH)
+        self._history: deque[tuple[float, float, float]] = deque(maxlen=HISTORY_LENGTH)
         self._stepped_at: float | None = None
 
     def read(self, replica: int, reading: Reading) -> None:
@@ -68,7 +72,8 @@ class Meter:
             self._samples.popleft()
         if self._stepped_at is None or now - self._stepped_at >= HISTORY_STEP:
             self._stepped_at = now
-            self._history.append((self._lag, self.rates().written + self.rates().dead))
+            rates = self.rates()
+            self._history.append((self._lag, rates.written, rates.dead))
 
     def totals(self) -> Totals:
         """All that was counted so far."""
@@ -91,7 +96,18 @@ class Meter:
 
     def history(self) -> History:
         """The series for sparklines."""
-        return History(HISTORY_STEP, tuple(lag for lag, _ in self._history), tuple(rate for _, rate in self._history))
+        lag, written, dead = zip(*self._history, strict=True) if self._history else ((), (), ())
+        return History(HISTORY_STEP, lag, written, dead)
+
+    def steps(self) -> tuple[tuple[float, ...], ...]:
+        """The history as `restore` takes it."""
+        return tuple(self._history)
+
+    def restore(self, steps: Sequence[Sequence[float]], missed: int) -> None:
+        """Begin with the history of an earlier run; in the steps that nobody counted the lag stood and nothing ran."""
+        known = [(lag, rate, dead) for lag, rate, dead in steps] if all(len(step) == _WIDTH for step in steps) else []
+        if known:
+            self._history.extend([*known, *[(known[-1][0], 0.0, 0.0)] * min(missed, HISTORY_LENGTH)])
 
     def _total(self) -> Reading:
         return sum(self._running.values(), self._settled)

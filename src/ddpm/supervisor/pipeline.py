@@ -7,24 +7,27 @@ import contextlib
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import structlog
 
+from ddpm.engine.books import Book
 from ddpm.engine.launching import Engine
 from ddpm.errors import ConfigError, DdpmError
+from ddpm.supervisor.audit import Auditor, Skip
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.expiry import Expiry
-from ddpm.supervisor.memory import Memory, MemoryFile
-from ddpm.supervisor.meter import Meter, Reading
+from ddpm.supervisor.memory import HistoryFile, Memory, MemoryFile
+from ddpm.supervisor.meter import HISTORY_STEP, Meter, Reading
 from ddpm.supervisor.policy import (
     Action,
     ProbeView,
     ReplicaView,
     Snapshot,
     Step,
+    Verdict,
     Waits,
     decide,
     describe_exit,
@@ -43,7 +46,6 @@ from ddpm.supervisor.status import (
     Status,
     Trouble,
 )
-from ddpm.words import counted
 
 _SEVERITY = {State.DEGRADED: "warning", State.RECOVERING: "warning", State.FAILED: "error"}
 _TROUBLED = frozenset({State.DEGRADED, State.RECOVERING, State.FAILED})
@@ -62,6 +64,7 @@ class Vitals:
         healthy: Whether engines are meant to move records: they run, broker and sinks answer, and none waits.
         changed_at: When an engine was last started, connected or ended, in seconds of the monotonic clock.
         held: Whether no engine runs and none is started, because something changes underneath.
+        skips: Offsets that nobody seems to have read; whether they hold a record is to be tried.
 
     """
 
@@ -70,6 +73,7 @@ class Vitals:
     healthy: bool
     changed_at: float
     held: bool = False
+    skips: tuple[Skip, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class Managed:
         memory: What is kept from one run of ddpm to the next.
         bounded: Whether it ends by itself, so that nobody would be there to resume it.
         external: Whether others start and end its engine, and ddpm only watches.
+        history: Where its sparklines are kept from one run to the next; None keeps them nowhere.
+        settles: Whether the engines' books tell of every document what became of it.
 
     """
 
@@ -98,6 +104,8 @@ class Managed:
     memory: MemoryFile
     bounded: bool = False
     external: bool = False
+    history: HistoryFile | None = None
+    settles: bool = False
 
 
 @dataclass(slots=True)
@@ -119,6 +127,7 @@ class _Replica:
     stalled: bool = False
     killed: str | None = None
     waiting: Waits | None = None
+    note: str | None = None
 
 
 @dataclass(slots=True)
@@ -157,6 +166,7 @@ class SupervisedPipeline:
         self._trips = 0
         self._gave_up: str | None = None
         self._held: str | None = None
+        self._unprepared: Verdict | None = None
         self._last_exit = remembered.last_exit
         self._finished: str | None = None
         self._last_error: Trouble | None = None
@@ -169,7 +179,12 @@ class SupervisedPipeline:
         )
         self._seen = _Seen({name: Probe(name, kind, False, "", None) for name, kind in managed.probes.items()})
         self._meter = Meter()
+        self._kept_at = clock()
+        if managed.history is not None:
+            at, steps = managed.history.load()
+            self._meter.restore(steps, int(max(0.0, time.time() - at) // HISTORY_STEP))
         self._expiry = Expiry()
+        self._auditor = Auditor(settles=managed.settles)
         self._state = State.STARTING
         self._reason = "ddpm is starting"
         self._since = time.time()
@@ -199,9 +214,15 @@ class SupervisedPipeline:
     def launch_with(self, launch: Launch, config_hash: str, partitions: int) -> None:
         """From now on it may be launched; `partitions` is how many engines can have work."""
         self._launch, self._config_hash, self._held = launch, config_hash, None
+        self._unprepared = None
         self._scale.partitions = partitions
         if self._wanted() > partitions:
             self._log.warning(self._clipped())
+
+    def unprepared(self, state: State, reason: str) -> None:
+        """It cannot be launched yet, because its topics or its table cannot be made; `launch_with` ends this."""
+        if self._launch is None:
+            self._unprepared = Verdict(state, reason)
 
     def alarm(self, message: str) -> None:
         """Tell what somebody should look at."""
@@ -221,7 +242,14 @@ class SupervisedPipeline:
             replica.ready_at += gap
 
     def engine_answered(
-        self, index: int, url: str, *, ready: bool, reading: Reading | None, waiting: Waits | None
+        self,
+        index: int,
+        url: str,
+        *,
+        ready: bool,
+        reading: Reading | None,
+        waiting: Waits | None,
+        books: Mapping[tuple[str, int], Book] | None = None,
     ) -> None:
         """Take what the engine at an address said; an answer of one that is gone by now is left aside."""
         replica = self._replicas.get(index)
@@ -232,10 +260,33 @@ class SupervisedPipeline:
         if ready:
             replica.ready_at = now
         if reading is not None:
-            replica.waiting = waiting
+            is_note = waiting is not None and waiting.kind == "note"
+            replica.waiting = None if is_note else waiting
+            replica.note = waiting.reason if waiting is not None and is_note else None
             self._meter.read(index, reading)
+            self._audit(index, books or {}, waiting)
             if waiting is not None and waiting.kind == "breaker" and not self.managed.external:
                 self._trip(waiting.reason)
+
+    def skip_tried(self, skip: Skip, readable: int | None) -> None:
+        """Take the first offset from `skip.begin` on that has a record."""
+        self._tell(self._auditor.probed(skip, readable))
+
+    def _skips(self) -> tuple[Skip, ...]:
+        # Until every engine has told what it has read since the last change, another one may have read it.
+        return self._auditor.skips() if self._clock() - self._changed_at >= SKIP_PATIENCE else ()
+
+    def _audit(self, index: int, books: Mapping[tuple[str, int], Book], waiting: Waits | None) -> None:
+        found = self._auditor.told(
+            self._clock(), index, books, waiting=waiting is not None, changed_at=self._changed_at
+        )
+        self._tell(found)
+
+    def _tell(self, found: Sequence[str]) -> None:
+        for each in found:
+            self._last_error = Trouble(time.time(), each)
+            self._events.add(self.managed.name, "alarm", each)
+            self._log.error(each)
 
     def probed(self, name: str, problem: str | None, *, broken: bool = False) -> None:
         """Take the answer of the broker or a sink; `problem` is None when all is well."""
@@ -248,6 +299,7 @@ class SupervisedPipeline:
     def partitions_seen(self, partitions: tuple[PartitionStatus, ...] | None) -> None:
         """Take how far the pipeline has come (None: not known), and let the lag decide on replicas where it may."""
         self._seen.partitions = partitions
+        self._auditor.committed(partitions or ())
         if partitions:
             self._meter.lag(sum(partition.lag for partition in partitions))
             topics = Counter(partition.topic for partition in partitions)
@@ -287,6 +339,7 @@ class SupervisedPipeline:
         """Run (again)."""
         if self._finished is not None:
             return
+        self._auditor.acknowledged()
         self._paused, self._paused_because, self._gave_up = False, None, None
         self._wish_for(Wish.RUN, "resume requested")
         for replica in self._replicas.values():
@@ -312,6 +365,8 @@ class SupervisedPipeline:
             self.alarm(f"{reason}; the engine is not ddpm's to restart")
             return
         self._paused, self._paused_because, self._gave_up = False, None, None
+        if kind == "control":
+            self._auditor.acknowledged()
         self._events.add(self.managed.name, kind, reason)
         self._log.info("restart", reason=reason)
         if self._wish is not Wish.RUN:
@@ -323,9 +378,7 @@ class SupervisedPipeline:
         """Run so many replicas until told otherwise; None gives the decision back to the configuration."""
         before = self._desired()
         self._scale.manual = replicas
-        said = (
-            f"{counted(replicas, 'replica')} requested" if replicas is not None else "replicas as configured requested"
-        )
+        said = f"{_replicas(replicas)} requested" if replicas is not None else "replicas as configured requested"
         self._scaled(before, said)
         self._save()
 
@@ -342,7 +395,8 @@ class SupervisedPipeline:
         recent = self._clock() - ANSWERING_SECONDS
         silent = {each.index for each in running if each.answered_at < recent}
         answering = tuple((index, url) for index, url in engines if index not in silent)
-        return Vitals(engines, answering, healthy, self._changed_at, self._held is not None and not running)
+        held = self._held is not None and not running
+        return Vitals(engines, answering, healthy, self._changed_at, held, self._skips())
 
     def tick(self, *, stopping: bool, forced: bool) -> bool:
         """Look once, do what the policy says, and name the state that follows; tells whether anything changed."""
@@ -350,7 +404,7 @@ class SupervisedPipeline:
         for each in self._replicas.values():
             self._notice_exit(each)
         if self._launch is None and not stopping:
-            return False
+            return self._await_preparation(now, forced)
         wish = Wish.STOP if stopping else self._wish
         steps = decide(self._snapshot(wish, forced), now, random_jitter())
         for step in steps:
@@ -360,14 +414,32 @@ class SupervisedPipeline:
         state, reason = verdict.state, verdict.reason
         if state is State.STOPPED and self._gave_up:
             state, reason = State.FAILED, self._gave_up
+        elif state is State.STOPPED and self._unprepared and self._unprepared.state is State.FAILED:
+            state, reason = State.FAILED, self._unprepared.reason
         elif state is State.STOPPED and self._finished:
             reason = self._finished
         changed = self._enter(state, reason)
         self._meter.tick(now)
+        if now - self._kept_at >= KEEP_HISTORY_SECONDS:
+            self._keep_history(now)
         return changed or bool(steps)
+
+    def _await_preparation(self, now: float, forced: bool) -> bool:
+        verdict = self._unprepared
+        if verdict is None:
+            return False
+        if self._wish is not Wish.RUN:
+            verdict = judge(self._snapshot(self._wish, forced), now)
+        return self._enter(verdict.state, verdict.reason)
+
+    def _keep_history(self, now: float) -> None:
+        self._kept_at = now
+        if self.managed.history is not None:
+            self.managed.history.save(time.time(), self._meter.steps())
 
     def end(self) -> None:
         """End every engine at once."""
+        self._keep_history(self._clock())
         for each in self._replicas.values():
             if each.engine is not None and each.engine.exit_code() is None:
                 each.engine.kill()
@@ -401,6 +473,7 @@ class SupervisedPipeline:
             external=self.managed.external,
             tripped=self._wish is Wish.PAUSE and self._paused_because is not None,
             trips=self._trips,
+            audit=self._auditor.totals(),
         )
 
     def _in_order(self) -> list[_Replica]:
@@ -418,6 +491,7 @@ class SupervisedPipeline:
                 for name, probe in self._seen.probes.items()
             ),
             waiting=self._waiting(),
+            note=next((each.note for each in self._in_order() if each.engine and each.note), None),
             paused_because=self._paused_because,
             held=self._held,
             external=self.managed.external,
@@ -425,8 +499,9 @@ class SupervisedPipeline:
 
     def _waiting(self) -> Waits | None:
         found = [each.waiting for each in self._in_order() if each.engine and each.waiting]
-        lost = Waits(self._expiry.present) if self._expiry.present else None
-        return next((each for each in found if each.kind == "broken"), found[0] if found else lost)
+        lost = self._expiry.present or self._auditor.present
+        first = found[0] if found else Waits(lost) if lost else None
+        return next((each for each in found if each.kind == "broken"), first)
 
     def _carry_out(self, step: Step) -> None:
         replica = self._replicas.get(step.index)
@@ -450,7 +525,7 @@ class SupervisedPipeline:
     def _start(self, replica: _Replica) -> None:
         if self._launch is None:
             return
-        replica.exit_code = replica.restart = replica.killed = replica.waiting = None
+        replica.exit_code = replica.restart = replica.killed = replica.waiting = replica.note = None
         replica.ready = False
         try:
             replica.engine = self._launch(replica.index)
@@ -475,6 +550,7 @@ class SupervisedPipeline:
             return
         replica.engine, replica.exit_code, replica.ready = None, code, False
         self._meter.ended(replica.index)
+        self._auditor.ended(replica.index)
         if self.managed.external:
             replica.exit_code = None
             return
@@ -513,9 +589,8 @@ class SupervisedPipeline:
         return self._scale.manual or self._scale.automatic
 
     def _clipped(self) -> str:
-        return (
-            f"{self._wanted()} replicas wanted, but {self._scale.partitions} partitions cannot keep more than that busy"
-        )
+        partitions = f"{self._scale.partitions} partition{'' if self._scale.partitions == 1 else 's'}"
+        return f"{_replicas(self._wanted())} wanted, but {partitions} cannot keep more than that busy"
 
     def _scale_by_lag(self) -> None:
         scale = self._scale
@@ -638,7 +713,9 @@ class SupervisedPipeline:
 
 
 ENGINE_PROBE_SECONDS = 1.0
+KEEP_HISTORY_SECONDS = 30.0
 ANSWERING_SECONDS = 3.0
+SKIP_PATIENCE = 10.0
 
 
 def _view(replica: _Replica) -> ReplicaView:
@@ -657,7 +734,12 @@ def _view(replica: _Replica) -> ReplicaView:
         killed=replica.killed,
         reason=replica.reason,
         trouble=replica.engine.trouble() if replica.engine else None,
+        held_back=replica.waiting is not None and replica.waiting.kind == "breaker",
     )
+
+
+def _replicas(number: int) -> str:
+    return "1 replica" if number == 1 else f"{number} replicas"
 
 
 def _signal_name(number: int) -> str:

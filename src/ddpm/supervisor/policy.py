@@ -17,6 +17,8 @@ BACKOFF_LONGEST = 300.0
 HEALTHY_AFTER = 300.0
 # What the engine may take beyond its own drain budget before it is ended by force.
 KILL_MARGIN = 5.0
+# What the breaker holds back is never finished; what else is in flight gets so long.
+HELD_BACK_SECONDS = 1.0
 # A frozen engine is worth more alive than dead for a while: a paused machine or a debugger lets go of it again.
 UNRESPONSIVE_AFTER = 60.0
 # A probe that is older than this proves nothing any more.
@@ -57,6 +59,7 @@ class ReplicaView:
         killed: Why the last engine ended, where that says more than its exit code.
         reason: The reason of its present state.
         trouble: What keeps its engine from being started or looked after at the moment.
+        held_back: Whether its engine holds records back because the breaker is open.
 
     """
 
@@ -74,6 +77,7 @@ class ReplicaView:
     killed: str | None = None
     reason: str = ""
     trouble: str | None = None
+    held_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +96,11 @@ class Waits:
     """What an engine says it waits for.
 
     `kind` tells an outage, which passes, from what a person must mend (`broken`) and from the breaker's verdict that
-    too many records are dead.
+    too many records are dead. With a `note` it does not wait: a person should know something while all goes on.
     """
 
     reason: str
-    kind: Literal["outage", "broken", "breaker"] = "outage"
+    kind: Literal["outage", "broken", "breaker", "note"] = "outage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ class Snapshot:
         replicas: Those that are known.
         probes: The answers of broker and sinks.
         waiting: What an engine says it waits for.
+        note: What an engine says that a person should know.
         paused_because: Why it is paused; None when somebody asked for it.
         held: Why no engine may run at the moment, whatever is wanted; None when they may.
         external: Whether others start and end its engine, and ddpm only watches.
@@ -124,6 +129,7 @@ class Snapshot:
     replicas: tuple[ReplicaView, ...]
     probes: tuple[ProbeView, ...] = ()
     waiting: Waits | None = None
+    note: str | None = None
     paused_because: str | None = None
     held: str | None = None
     external: bool = False
@@ -207,6 +213,9 @@ def _end(seen: Snapshot, replica: ReplicaView, now: float, reason: str) -> Step 
 def _overdue(seen: Snapshot, replica: ReplicaView, now: float) -> Step | None:
     if seen.kill_requested:
         return Step(replica.index, Action.KILL, State.DRAINING, "ended by force on request", replica.failures)
+    if replica.held_back and now - replica.since >= HELD_BACK_SECONDS:
+        reason = "what the breaker holds back is not waited for"
+        return Step(replica.index, Action.KILL, State.DRAINING, reason, replica.failures)
     if now - replica.since >= seen.drain + KILL_MARGIN:
         return Step(replica.index, Action.KILL, State.DRAINING, "drain budget spent, ended by force", replica.failures)
     return None
@@ -278,7 +287,8 @@ def _when_some_run(seen: Snapshot, wanted: Sequence[ReplicaView], now: float) ->
     culprits += [seen.waiting.reason] if seen.waiting else []
     if culprits:
         return Verdict(State.DEGRADED, "; ".join(culprits))
-    return Verdict(State.RUNNING, _running(alive, seen.desired))
+    running = _running(alive, seen.desired)
+    return Verdict(State.RUNNING, f"{running}; {seen.note}" if seen.note else running)
 
 
 def _before_any_runs(seen: Snapshot, alive: Sequence[ReplicaView], culprits: list[str], now: float) -> Verdict:

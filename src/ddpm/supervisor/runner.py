@@ -12,10 +12,13 @@ from queue import Empty, SimpleQueue
 
 import structlog
 
+from ddpm.engine.books import Book
+from ddpm.supervisor.audit import Skip
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import Launch, Managed, SupervisedPipeline, Vitals
 from ddpm.supervisor.policy import Waits
+from ddpm.supervisor.states import State
 from ddpm.supervisor.status import OpenLetters, PartitionStatus, Status
 
 TICK_SECONDS = 0.2
@@ -41,8 +44,13 @@ class Supervisor:
     something return at once. An unknown pipeline's name raises KeyError.
     """
 
-    def __init__(self, pipelines: Sequence[Managed], clock: Callable[[], float] = time.monotonic) -> None:
-        self.events = EventLog()
+    def __init__(
+        self,
+        pipelines: Sequence[Managed],
+        clock: Callable[[], float] = time.monotonic,
+        events: EventLog | None = None,
+    ) -> None:
+        self.events = events or EventLog()
         self._clock = clock
         self._pipelines = {each.name: SupervisedPipeline(each, self.events, clock) for each in pipelines}
         self._notes: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -91,10 +99,11 @@ class Supervisor:
         ready: bool,
         reading: Reading | None = None,
         waiting: Waits | None = None,
+        books: Mapping[tuple[str, int], Book] | None = None,
     ) -> None:
         """Note what the engine at an address said."""
-        pipeline = self._pipelines[name]
-        self._notes.put(partial(pipeline.engine_answered, index, url, ready=ready, reading=reading, waiting=waiting))
+        said = partial(self._pipelines[name].engine_answered, index, url, ready=ready)
+        self._notes.put(partial(said, reading=reading, waiting=waiting, books=books))
 
     def probed(self, name: str, probe: str, problem: str | None, *, broken: bool = False) -> None:
         """Note the answer of the broker or a sink; `problem` is None when all is well, `broken` waits for a person."""
@@ -103,6 +112,10 @@ class Supervisor:
     def partitions_seen(self, name: str, partitions: tuple[PartitionStatus, ...] | None) -> None:
         """Note how far a pipeline has come; None when that is not known any more."""
         self._notes.put(partial(self._pipelines[name].partitions_seen, partitions))
+
+    def skip_tried(self, name: str, skip: Skip, readable: int | None) -> None:
+        """Note the first offset from `skip.begin` on that has a record; None when there is none."""
+        self._notes.put(partial(self._pipelines[name].skip_tried, skip, readable))
 
     def dead_letters_seen(self, name: str, letters: OpenLetters | None) -> None:
         """Note how many dead letters are open; None when that is not known any more."""
@@ -148,6 +161,10 @@ class Supervisor:
     def hold(self, name: str, reason: str) -> None:
         """End the engines of a pipeline at once and start none until it is launched anew."""
         self._notes.put(partial(self._pipelines[name].hold, reason))
+
+    def unprepared(self, name: str, state: State, reason: str) -> None:
+        """Note that a pipeline cannot be launched yet: `recovering` while it is tried again, `failed` for a person."""
+        self._notes.put(partial(self._pipelines[name].unprepared, state, reason))
 
     def alarm(self, name: str, message: str) -> None:
         """Tell what somebody should look at."""

@@ -99,6 +99,32 @@ class PartitionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionAudit:
+    """What became of what was read from one partition since ddpm started, over all replicas and restarts.
+
+    Attributes:
+        read: Records, redeliveries included.
+        documents: What the parser made of them.
+        filtered: Documents that processors dropped.
+        rows: Rows that were committed.
+        redelivered: Duplicates of records that may have been read before: after a restart or a rebalance.
+        unexpected: Duplicates of records that cannot have been read before.
+        dead: Dead letters.
+        missing: Documents that are none of these though their offset is committed.
+
+    """
+
+    read: int
+    documents: int
+    filtered: int
+    rows: int
+    redelivered: int
+    unexpected: int
+    dead: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     """Records per second over the last seconds: read from the source, written to the sinks, dead-lettered."""
 
@@ -119,11 +145,15 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The near past for sparklines: equally long series, oldest first, one value every `step` seconds."""
+    """The near past for sparklines: equally long series, oldest first, one value every `step` seconds.
+
+    `rate` is of records written, `dead` of dead letters, both per second.
+    """
 
     step: float
     lag: tuple[float, ...]
     rate: tuple[float, ...]
+    dead: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +194,7 @@ class Status:
     `finished` when it ended because its bounded work was done; `expired` is how many offsets retention has removed
     before they were read, by topic and partition; `dead_letters` is None while that is not known; `tripped` while it is
     paused because too many records were dead, which happened `trips` times since ddpm started; `external` when others
-    start and end its engine.
+    start and end its engine; `audit` is what became of what was read, by topic and partition.
     """
 
     name: str
@@ -190,6 +220,7 @@ class Status:
     tripped: bool = False
     trips: int = 0
     external: bool = False
+    audit: Mapping[tuple[str, int], PartitionAudit] = field(default_factory=dict)
 
     @property
     def lag(self) -> int | None:

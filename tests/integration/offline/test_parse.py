@@ -1,6 +1,7 @@
 """`ddpm parse` with the real engine and no server."""
 
 import gzip
+import hmac
 import json
 import os
 import re
@@ -170,3 +171,30 @@ def test_a_signal_ends_it_and_leaves_nothing_behind(tmp_path: Path, signum: int)
         popen.stdout.read()
         assert popen.wait(60) == 128 + signum
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_secret_in_a_mapping_reaches_the_engine_and_nothing_that_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = 'hmac"key\\5f1e\nof two lines'
+    monkeypatch.setenv("HMAC_KEY", key)
+    (tmp_path / "pin").write_text("file-secret-77")
+    mapping = (
+        'root.a = "x".hash("hmac_sha256", "${HMAC_KEY}").encode("hex")\n'
+        "root.b = ${HMAC_KEY}.length()\n"
+        'root.c = if this.bad { "${file:pin}".number() } else { "${file:pin}".length() }\n'
+    )
+    config = configure(tmp_path, processors=[{"mapping": mapping}])
+    records = b'{"bad": false}\n{"bad": true}\n'
+    ran = ddpm("parse", "--each-line", "--json", "--config", str(config), cwd=tmp_path, stdin=records)
+    good, bad = answers(ran.stdout)
+    expected = hmac.new(key.encode(), b"x", "sha256").hexdigest()
+    assert good["documents"][0]["document"] == {"a": expected, "b": len(key), "c": 14}
+    assert "***" in bad["documents"][0]["reason"]["message"]
+    rendered = ddpm("render", "--config", str(config), cwd=tmp_path)
+    assert "${DDPM_VALUE_1}" in rendered.stdout
+    broken = configure(tmp_path, processors=[{"mapping": "root.x = ${HMAC_KEY} ${HMAC_KEY}"}])
+    refused = ddpm("parse", "--config", str(broken), cwd=tmp_path, stdin=b"{}")
+    assert refused.returncode == 2
+    for shown in (ran.stdout, ran.stderr, rendered.stdout, rendered.stderr, refused.stdout, refused.stderr):
+        assert not re.search("5f1e|of two lines|file-secret-77", shown), shown

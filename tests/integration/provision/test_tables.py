@@ -1,11 +1,14 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
+from ddpm.config.names import split_table
+from ddpm.config.pgtypes import parse as parse_type
 from ddpm.errors import ConfigError, SchemaMismatchError, ServiceError
-from ddpm.store.connection import reachable
+from ddpm.store.connection import connect, reachable
 from ddpm.store.tables import TableSpec, TableState, count, ensure_table, rights, which_table
 
 Role = Callable[..., str]
@@ -92,6 +95,38 @@ def test_names_and_types_of_any_kind(url: str) -> None:
     assert not ensure_table(url, spec).created
 
 
+def test_types_as_a_user_may_write_them_are_those_of_the_server(url: str) -> None:
+    run(url, 'CREATE SCHEMA "my.schema"', """CREATE TYPE "OrderStatus" AS ENUM ('open', 'done')""")
+    written = {
+        "int[3]": "integer[]",
+        "int ARRAY[3]": "integer[]",
+        "numeric(5,-2)": "numeric(5,-2)",
+        '"OrderStatus"': '"OrderStatus"',
+        'public."OrderStatus"[]': '"OrderStatus"[]',
+        "pg_catalog.jsonb": "jsonb",
+        "timestamp(3) with time zone": "timestamp(3) with time zone",
+        "timestamptz(3) [] []": "timestamp(3) with time zone[]",
+        "interval day to second(3)": "interval day to second(3)",
+        "national character varying(3)": "character varying(3)",
+        "bit varying(8)": "bit varying(8)",
+        "double precision[]": "double precision[]",
+        '"char"': '"char"',
+    }
+    # What is checked without a server takes them, too.
+    assert all(parse_type(text) for text in written)
+    schema, name = split_table('"my.schema"."my.table"')
+    spec = TableSpec(schema, name, tuple((f"c{i}", text) for i, text in enumerate(written)))
+    assert ensure_table(url, spec).created
+    assert not ensure_table(url, spec).created
+    assert [row[1] for row in columns(url, '"my.schema"."my.table"')[3:]] == list(written.values())
+
+
+def test_an_unknown_type_has_the_nearest_built_in_one_as_a_hint(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ensure_table(url, TableSpec(None, "t", (("at", "datetime"),)))
+    assert caught.value.hint == 'correct app.postgres.columns.at; did you mean "timestamptz"?'
+
+
 def test_several_that_start_at_once_make_one_table(url: str) -> None:
     spec = TableSpec(None, "racy", TYPED)
     with ThreadPoolExecutor(8) as pool:
@@ -167,6 +202,17 @@ def test_columns_and_keys_of_the_user_are_welcome(url: str) -> None:
         'CREATE UNIQUE INDEX ON t ("offset", source, "partition") INCLUDE (a)',
     )
     assert ensure_table(url, TableSpec(None, "t", (("a", "text"),))) == TableState(created=False, schema="public")
+
+
+def test_triggers_on_new_rows_are_a_warning(url: str) -> None:
+    spec = TableSpec(None, "t", (("x", "text"),))
+    ensure_table(url, spec)
+    run(
+        url,
+        "CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+        "CREATE TRIGGER looks BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION look()",
+    )
+    assert "has triggers on new rows (looks)" in ensure_table(url, spec).warnings[0]
 
 
 def test_an_unlogged_table_works_with_a_warning(url: str) -> None:
@@ -315,12 +361,49 @@ def test_a_held_lock_does_not_keep_ddpm_from_checking(url: str) -> None:
 def test_who_may_not_come_in_is_told_by_kind(url: str) -> None:
     user, _, rest = url.partition("@")
     wrong_password = f"{user}-wrong@{rest}"
-    with pytest.raises(ConfigError, match="password authentication failed") as caught:
+    with pytest.raises(ServiceError, match="password authentication failed") as caught:
         reachable(wrong_password)
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == 3
     assert "-wrong" not in str(caught.value)
+    assert caught.value.hint == "check the user and the password in app.postgres.url"
     path, _, query = rest.partition("?")
     with pytest.raises(ServiceError, match="does not exist") as missing:
-        reachable(f"{user}@{path}x?{query}")
+        reachable(f"{user}@{path}-x?{query}")
     assert missing.value.exit_code == 3
+    name = path.rpartition("/")[2]
+    assert missing.value.hint == f'CREATE DATABASE "{name}-x"; or correct the database in app.postgres.url'
+    with pytest.raises(ServiceError, match="unrecognized configuration parameter") as unknown:
+        reachable(f"{url}&options=-c%20no_such%3D1")
+    assert unknown.value.hint == "correct options in app.postgres.url"
     reachable(url)
+
+
+def test_a_role_that_may_not_even_connect_is_told_the_grant(url: str, role: Role) -> None:
+    poor = role("REVOKE CONNECT ON DATABASE {database} FROM PUBLIC")
+    name, database = urlsplit(poor).username, urlsplit(poor).path[1:]
+    with pytest.raises(ServiceError, match="permission denied for database") as caught:
+        reachable(poor)
+    assert caught.value.hint == f'GRANT CONNECT ON DATABASE "{database}" TO "{name}";'
+
+
+@pytest.mark.parametrize(
+    ("statement", "hint"),
+    [
+        ("SELECT FROM own.orders", 'GRANT SELECT, INSERT ON "own"."orders" TO "{role}";'),
+        (
+            "INSERT INTO own.ddpm_replays VALUES (1)",
+            'GRANT SELECT, INSERT, UPDATE, DELETE ON "own"."ddpm_replays" TO "{role}";',
+        ),
+        ("ALTER TABLE own.orders ADD COLUMN b int", 'ALTER TABLE "own"."orders" OWNER TO "{role}";'),
+        ("SELECT FROM other.t", 'GRANT USAGE ON SCHEMA "other" TO "{role}";'),
+        ("CREATE SCHEMA x", 'GRANT what is missing to "{role}"'),
+    ],
+)
+def test_a_missing_right_is_told_as_the_statement_that_gives_it(
+    url: str, role: Role, statement: str, hint: str
+) -> None:
+    poor = role("CREATE SCHEMA own", "CREATE TABLE own.orders (a int)", "CREATE TABLE own.ddpm_replays (a int)",
+                "CREATE SCHEMA other", "CREATE TABLE other.t ()", "GRANT USAGE ON SCHEMA own TO {role}")  # fmt: skip
+    with pytest.raises(ServiceError, match="does not allow this") as caught, connect(poor) as connection:
+        connection.execute(statement.encode())
+    assert caught.value.hint == hint.format(role=urlsplit(poor).username)

@@ -129,3 +129,24 @@ def test_more_replicas_than_partitions_are_refused_with_the_way_out() -> None:
 @pytest.mark.parametrize("timeout", ["soon", "0s", "-1", "inf", "nan"])
 def test_what_is_no_duration_is_refused(timeout: str) -> None:
     assert call("pause", "orders", f"--timeout={timeout}").exit_code == 2
+
+
+CHANGED = "app-config.yaml changed since this ddpm started; restart ddpm to apply it"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("restart", "orders"), True),
+        (("restart", "orders", "--no-wait"), True),
+        (("status",), True),
+        (("status", "orders"), True),
+        (("pause", "orders"), False),
+    ],
+)
+def test_an_edit_that_has_no_effect_yet_is_told(arguments: tuple[str, ...], told: bool) -> None:
+    with running(ORDERS, RETURNS) as fake:
+        fake.desk.config_changed = CHANGED
+        result = call(*arguments, "--url", fake.url)
+    assert result.exit_code == 0
+    assert (CHANGED in " ".join(result.output.split())) is told

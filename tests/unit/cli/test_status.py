@@ -39,7 +39,7 @@ def drawn(*statuses: Status, width: int = 160, color: bool = True, terminal: boo
 def drawn_whole(status: Status) -> str:
     events = EventLog()
     event = events.add(status.name, "state", "postgres: away", "degraded")
-    view = detail_view(status, DESCRIPTION, (), [event], NOW)
+    view = detail_view(status, DESCRIPTION, (), [event], NOW, config_changed=None)
     out = io.StringIO()
     pipeline = Detail.model_validate_json(view.model_dump_json())
     Console(file=out, width=120).print(detail(pipeline, datetime.fromtimestamp(NOW, UTC), terminal=True))
@@ -48,7 +48,7 @@ def drawn_whole(status: Status) -> str:
 
 def test_a_row_says_everything_about_a_pipeline() -> None:
     row = next(line for line in drawn(ORDERS, color=False).splitlines() if "orders" in line)
-    expected = "orders ● running 3 h 2 min 4/s 5 (1.5 s) 10 1/1 2 input and outputs are connected"
+    expected = "orders ● running 3 h 2 min 4/s 5 (1.5 s) 2 1/1 2 input and outputs are connected"
     assert " ".join(row.split()) == expected
 
 
@@ -98,6 +98,7 @@ def test_one_pipeline_is_shown_with_all_its_details() -> None:
         "error: oh",
         "degraded postgres: away",
         "50 read, 40 written, 10 dead",
+        "2 open, 1 replayed, 3 discarded",
     ):
         assert expected in shown, shown
 

@@ -186,9 +186,12 @@ def test_a_value_never_changes_structure(folder: Folder, value: str) -> None:
         ("profiling: ${V}", "true", True),
         ("profiling: ${V}", "off", False),
         ("batching:\n    period: ${V}", "2s", 2.0),
-        ("batching:\n    period: ${V}", "2", 2.0),
+        ('batching:\n    period: "${V}"', "2s", 2.0),
         ("batching:\n    period: ${V}s", "3", 3.0),
         ("batching:\n    byte_size: ${V}", "1000", 1000),
+        ('batching:\n    count: "${V}"', "1000", 1000),
+        ('kafka_min_partitions: "${UNSET:-3}"', "", 3),
+        ('profiling: "${V}"', "off", False),
         ("name: ${V}", "123", "123"),
         ("name: ${V}", "on", "on"),
         ("name: ${V}", "null", "null"),
@@ -204,6 +207,9 @@ def test_unquoted_values_mean_what_the_field_wants(folder: Folder, line: str, va
     if keys == ["kafka_topic_configs"]:
         text = MINIMAL.replace("consumer_group", 'topic_configs: {a: "${V}"}, consumer_group')
         keys = ["kafka", "topic_configs", "a"]
+    if keys == ["kafka_min_partitions"]:
+        text = MINIMAL.replace("consumer_group", 'min_partitions: "${UNSET:-3}", consumer_group')
+        keys = ["kafka", "min_partitions"]
     found: object = folder.load(text, {"V": value}).config.pipelines[0].model_dump(mode="json")
     for key in keys:
         assert isinstance(found, dict)
@@ -214,7 +220,7 @@ def test_unquoted_values_mean_what_the_field_wants(folder: Folder, line: str, va
 @pytest.mark.parametrize(
     ("line", "value", "code", "message"),
     [
-        ('port: "${V}"', "8080", "wrong-type", "expected a whole number, got what ${V} stands for"),
+        ('port: "${V}"', "eighty", "wrong-type", "expected a whole number, got what ${V} stands for"),
         ("port: ${V}", "eighty", "wrong-type", "expected a whole number, got what ${V} stands for"),
         ("port: ${V}", "99999", "invalid-value", "must be at most 65535, is ${V}"),
         ("port: ${V}", "[1]", "wrong-type", "expected a whole number, got what ${V} stands for"),

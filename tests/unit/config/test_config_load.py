@@ -87,7 +87,7 @@ def test_levels_in_any_case(folder: Folder, level: str) -> None:
     ("line", "read", "value"),
     [
         ("batching: {period: 250ms}", lambda pipeline: pipeline.batching.period, 0.25),
-        ("batching: {period: 2}", lambda pipeline: pipeline.batching.period, 2.0),
+        ("batching: {period: 2s}", lambda pipeline: pipeline.batching.period, 2.0),
         ("batching: {byte_size: 8MB}", lambda pipeline: pipeline.batching.byte_size, 8_000_000),
         ("batching: {byte_size: 512 KiB}", lambda pipeline: pipeline.batching.byte_size, 524_288),
         ("batching: {count: 1_000}", lambda pipeline: pipeline.batching.count, 1000),
@@ -115,10 +115,10 @@ def test_typed_columns_in_both_forms(folder: Folder) -> None:
     postgres = folder.load(text).config.pipelines[0].postgres
     assert postgres is not None
     assert postgres.columns is not None
-    assert {name: (column.type, column.path) for name, column in postgres.columns.items()} == {
-        "id": ("bigint", "id"),
-        "on": ("date", "on"),
-        "at": ("timestamptz", "meta.at"),
+    assert {name: (column.type, column.origin.keys) for name, column in postgres.columns.items()} == {
+        "id": ("bigint", ("id",)),
+        "on": ("date", ("on",)),
+        "at": ("timestamptz", ("meta", "at")),
     }
 
 

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ddpm.config import ConfigProblems, Problem, Severity, format_problem, load, to_json
-from ddpm.config.model import Pipeline, masked_url, url_passwords
+from ddpm.config.address import masked_url, url_passwords
+from ddpm.config.model import Pipeline
 from unit.config.folder import MINIMAL, Folder
 
 GOLDEN = """\
@@ -211,6 +212,23 @@ LEAKY = [
     f'kafka: {{brokers: ["admin:{SECRET}@broker:9092"]}}',
     f"postgres: {{url: 'postgresql:${{//admin:{SECRET}@db/x', table: orders}}",
     f"pg: postgres://admin:{SECRET}@db",
+    f"postgres:\n    url: postgresql://admin:pa #{SECRET}@db/x\n    table: [a]",
+    f"postgres:\n    url: postgresql://admin:p@ss #{SECRET}@db/x",
+    f"postgres: {{url: postgresql://admin:pa #{SECRET}@db/x, table: orders}}",
+    f"postgres:\n    url:\n      postgresql://admin:pa #{SECRET}@db/x",
+    f"postgres:\n    url: >-\n      postgresql://admin:pa\n      {SECRET}@db/x\n    tabel: x",
+    f"postgres: {{url: &pg postgresql://admin:pa {SECRET} #{SECRET}@db/x\n   , table: [a]}}",
+    f"metrics:\n    push_gateway: ftp://u:pa #{SECRET}@gateway",
+    f"metrics:\n    push_gateway: ftp://u:p@ss/{SECRET}@gateway",
+    f"source:\n    parser: json\n    options:\n      registry: http://u:pa #{SECRET}@registry",
+    f"server:\n    token:\n      {SECRET[:12]}",
+    f"server:\n    token: >-\n      {SECRET[:12]}",
+    f'server:\n    token: "a\n      {SECRET[:9]}"',
+    f"server:\n    token: &t {SECRET[:12]}",
+    f"server:\n    token: [{SECRET}]",
+    f"server:\n    token:\n      - {SECRET}",
+    f"server:\n    token:\n      '{SECRET}",
+    f"server:\n    token: |\n      {SECRET}\n\t{SECRET}",
 ]
 
 
@@ -218,7 +236,7 @@ LEAKY = [
 def test_no_password_of_the_file_is_in_a_problem(folder: Folder, line: str) -> None:
     with pytest.raises(ConfigProblems) as caught:
         folder.load(f"app:\n  {line}\n")
-    assert SECRET not in f"{caught.value} {to_json(caught.value.problems)} {caught.value.__cause__}"
+    assert SECRET[:9] not in f"{caught.value} {to_json(caught.value.problems)} {caught.value.__cause__}"
 
 
 FIELDS = [
@@ -277,7 +295,7 @@ def test_no_mutation_of_a_file_crashes_or_leaks(folder: Folder, data: st.DataObj
         ("postgresql://u@db/x?password=a%20b&sslpassword=c", "postgresql://u@db/x?password=***&sslpassword=***",
          ("a%20b", "c", "a b")),
         ("postgresql://u:pw@[::1]:5/x", "postgresql://u:***@[::1]:5/x", ("pw",)),
-        ("postgresql://u:p[ss@db/x", "***", ()),
+        ("postgresql://u:p[ss@db/x", "postgresql://u:***@db/x", ("p[ss",)),
         ("postgresql://u:p/ss@db/x", "***", ()),
         ("postgresql://u:p#ss@db/x", "***", ()),
     ],
@@ -306,3 +324,32 @@ def test_no_structure_crashes_the_loader(folder: Folder, app: object, pipelines:
         assert problem.message
         assert "pydantic" not in f"{problem.message} {problem.hint}"
         assert "Input should" not in problem.message
+
+
+def test_a_certificate_that_is_not_there(folder: Folder) -> None:
+    url = "postgresql://u@db/x?sslmode=verify-full&sslrootcert=/nowhere/ca.crt"
+    problem = folder.error(MINIMAL.replace("url: embedded", f'url: "{url}"'))
+    assert (problem.code, problem.path) == ("file-missing", "app.postgres.url")
+    assert problem.message == "the file /nowhere/ca.crt, which sslrootcert names, does not exist"
+
+
+def test_a_port_that_is_no_number_is_shown_and_the_password_is_not(folder: Folder) -> None:
+    problem = folder.error(MINIMAL.replace("url: embedded", 'url: "postgresql://u:hunter2hunter2@127.0.0.1:54x2/x"'))
+    assert problem.message.startswith("the port 54x2 is not a number; write postgresql://user:")
+    assert problem.source_line is not None
+    assert "u:***@127.0.0.1:54x2/x" in problem.source_line
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("kafka: {brokers: ['127.0.0.1:90x2'], topics: [t], consumer_group: g}", "the port 90x2 is not a number"),
+        ("kafka: {brokers: ['127.0.0.1:99999'], topics: [t], consumer_group: g}", "the port 99999 is not between"),
+        ("metrics: {push_gateway: 'http://localhost:90x1'}", "the port 90x1 is not a number"),
+        ("engine: {launcher: external, url: 'http://engine:41x95'}", "the port 41x95 is not a number"),
+        ("engine: {launcher: container, container: {image: x, docker: 'tcp://docker:23x6'}}", "the port 23x6 is not"),
+    ],
+)
+def test_a_port_that_is_no_number_in_any_other_address(folder: Folder, section: str, message: str) -> None:
+    text = "\n".join(line for line in MINIMAL.splitlines() if not line.startswith(f"  {section.partition(':')[0]}:"))
+    assert any(message in problem.message for problem in folder.problems(f"{text}\n  {section}\n"))

@@ -56,6 +56,13 @@ def test_the_records_own_headers_come_back_as_they_were() -> None:
     assert displaced.headers == (("ddpm.errors.sqlstate", b"mine"), ("original.x", b"1"), ("n", None))
 
 
+def test_a_letter_says_which_of_its_headers_are_cut() -> None:
+    cut = parse(raw(own=(("h", b"1"),), headers_cut='["h"]'))
+    assert cut is not None
+    assert (cut.headers, cut.headers_cut) == ((("h", b"1"),), '["h"]')
+    assert letter().headers_cut is None
+
+
 def test_what_ddpm_did_not_write_is_no_letter() -> None:
     assert parse(raw(pipeline=None)) is None
     assert parse(RawRecord("dead", 0, 0, -1, None, None, ())) is None

@@ -32,11 +32,26 @@ def test_the_reason_that_most_batches_wait_for_is_named() -> None:
     assert counters("\n".join(lines)).waiting == "lock"
 
 
+def test_what_the_sink_says_of_a_reason_goes_with_it() -> None:
+    lines = [f'postgres_copy_waiting{{{PLUGIN},reason="refused"}} 1']
+    lines += [
+        f'postgres_copy_waiting_why{{{PLUGIN},reason="{reason}",text="{text}"}} {now}'
+        for reason, text, now in (("refused", "before", 0), ("refused", 'a \\"b\\"', 1), ("lock", "locked", 1))
+    ]
+    seen = counters("\n".join(lines))
+    assert (seen.waiting, seen.why) == ("refused", 'a "b"')
+
+
 def test_what_the_parser_waits_for_is_told_apart() -> None:
     path = 'path="root.pipeline.processors.1"'
     lines = [f'parser_waiting{{{path},reason="{reason}"}} {n}' for reason, n in (("plugin", 0), ("record", 2))]
     seen = counters("\n".join(lines))
     assert (seen.waiting, seen.parser_waiting) == (None, "record")
+
+
+def test_columns_that_no_document_has_a_value_for_are_named() -> None:
+    lines = [f'postgres_copy_column_never_found{{{PLUGIN},column="{name}"}} {n}' for name, n in (("b", 1), ("a", 0))]
+    assert counters("\n".join(lines)).never_found == ("b",)
 
 
 def test_a_page_without_any_of_it_is_all_zeros() -> None:

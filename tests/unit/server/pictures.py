@@ -49,7 +49,7 @@ ORDERS = Status(
     partitions=(PartitionStatus("orders", 0, 10, 12, 2, 0.5), PartitionStatus("orders", 1, None, 3, 3, 1.5)),
     rates=Rates(5.0, 4.0, 1.0),
     totals=Totals(50, 40, 10, 0),
-    history=History(5.0, (0.0, 5.0), (1.0, 4.0)),
+    history=History(5.0, (0.0, 5.0), (1.0, 4.0), (0.0, 1.0)),
     dead_letters=OpenLetters(2, 1_763_000_000.0, 1, 0, 3),
 )
 RETURNS = replace(ORDERS, name="returns", restarts=0, last_error=None, last_exit=None, partitions=None)
@@ -71,6 +71,7 @@ class Desk:
         self.events = EventLog()
         self.alive = True
         self.draining = False
+        self.config_changed: str | None = None
         self.asked: list[tuple[Any, ...]] = []
 
     def statuses(self) -> tuple[Status, ...]:
@@ -100,4 +101,4 @@ def sources(desk: Desk, *, closing: bool = False, letters: LettersDesk | None = 
     about = dict.fromkeys(desk.pictures, DESCRIPTION)
     shelf = FakeShelf(letter(0, pipeline="orders"), letter(1, pipeline="orders"))
     dead = letters or letters_desk(shelf, *desk.pictures)
-    return Sources(desk, about, RecentLog(), lambda: closing, dead)  # type: ignore[arg-type]
+    return Sources(desk, about, RecentLog(), lambda: closing, dead, lambda: desk.config_changed)  # type: ignore[arg-type]

@@ -81,7 +81,7 @@ class TestApi:
         assert first["rates"] == {"read": 5.0, "written": 4.0, "dead": 1.0}
         assert first["last_exit"]["signal"] == "SIGKILL"
         assert first["last_exit"]["log"] == ["error: oh"]
-        assert first["history"] == {"step": 5.0, "lag": [0.0, 5.0], "rate": [1.0, 4.0]}
+        assert first["history"] == {"step": 5.0, "lag": [0.0, 5.0], "rate": [1.0, 4.0], "dead": [0.0, 1.0]}
         assert body["pipelines"][1]["lag"] is None
 
     def test_one_pipeline_comes_with_its_flow_partitions_and_events(self) -> None:
@@ -164,6 +164,18 @@ class TestApi:
         desk = Desk(ORDERS)
         desk.draining = True
         assert client(desk=desk).post("/v1/pipelines/orders/pause", json={}).status_code == 409
+
+    def test_an_edited_configuration_is_told_wherever_it_matters(self) -> None:
+        changed = "app-config.yaml changed since this ddpm started; restart ddpm to apply it"
+        desk = Desk(ORDERS)
+        desk.config_changed = changed
+        api = client(desk=desk)
+        assert api.get("/v1/pipelines").json()["config_changed"] == changed
+        assert api.get("/v1/pipelines/orders").json()["config_changed"] == changed
+        for request in ("restart", "resume"):
+            assert changed in api.post(f"/v1/pipelines/orders/{request}", json={}).json()["message"]
+        assert client(ORDERS).get("/v1/pipelines").json()["config_changed"] is None
+        assert "as it was" not in client(ORDERS).post("/v1/pipelines/orders/restart", json={}).json()["message"]
 
     def test_refusals_of_unknown_paths_and_methods_have_the_same_shape(self) -> None:
         assert client(ORDERS).get("/v1/nothing").json()["error"]["message"] == "Not Found"

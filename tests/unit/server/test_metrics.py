@@ -54,7 +54,7 @@ ORDERS = Status(
     partitions=(PartitionStatus("events", 0, 90, 100, 10, 2.5), PartitionStatus("events", 1, None, 7, 7, 1.0)),
     rates=Rates(1, 1, 0),
     totals=Totals(1000, 990, 10, 3),
-    history=History(5.0, (), ()),
+    history=History(5.0, (), (), ()),
     dead_letters=OpenLetters(7, NOW - 500, 4, 1, 2),
 )
 RETURNS = replace(ORDERS, name="returns", state=State.PAUSED, partitions=None, last_error=None, last_exit=None)

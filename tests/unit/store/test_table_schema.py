@@ -99,7 +99,7 @@ def test_the_error_says_that_nothing_was_changed_and_how_to_go_on() -> None:
     assert "BEGIN;" in error.message
     assert 'ADD COLUMN "data" jsonb' in error.message
     assert "app.postgres.table" in str(error)
-    assert error.exit_code == 2
+    assert error.exit_code == 3
 
 
 def test_a_primary_key_of_the_user_stays() -> None:

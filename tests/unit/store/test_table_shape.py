@@ -22,6 +22,16 @@ def test_what_is_wrong_is_named() -> None:
     assert said == "the table public.orders has a column note that every row must give, and ddpm does not write"
 
 
+def test_a_missing_key_is_named_with_the_way_to_restore_it() -> None:
+    table = WatchedTable("public", "orders", TABLE.columns, ("source", "partition", "offset"))
+    assert trouble(table, WELL) is None
+    said = trouble(table, WELL, keyed=False)
+    assert said == (
+        "the table public.orders has no unique key on exactly (source, partition, offset) any more, and nothing is "
+        'written without it: ALTER TABLE public.orders ADD PRIMARY KEY ("source", "partition", "offset")'
+    )
+
+
 def test_changed_types_are_told_apart_from_trouble() -> None:
     now = {**WELL, "amount": ColumnNow("text", required=True, writable=True)}
     assert trouble(TABLE, now) is None

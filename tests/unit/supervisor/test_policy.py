@@ -117,6 +117,13 @@ class TestDecide:
         (late,) = decide(seen(draining, wish=wish), now=35.0)
         assert late.action is Action.KILL
 
+    @pytest.mark.parametrize("wish", [Wish.PAUSE, Wish.STOP])
+    def test_what_the_breaker_holds_back_is_not_waited_for(self, wish: Wish) -> None:
+        draining = replica(state=State.DRAINING, since=10.0, held_back=True)
+        assert decide(seen(draining, wish=wish), now=10.9) == ()
+        (step,) = decide(seen(draining, wish=wish), now=11.0)
+        assert (step.action, step.reason) == (Action.KILL, "what the breaker holds back is not waited for")
+
     def test_a_second_request_forces_at_once(self) -> None:
         draining = replica(state=State.DRAINING, since=10.0)
         (step,) = decide(seen(draining, wish=Wish.STOP, kill_requested=True), now=10.1)
@@ -173,6 +180,12 @@ class TestJudge:
         )
         assert state is State.DEGRADED
         assert reason == "kafka: cannot be reached; postgres: does not take rows (53300)"
+
+    def test_what_a_person_should_know_changes_no_state(self) -> None:
+        assert self.verdict(seen(RUNNING, note="the column a is NULL")) == (
+            State.RUNNING,
+            "input and outputs are connected; the column a is NULL",
+        )
 
     def test_what_a_person_must_mend_is_failed_though_engines_run(self) -> None:
         gone = ProbeView("postgres", False, "the table events is not there any more", 0.0, broken=True)

@@ -487,3 +487,28 @@ def test_an_engine_of_others_does_not_stay_paused_because_one_of_ours_was(tmp_pa
     assert world.after(1) is State.PAUSED
     again = World(tmp_path, external=True).begin()
     again.run()
+
+
+def test_a_pipeline_that_cannot_be_prepared_says_so_until_it_is_launched(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    told: list[tuple[State, str]] = []
+
+    def look() -> None:
+        world.supervisor.tick()
+        told.append((world.status.state, world.status.reason))
+
+    world.supervisor.unprepared("orders", State.RECOVERING, "postgres.url: does not answer")
+    look()
+    world.supervisor.pause("orders")
+    look()
+    world.supervisor.resume("orders")
+    world.supervisor.unprepared("orders", State.FAILED, "the table does not fit")
+    look()
+    world.supervisor.drain()
+    look()
+    assert told == [
+        (State.RECOVERING, "postgres.url: does not answer"),
+        (State.PAUSED, "paused on request"),
+        (State.FAILED, "the table does not fit"),
+        (State.FAILED, "the table does not fit"),
+    ]

@@ -58,16 +58,15 @@ class Trials:
 
     def __init__(self, choice: Choice, progress: Progress, *, patience: float = PATIENCE_SECONDS) -> None:
         self._pipeline = choice.pipeline
-        self._secrets = choice.secrets
         self._masker = Masker(choice.secrets)
         self._patience = patience
         self._conversation: Conversation | None = None
-        text = render_component(configuration(choice.pipeline), origin=choice.origin)
+        self._made = render_component(configuration(choice.pipeline), origin=choice.origin, secrets=choice.secrets)
         self._binary = engine_binary.locate(choice.pipeline.engine.binary, progress, needed={"ddpm_origin", PROCESSOR})
         self._folder = Path(tempfile.mkdtemp(prefix="ddpm-offline-"))
         try:
             self._config = self._folder / "engine.yaml"
-            self._accept(text)
+            self._accept()
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -137,7 +136,7 @@ class Trials:
 
     def _begin(self) -> Conversation:
         engine = self._pipeline.engine
-        env = handed_to_parser(self._pipeline.source) | handed_to_steps(self._pipeline)
+        env = {**handed_to_parser(self._pipeline.source), **handed_to_steps(self._pipeline), **self._made.env}
         folder = self._pipeline.folder
         spec = EngineSpec(self._binary, self._config, env, engine.drain, engine.memory_limit, folder=folder)
         self._conversation = Conversation(engine_process.launch(spec, lambda _: None, pipes="both"), self._patience)
@@ -148,9 +147,9 @@ class Trials:
             self._conversation.close()
             self._conversation = None
 
-    def _accept(self, text: str) -> None:
+    def _accept(self) -> None:
         try:
-            write_and_lint(self._binary, self._config, text, self._pipeline, self._secrets)
+            write_and_lint(self._binary, self._config, self._made, self._pipeline, self._masker)
         except ConfigProblems:
             raise
         except ConfigError as error:

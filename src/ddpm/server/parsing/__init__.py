@@ -73,7 +73,7 @@ def create(about: About, answer: Callable[[Question], str], most_bytes: int) -> 
     @app.post("/v1/parse", openapi_extra=_body())
     async def parse(request: Request) -> Response:
         """What becomes of a record: the same JSON as that of `ddpm parse --json`."""
-        question = _question(await _read(request, most_bytes))
+        question = _question(await request.body())
         try:
             # As the engine wrote it: numbers keep their digits.
             return Response(await run_in_threadpool(answered, question), media_type="application/json")
@@ -87,17 +87,8 @@ def create(about: About, answer: Callable[[Question], str], most_bytes: int) -> 
     console.serve_files(app, "/parsing", static)
     console.mount_files(app)
     refusals(app)
-    app.add_middleware(Guard, door=Door())
+    app.add_middleware(Guard, door=Door(), most_bytes=most_bytes)
     return app
-
-
-async def _read(request: Request, most_bytes: int) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most_bytes:
-            raise RequestRefusedError(413, f"the request has more than {most_bytes} bytes")
-    return bytes(body)
 
 
 def _question(body: bytes) -> Question:

@@ -109,7 +109,7 @@ export function askToken(refused) {
 
 /** Shows `form` in a dialog until `act` gives something, or the dialog is left. */
 function ask(form, cancel, act) {
-  const dialog = h("dialog", { "aria-labelledby": "dialog-title", "aria-describedby": "dialog-text" }, form);
+  const dialog = h("dialog", { "aria-labelledby": "dialog-title", "aria-describedby": "dialog-text", "data-of-page": cancel !== null }, form);
   document.body.append(dialog);
   return new Promise((resolve) => {
     let answer = null;

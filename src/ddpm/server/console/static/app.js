@@ -217,7 +217,7 @@ function waiting() {
 }
 
 function overviewPage(now, stale) {
-  return overview({ pipelines: known.list.pipelines, events: newestEvents(null), filter: known.filter, now, stale });
+  return overview({ pipelines: known.list.pipelines, changed: known.list.config_changed ?? null, events: newestEvents(null), filter: known.filter, now, stale });
 }
 
 function detailPage(name, now, stale) {
@@ -317,8 +317,9 @@ async function openReason(reason) {
 }
 
 async function openLetter(id) {
-  const letter = await quietly(async () => (await get(lettersPath(known.detail.name, `/${id}`))).body);
-  const deed = letter === null ? null : await showLetter(letter, Date.now() - known.skew);
+  const { name } = known.detail;
+  const letter = await quietly(async () => (await get(lettersPath(name, `/${id}`))).body);
+  const deed = letter === null || route() !== name ? null : await showLetter(letter, Date.now() - known.skew);
   if (deed !== null) {
     await carryOut(deed, { ids: [id] }, `dead letter ${id}`);
   }
@@ -391,6 +392,10 @@ place("forget-token").addEventListener("click", () => {
   location.reload();
 });
 window.addEventListener("hashchange", () => {
+  // What a dialog asks is about the page that was left; the one for the token is about all of them.
+  for (const dialog of document.querySelectorAll("dialog[data-of-page]")) {
+    dialog.close();
+  }
   known.notice = null;
   known.missing = null;
   known.letters = null;

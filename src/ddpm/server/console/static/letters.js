@@ -103,7 +103,7 @@ export function showLetter(letter, now) {
   const box = h("div");
   const deeds = letter.handled !== null ? [] : ["replay", "discard"].map((deed) =>
     h("button", { type: "button", "data-deed": deed }, deed === "replay" ? "Replay" : "Discard"));
-  const dialog = h("dialog", { class: "wide", "aria-labelledby": "dialog-title" },
+  const dialog = h("dialog", { class: "wide", "aria-labelledby": "dialog-title", "data-of-page": true },
     h("h2", { id: "dialog-title", tabindex: "-1" }, `Dead letter ${letter.id}`), facts(letter, now), box,
     h("div", { class: "dialog-buttons" }, mode, h("span", { class: "bar-space" }), deeds, close));
   let hex = false;

@@ -4,7 +4,7 @@ import { h, unseen } from "./dom.js";
 import { count, duration, plural, rate } from "./format.js";
 import { sparkline } from "./chart.js";
 import { eventList } from "./events.js";
-import { STATES, TROUBLED, address, card, empty, known, measure, perSecond, records, since, stateBadge, stateIcon } from "./parts.js";
+import { STATES, TROUBLED, address, card, changedBox, empty, known, measure, perSecond, records, since, stateBadge, stateIcon } from "./parts.js";
 
 const NEWEST_EVENTS = 12;
 const NAMED_CULPRITS = 3;
@@ -49,14 +49,15 @@ function tally(pipelines) {
   return STATES.map((state) => [state, pipelines.filter((each) => each.state === state).length]).filter(([, number]) => number > 0);
 }
 
-/** The page; `view` has pipelines, events, filter (a state or null), now, stale. */
-export function overview({ pipelines, events, filter, now, stale }) {
+/** The page; `view` has pipelines, changed (what ddpm says of its files, or null), events, filter (a state or null), now, stale. */
+export function overview({ pipelines, changed, events, filter, now, stale }) {
   const shown = filter === null ? pipelines : pipelines.filter((each) => each.state === filter);
   const sign = signOf(pipelines);
   return [
     h("div", { class: "headline", "data-key": "headline" },
       h("span", { class: `headline-sign state-${sign}` }, stateIcon(sign, 26)),
       h("h1", { id: "heading", tabindex: "-1" }, stale ? h("span", { class: "stale-word" }, "last known") : null, sentence(pipelines))),
+    changedBox(changed),
     tiles(pipelines),
     pipelines.length > 1 ? chips(pipelines, filter) : null,
     card("pipelines", "Pipelines", filter === null ? null : `${shown.length} of ${pipelines.length} shown`,
@@ -80,7 +81,7 @@ function tiles(pipelines) {
     tile("Written", perSecond(sum(pipelines, (each) => each.rates.written))),
     tile("Lag", known(behind, records)),
     tile("Oldest waiting", known(oldest, (value) => measure(duration(value)))),
-    tile("Dead letters", records(sum(pipelines, (each) => each.totals.dead)), "since the start"));
+    tile("Dead letters", records(sum(pipelines, (each) => each.dead_letters?.open ?? 0)), "open"));
 }
 
 /** A figure with its name. */
@@ -112,7 +113,7 @@ function list(pipelines, now, stale) {
 
 function row(pipeline, now, stale) {
   const ready = pipeline.replicas.filter((replica) => replica.ready).length;
-  const { history, totals, rates } = pipeline;
+  const { history, rates } = pipeline;
   return h("tr", { role: "row", class: "pipeline", "data-key": `pipeline-${pipeline.name}`, "data-state": pipeline.state },
     h("td", { role: "cell", class: "cell-name" },
       h("a", { href: address(pipeline.name), class: "row-link" }, pipeline.name),
@@ -125,8 +126,8 @@ function row(pipeline, now, stale) {
     h("td", { role: "cell", class: "number cell-lag", "data-title": "Lag" },
       h("div", { class: "figure" }, sparkline(history.lag, "lag in records"), h("div", null, known(pipeline.lag, (lag) => records(lag.records)),
         h("div", { class: "under" }, known(pipeline.lag, (lag) => measure(duration(lag.seconds))))))),
-    h("td", { role: "cell", class: "number cell-dead", "data-title": "Dead letters" }, records(totals.dead),
-      h("div", { class: "under" }, rates.dead > 0 ? ["now ", perSecond(rates.dead)] : "none now")),
+    h("td", { role: "cell", class: "number cell-dead", "data-title": "Dead letters" }, known(pipeline.dead_letters, (letters) => records(letters.open)),
+      h("div", { class: "under" }, rates.dead > 0 ? ["now ", perSecond(rates.dead)] : "open")),
     h("td", { role: "cell", class: "number cell-replicas", "data-title": "Replicas" },
       measure(`${count(ready)} of ${count(pipeline.scaling.desired)}`), h("div", { class: "under" }, "ready")));
 }

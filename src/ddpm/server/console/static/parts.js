@@ -88,6 +88,12 @@ export function card(id, title, aside, ...content) {
     content);
 }
 
+/** Says that ddpm runs with other files than there are now; nothing while it does not. */
+export function changedBox(changed) {
+  return changed === null ? null : h("div", { class: "notice", role: "status", "data-key": "changed" },
+    h("span", null, stateIcon("degraded", 16), ` ${changed}.`));
+}
+
 /** What a box says when there is nothing to show. */
 export function empty(text) {
   return h("p", { class: "empty" }, text);

@@ -6,7 +6,7 @@ import { eventList } from "./events.js";
 import { flow } from "./flow.js";
 import { lettersCard } from "./letters.js";
 import { age, count, duration, exact, plural, rate } from "./format.js";
-import { TROUBLED, at, card, empty, known, measure, perSecond, records, since, stateBadge, table, unknown, verdict } from "./parts.js";
+import { TROUBLED, at, card, changedBox, empty, known, measure, perSecond, records, since, stateBadge, table, unknown, verdict } from "./parts.js";
 import { tile } from "./overview.js";
 
 const RESTING = new Set(["paused", "stopped", "failed"]);
@@ -16,6 +16,7 @@ export function pipelinePage(view) {
   const { pipeline, now, stale, notice, elapsed } = view;
   return [
     head(pipeline, now, stale),
+    changedBox(pipeline.config_changed ?? null),
     notice === null ? null : noticeBox(notice),
     tiles(pipeline),
     card("flow", "Flow", `group ${pipeline.source.consumer_group}`, flow(pipeline, view.width, stale)),
@@ -67,19 +68,20 @@ function noticeBox({ text }) {
 }
 
 function tiles({ rates, totals, lag, restarts, dead_letters: dead }) {
-  const open = dead && dead.open > 0 ? `${count(dead.open)} open` : "none now";
   return h("dl", { class: "tiles", "data-key": "tiles" },
     tile("Read", perSecond(rates.read), `${count(totals.read)} in all`),
     tile("Written", perSecond(rates.written), `${count(totals.written)} in all`),
-    tile("Dead letters", records(totals.dead), rates.dead > 0 ? `${rate(rates.dead)}/s now` : open),
+    tile("Dead letters", known(dead, (value) => measure(`${count(value.open)} open`)),
+      rates.dead > 0 ? `${rate(rates.dead)}/s now` : `${count(totals.dead)} since the start`),
     tile("Lag", known(lag, (value) => records(value.records)), lag === null ? null : lag.records === 1 ? "record" : "records"),
     tile("Oldest waiting", known(lag, (value) => measure(duration(value.seconds)))),
     tile("Restarts", records(restarts), totals.duplicates > 0 ? `${plural(totals.duplicates, "redelivery", "redeliveries")} skipped` : null));
 }
 
-function history({ history: { step, rate: rates, lag } }) {
+function history({ history: { step, rate: rates, dead, lag } }) {
   return card("history", "The last minutes", null,
     h("h3", null, "Written per second"), chart(rates, step, "records per second", (value) => `${rate(value)}/s`),
+    h("h3", null, "Dead letters per second"), chart(dead, step, "dead letters per second", (value) => `${rate(value)}/s`),
     h("h3", null, "Lag"), chart(lag, step, "lag in records", count));
 }
 

@@ -1,0 +1,64 @@
+package deadletters
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/IBM/sarama"
+
+	"ddpm/engine/origin"
+)
+
+// mostOfAHeader is how much of a header's value stays when headers are cut, and mostNames how many names of those that
+// were cut the mark holds.
+const (
+	mostOfAHeader = 1000
+	mostNames     = 50
+)
+
+func (l *letter) size() int {
+	size := len(l.key) + len(l.value)
+	for _, h := range l.headers {
+		size += len(h.Key) + len(h.Value)
+	}
+	return size
+}
+
+// shortened returns a letter with fewer and fewer of the record's headers: without all values of those that are
+// repeated, with the beginning of long ones, with none. Key and bytes are never cut, nor what says where the record
+// came from and why it is dead. The header ddpm.errors.headers_cut names what is missing.
+func (l *letter) shortened() []*letter {
+	withoutCopies := func(h sarama.RecordHeader) ([]byte, bool) {
+		return h.Value, string(h.Key) != origin.HeaderHeaders
+	}
+	withBeginnings := func(h sarama.RecordHeader) ([]byte, bool) {
+		if !origin.IsOurs(string(h.Key)) && len(h.Value) > mostOfAHeader {
+			return h.Value[:mostOfAHeader], true
+		}
+		return withoutCopies(h)
+	}
+	withNone := func(h sarama.RecordHeader) ([]byte, bool) {
+		_, keep := withoutCopies(h)
+		return h.Value, keep && origin.IsOurs(string(h.Key))
+	}
+	return []*letter{l.shorten(withoutCopies), l.shorten(withBeginnings), l.shorten(withNone)}
+}
+
+func (l *letter) shorten(cut func(sarama.RecordHeader) (value []byte, keep bool)) *letter {
+	shorter := &letter{key: l.key, value: l.value, msg: l.msg}
+	var names []string
+	for _, h := range l.headers {
+		value, keep := cut(h)
+		if keep {
+			shorter.headers = append(shorter.headers, sarama.RecordHeader{Key: h.Key, Value: value})
+		}
+		if !keep || len(value) < len(h.Value) {
+			names = append(names, strings.ToValidUTF8(string(h.Key), "\uFFFD"))
+		}
+	}
+	slices.Sort(names)
+	mark, _ := json.Marshal(names[:min(len(names), mostNames)])
+	shorter.headers = append(shorter.headers, sarama.RecordHeader{Key: []byte(origin.HeaderCut), Value: mark})
+	return shorter
+}

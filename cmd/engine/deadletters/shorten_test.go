@@ -1,0 +1,47 @@
+package deadletters
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/IBM/sarama"
+
+	"ddpm/engine/origin"
+)
+
+func TestHeadersAreCutAndNeverKeyAndBytes(t *testing.T) {
+	header := func(name, value string) sarama.RecordHeader {
+		return sarama.RecordHeader{Key: []byte(name), Value: []byte(value)}
+	}
+	long := strings.Repeat("x", 5000)
+	l := &letter{key: []byte("key"), value: []byte("bytes"), headers: []sarama.RecordHeader{
+		header(origin.HeaderTopic, "events"), header(origin.HeaderMessage, long), header(origin.HeaderHeaders, "[]"),
+		header("long", long), header("short", "y"), header("bad\xff", long),
+	}}
+	want := []map[string]string{
+		{"long": long, "short": "y", "bad\xff": long, origin.HeaderCut: `["ddpm.errors.headers"]`},
+		{"long": long[:1000], "short": "y", "bad\xff": long[:1000], origin.HeaderCut: "[\"bad\uFFFD\",\"ddpm.errors.headers\",\"long\"]"},
+		{origin.HeaderCut: "[\"bad\uFFFD\",\"ddpm.errors.headers\",\"long\",\"short\"]"},
+	}
+	for i, shorter := range l.shortened() {
+		if string(shorter.key) != "key" || string(shorter.value) != "bytes" {
+			t.Errorf("%d: key %q, bytes %q", i, shorter.key, shorter.value)
+		}
+		want[i][origin.HeaderTopic], want[i][origin.HeaderMessage] = "events", long
+		got := map[string]string{}
+		for _, h := range shorter.headers {
+			got[string(h.Key)] = string(h.Value)
+		}
+		for name, value := range want[i] {
+			if got[name] != value {
+				t.Errorf("%d: header %q: %.80q, want %.80q", i, name, got[name], value)
+			}
+		}
+		if len(got) != len(want[i]) {
+			t.Errorf("%d: %d headers, want %d", i, len(got), len(want[i]))
+		}
+	}
+	if l.size() != 8+len(origin.HeaderTopic)+6+len(origin.HeaderMessage)+5000+len(origin.HeaderHeaders)+2+4+5000+5+1+4+5000 {
+		t.Errorf("size %d", l.size())
+	}
+}
