@@ -11,6 +11,7 @@ import (
 
 	"ddpm/engine/handover"
 	"ddpm/engine/leash"
+	"ddpm/engine/mappings"
 	"ddpm/engine/profiling"
 
 	_ "github.com/warpstreamlabs/bento/public/components/io"
@@ -36,6 +37,12 @@ const (
 )
 
 func main() {
+	if mappings.Asked() {
+		if err := mappings.Check(os.Stdin, os.Stdout); err != nil {
+			panic(err)
+		}
+		return
+	}
 	handover.Take()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)

@@ -17,6 +17,7 @@ from ddpm.catalogue.parsers import OPTIONS
 from ddpm.cli.text import plain
 from ddpm.config import ConfigProblems, find_config_path, load
 from ddpm.config.model import Server
+from ddpm.config.paths import DEFAULT_PATH
 from ddpm.config.paths import VARIABLE as CONFIG_VARIABLE
 from ddpm.errors import ConfigError, MissingToolError
 from ddpm.plugins.loading import entry_point_names
@@ -96,7 +97,10 @@ def _sendable(token: str | None, origin: str) -> str | None:
 
 def _configured(option: Path | None, env: Mapping[str, str], *, strict: bool) -> Server | None:
     if option is None and not env.get(CONFIG_VARIABLE, "").strip():
-        return None
+        if not DEFAULT_PATH.is_file():
+            return None
+        # Nobody named it, so one that is broken is no reason not to ask.
+        strict = False
     try:
         path = find_config_path(option, env)
         return load(path, env, parsers=OPTIONS, installed=entry_point_names()).config.server

@@ -17,7 +17,12 @@ from ddpm.plugins.loading import entry_point_names
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="The app-config.yaml; CONFIG_PATH names it otherwise.", show_default=False),
+    typer.Option(
+        "--config",
+        "-c",
+        help="The configuration; otherwise CONFIG_PATH names it, or it is ./app-config.yaml.",
+        show_default=False,
+    ),
 ]
 
 

@@ -12,13 +12,15 @@ from pydantic import TypeAdapter, ValidationError
 from rich.status import Status as Spinner
 
 from ddpm.cli.address import TokenFileOption, UrlOption, resolve
-from ddpm.cli.answers import Accepted, Detail
+from ddpm.cli.answers import Accepted, Detail, Pipelines
 from ddpm.cli.client import Client
 from ddpm.cli.common import ConfigOption, print_note
+from ddpm.cli.names import complete_name, only
 from ddpm.cli.output import Terminal, write_line
 from ddpm.cli.text import dumped, duration, plain
 from ddpm.config.model import Seconds
 from ddpm.errors import DdpmError
+from ddpm.words import counted
 
 POLL_SECONDS = 0.2
 DEFAULT_TIMEOUT = 60.0
@@ -36,7 +38,15 @@ def _seconds(value: str | float) -> float:
         raise typer.BadParameter(error.errors()[0]["msg"]) from error
 
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The pipeline.", show_default=False)]
+NameArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME",
+        help="The pipeline; needed where there are several.",
+        show_default=False,
+        autocompletion=complete_name,
+    ),
+]
 TimeoutOption = Annotated[
     float,
     typer.Option(
@@ -102,7 +112,7 @@ def restart_command() -> Callable[..., None]:
 
 def _command(goal: Goal, does: str) -> Callable[..., None]:
     def command(
-        name: NameArgument,
+        name: NameArgument = None,
         *,
         timeout: TimeoutOption = DEFAULT_TIMEOUT,
         no_wait: NoWaitOption = False,
@@ -112,15 +122,18 @@ def _command(goal: Goal, does: str) -> Callable[..., None]:
         config: ConfigOption = None,
     ) -> None:
         with Client(resolve(url, token_file, config, os.environ)) as client:
-            _carry_out(client, name, goal, Manner(None if no_wait else timeout, as_json))
+            _carry_out(client, _meant(client, name), goal, Manner(None if no_wait else timeout, as_json))
 
     command.__doc__ = does
     return command
 
 
 def scale_command(
-    name: NameArgument,
-    replicas: Annotated[str, typer.Argument(metavar="N|auto", help="How many; auto: as the configuration says.")],
+    first: NameArgument = None,
+    second: Annotated[
+        str | None,
+        typer.Argument(metavar="N|auto", help="How many; auto: as the configuration says.", show_default=False),
+    ] = None,
     *,
     timeout: TimeoutOption = DEFAULT_TIMEOUT,
     no_wait: NoWaitOption = False,
@@ -130,9 +143,18 @@ def scale_command(
     config: ConfigOption = None,
 ) -> None:
     """Run so many replicas of a pipeline, or give the decision back to the configuration."""
+    name, replicas = (None, first) if second is None else (first, second)
+    if replicas is None:
+        raise typer.BadParameter("say how many, or auto", param_hint="N|auto")
     goal = _scaled(_replicas(replicas))
     with Client(resolve(url, token_file, config, os.environ)) as client:
-        _carry_out(client, name, goal, Manner(None if no_wait else timeout, as_json))
+        _carry_out(client, _meant(client, name), goal, Manner(None if no_wait else timeout, as_json))
+
+
+def _meant(client: Client, name: str | None) -> str:
+    if name is not None:
+        return name
+    return only([plain(each.name) for each in client.read(Pipelines, client.pipelines()).pipelines])
 
 
 def _replicas(text: str) -> int | None:
@@ -149,7 +171,7 @@ def _scaled(wanted: int | None) -> Goal:
         as_asked = now.scaling.mode != "manual" if wanted is None else _asks_for(now, wanted)
         return as_asked and (now.wish != "run" or _all_run(now))
 
-    words = "running as many replicas as configured" if wanted is None else f"running {wanted} of {wanted} replicas"
+    words = "running as many replicas as configured" if wanted is None else f"running {counted(wanted, 'replica')}"
     return Goal("scale", words, reached, runs=True, body={"replicas": wanted})
 
 
@@ -196,7 +218,7 @@ def _carry_out(client: Client, name: str, goal: Goal, manner: Manner) -> None:
     now = client.read(Detail, answer)
     said = f"{plain(name)} is {plain(now.state)}: {plain(now.reason)}"
     if goal.request == "scale" and now.wish != "run":
-        said += f"; {now.scaling.desired} replicas will run when it is resumed"
+        said += f"; {counted(now.scaling.desired, 'replica')} will run when it is resumed"
     write_line(dumped(answer, indent=2) if manner.as_json else said)
     if now.config_changed and goal.runs:
         # It runs, and not as whoever edited the file may believe.

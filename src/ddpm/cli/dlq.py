@@ -17,9 +17,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from ddpm import words
 from ddpm.catalogue.parsers import OPTIONS
 from ddpm.cli.common import ConfigOption, load_config, print_note
 from ddpm.cli.letters import drawn
+from ddpm.cli.names import complete_name
 from ddpm.cli.output import Terminal, show, write_line
 from ddpm.cli.text import dumped, number, plain
 from ddpm.config import find_config_path, load
@@ -44,7 +46,12 @@ DEFAULT_LIMIT = 50
 
 PipelineArgument = Annotated[
     str | None,
-    typer.Argument(metavar="PIPELINE", help="The pipeline; needed where there are several.", show_default=False),
+    typer.Argument(
+        metavar="PIPELINE",
+        help="The pipeline; needed where there are several.",
+        show_default=False,
+        autocompletion=complete_name,
+    ),
 ]
 ReasonOption = Annotated[
     list[str] | None,
@@ -335,7 +342,7 @@ def _one_topic(config: Config) -> str | None:
 
 def counted(count: int) -> str:
     """So many dead letters, in words."""
-    return f"{number(count)} dead letter{'' if count == 1 else 's'}"
+    return words.counted(count, "dead letter")
 
 
 def _time(ms: int) -> str:

@@ -15,6 +15,7 @@ from ddpm.cli.address import TokenFileOption, UrlOption, resolve
 from ddpm.cli.answers import Detail, Event, LogLine, LogLines, Pipelines
 from ddpm.cli.client import AwayError, Client, ForeignError, Params
 from ddpm.cli.common import ConfigOption
+from ddpm.cli.names import complete_name
 from ddpm.cli.output import Terminal, write_line
 from ddpm.cli.picture import event_text, moment
 from ddpm.cli.text import dumped, plain
@@ -27,7 +28,10 @@ _LEVEL_STYLES = {"warning": "yellow", "error": "red", "critical": "bold red", "f
 # Tracebacks are the one thing that is printed on several lines.
 _BLOCKS = ("exception", "stack")
 
-NameArgument = Annotated[str | None, typer.Argument(metavar="NAME", help="Only this pipeline's.", show_default=False)]
+NameArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="Only this pipeline's.", show_default=False, autocompletion=complete_name),
+]
 FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line, as ddpm's API gives it.")]
 

@@ -7,17 +7,17 @@ from typing import Annotated
 import typer
 
 from ddpm.cli.output import write_line
-from ddpm.starter import CONFIG, SAMPLE, schema_text, write_starter
+from ddpm.starter import SAMPLE, schema_text, write_starter
 
 
 def init_command(
     folder: Annotated[Path, typer.Argument(help="Made if need be.", file_okay=False)] = Path(),
 ) -> None:
-    """Write a configuration to begin with, records for it and its JSON Schema; existing files are left alone."""
+    """Write a configuration to begin with, records and cases for it, its JSON Schema; existing files are left alone."""
     for path in write_starter(folder):
         write_line(f"wrote {path}")
     enter = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
-    write_line(f"next: {enter}ddpm run --config {CONFIG} --seed {SAMPLE}")
+    write_line(f"next: {enter}ddpm run --seed {SAMPLE}")
 
 
 def schema_command() -> None:

@@ -21,12 +21,14 @@ from ddpm.cli import (
     provisioning,
     replaying,
     rereading,
+    rows,
     running,
     status,
     testing,
     trace,
 )
 from ddpm.cli.common import ConfigOption, load_config, print_error, print_problems
+from ddpm.cli.examples import WELCOME, add_examples
 from ddpm.config.problems import ConfigProblems
 from ddpm.errors import DdpmError, ExitCode
 from ddpm.orchestrator.offline import check_if_built
@@ -35,11 +37,30 @@ from ddpm.orchestrator.signals import Interrupted
 
 app = typer.Typer(
     name="ddpm",
-    help="Distributed Data Pipeline Manager: one YAML file becomes a supervised Kafka to Postgres pipeline.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"ddpm {ddpm.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def welcome(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version of ddpm and exit.")
+    ] = False,
+) -> None:
+    """Distributed Data Pipeline Manager: one YAML file becomes a supervised Kafka to Postgres pipeline."""
+    if context.invoked_subcommand is None:
+        typer.echo(WELCOME, nl=False)
+
+
 app.command("init")(init.init_command)
 app.command("run")(running.run_command)
 app.command("provision")(provisioning.provision_command)
@@ -63,9 +84,10 @@ dlq.app.command("replay")(replaying.replay_command)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(engine.app, name="engine")
 app.add_typer(plugins.app, name="plugins")
+app.command("rows")(rows.rows_command)
 
 
-@app.command()
+@app.command("validate")
 def validate(config: ConfigOption = None) -> None:
     """Check a configuration and report every problem at once."""
     loaded = load_config(config)
@@ -77,7 +99,7 @@ def validate(config: ConfigOption = None) -> None:
         Console(stderr=True).print(unseen, highlight=False, markup=False)
 
 
-@app.command()
+@app.command("render")
 def render(
     config: ConfigOption = None,
     pipeline: Annotated[str | None, typer.Option(help="Only this pipeline.")] = None,
@@ -91,10 +113,13 @@ def render(
     sys.stdout.write("---\n".join(rendered(loaded, each).text for each in chosen))
 
 
-@app.command()
+@app.command("version")
 def version() -> None:
     """Print the version of ddpm."""
     typer.echo(ddpm.__version__)
+
+
+add_examples(app)
 
 
 def main() -> None:

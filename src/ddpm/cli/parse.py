@@ -29,6 +29,7 @@ from ddpm.orchestrator.offline import (
 )
 from ddpm.orchestrator.offline import read_answer as read
 from ddpm.orchestrator.signals import signal_desk
+from ddpm.words import counted
 
 _STDIN = Path("-")
 
@@ -162,7 +163,6 @@ class _Steps:
     def end(self) -> None:
         counts = self.counts
         style = "red" if self.dead_letters else "green"
-        records = f"{self.records} record{'' if self.records == 1 else 's'}"
-        letters = f"{self.dead_letters} dead letter{'' if self.dead_letters == 1 else 's'}"
+        records, letters = counted(self.records, "record"), counted(self.dead_letters, "dead letter")
         said = f"{counts[Outcome.WRITTEN]} written, {counts[Outcome.FILTERED]} filtered, {letters}"
         self.console.print(Text(f"{records}: {said}", style=style))

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ddpm.cli.answers import Detail, Event, Exit, Lag, OpenLetters, Partition, Pipeline, Probe, Replica, Trouble
 from ddpm.cli.text import duration, number, plain
+from ddpm.words import counted
 
 WELL = frozenset({"running", "paused"})
 UNKNOWN = "?"
@@ -179,7 +180,7 @@ def _replica_rows(replicas: Iterable[Replica], now: datetime, *, terminal: bool)
             state_text(each.state, terminal=terminal),
             f"for {_age(each.since, now)}",
             plain(each.container or ("" if each.pid is None else f"pid {each.pid}")),
-            f"{each.restarts} restarts",
+            counted(each.restarts, "restart"),
             Text(reason),
         )
     return rows if rows.rows else Text("none")
@@ -210,7 +211,7 @@ def _exit(last: Exit, now: datetime) -> RenderableType:
 def _errors(errors: Iterable[Trouble], now: datetime) -> RenderableType:
     rows = Table.grid(padding=(0, 2))
     for each in errors:
-        times = f"{each.count} times" if each.count > 1 else ""
+        times = counted(each.count, "time") if each.count > 1 else ""
         rows.add_row(f"{_age(each.at, now)} ago", times, Text(plain(each.message), style="red"))
     return rows
 

@@ -113,7 +113,7 @@ def _plugin(name: str, path: Path | None) -> tuple[str, Mapping[str, Any]]:
     inspection = inspect_plugin(name, file, {})
     if inspection.problem:
         msg = f'the plugin of the parser "{name}" cannot be used: {inspection.problem}'
-        raise ConfigError(msg, hint="mend it")
+        raise ConfigError(msg, hint="correct it")
     return inspection.summary or "a parser of your own", inspection.options
 
 

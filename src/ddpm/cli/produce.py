@@ -22,6 +22,7 @@ from ddpm.devstack.running import running_bootstrap
 from ddpm.errors import ConfigError, MissingToolError
 from ddpm.orchestrator.prepare import DATA_DIR
 from ddpm.plugins.loading import entry_point_names
+from ddpm.words import counted
 
 
 def produce_command(
@@ -45,7 +46,7 @@ def produce_command(
         topic = topic or kafka.topics[0]
         addresses = addresses or ((running_bootstrap(DATA_DIR),) if kafka.embedded else kafka.brokers)
     delivered = produce_file(addresses, topic, file, key=key)
-    typer.echo(f"{delivered} records produced into {topic}")
+    typer.echo(f"{counted(delivered, 'record')} produced into {topic}")
 
 
 def produce_file(brokers: Sequence[str], topic: str, file: Path | None, *, key: str | None = None) -> int:

@@ -22,6 +22,7 @@ from ddpm.orchestrator.refeed import Fed
 from ddpm.orchestrator.rereading import Outcome, Rereading, Rows, Staged, Wanted, find_window, load, rows_of, stage
 from ddpm.orchestrator.shelves import shelves
 from ddpm.orchestrator.window import shown
+from ddpm.words import counted
 
 _TIME = "2026-11-23T08:00:00Z, or 2h for two hours ago"
 
@@ -136,9 +137,9 @@ def _counted(rows: Rows, *, delete_missing: bool) -> str:
     """What would happen to the rows of a window."""
     if delete_missing or not rows.missing:
         gone = f", {number(rows.missing)} of them for good: Kafka has their records no more" if rows.missing else ""
-        return f"{number(rows.all)} rows of the table would be replaced{gone}"
+        return f"{counted(rows.all, 'row')} of the table would be replaced{gone}"
     return (
-        f"{number(rows.all - rows.missing)} rows of the table would be replaced; {number(rows.missing)} would stay, "
+        f"{counted(rows.all - rows.missing, 'row')} of the table would be replaced; {number(rows.missing)} would stay, "
         "since Kafka has their records no more (--delete-missing deletes them)"
     )
 
@@ -169,8 +170,8 @@ def _say_staged(staged: Staged, *, as_json: bool) -> None:
         write_line(dumped(_staged(staged), indent=2))
         return
     write_line(
-        f"{number(staged.records)} records became {number(staged.rows)} rows of {plain(staged.staging)} and "
-        f"{number(staged.dead_letters)} dead letters"
+        f"{counted(staged.records, 'record')} became {counted(staged.rows, 'row')} of {plain(staged.staging)} and "
+        f"{counted(staged.dead_letters, 'dead letter')}"
     )
     write_line(f"look at them, then: ddpm replay --skip-transform --runtag {staged.tag}")
 
@@ -188,10 +189,10 @@ def _say_loaded(outcome: Outcome, staged: Staged | None = None, *, as_json: bool
         write_line(dumped(answer | ({"staged": _staged(staged)} if staged else {}), indent=2))
         return
     dead = f"; {number(staged.dead_letters)} records are dead letters" if staged and staged.dead_letters else ""
-    mended = f"; {number(outcome.mended)} dead letters are rows now" if outcome.mended else ""
+    mended = f"; {counted(outcome.mended, 'dead letter')} became rows" if outcome.mended else ""
     gone = f", {number(outcome.vanished)} of them without a successor" if outcome.vanished else ""
-    stay = f"; {number(outcome.kept)} rows stay, since Kafka has their records no more" if outcome.kept else ""
-    write_line(f"{number(outcome.deleted)} rows{gone} were replaced by {number(outcome.inserted)}{stay}{dead}{mended}")
+    stay = f"; {counted(outcome.kept, 'row')} kept, since Kafka has their records no more" if outcome.kept else ""
+    write_line(f"{counted(outcome.deleted, 'row')}{gone} replaced by {number(outcome.inserted)}{stay}{dead}{mended}")
 
 
 def _staged(staged: Staged) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ddpm.cli.address import TokenFileOption, UrlOption, resolve
 from ddpm.cli.answers import Detail, Pipeline, Pipelines
 from ddpm.cli.client import AwayError, Client
 from ddpm.cli.common import ConfigOption
+from ddpm.cli.names import complete_name
 from ddpm.cli.output import Terminal, show, write_line
 from ddpm.cli.picture import WELL, detail, overview
 from ddpm.cli.text import dumped, duration, plain
@@ -26,7 +27,10 @@ WATCH_SECONDS = 1.0
 
 def status_command(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="One pipeline, with all its details.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="One pipeline, with all its details.", show_default=False, autocompletion=complete_name
+        ),
     ] = None,
     *,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Look every second until Ctrl-C.")] = False,

@@ -3,7 +3,6 @@
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from ddpm.config.address import EMBEDDED, URL_SCHEMES, url_is_clean, url_passwords
@@ -12,15 +11,19 @@ from ddpm.config.problems import Finding, Place, Problem
 
 MASK = "***"
 
+# Longer lines are no person's; looking for secrets in them would take long.
+_LONGEST_LINE = 4096
+_LONGEST_TEXT = 2000
+
 # The breaks that YAML counts as lines.
 _BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 _ONE_REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
 _PASSWORD_OF_URL = re.compile(rf"//[^\s:@/'\"]*:(?!{_ONE_REFERENCE}@)(?P<secret>\S*)@")
-_PASSWORD_OF_ADDRESS = re.compile(rf"[\w.+-]+:(?!{_ONE_REFERENCE}@)(?P<secret>[^\s/@]+)@")
+_PASSWORD_OF_ADDRESS = re.compile(rf"(?<![\w.+-])[\w.+-]++:(?!{_ONE_REFERENCE}@)(?P<secret>[^\s/@]+)@")
 _ANYTHING_BEFORE_AT = re.compile(r"(?P<secret>\S+)@")
 _NAME_OF_ONE = r"[\w-]*(?:passw|passphrase|secret|token|credential|api_?key)[\w-]*"
 _NAMED_SECRET = re.compile(
-    rf"(?i){_NAME_OF_ONE}[\"']?\s*[:=]\s*"
+    rf"(?i)(?:passw|passphrase|secret|token|credential|api_?key)[\w-]{{0,64}}[\"']?\s*[:=]\s*"
     rf"(?!{_ONE_REFERENCE}[\s\"']*$)(?P<secret>\S.*)"
 )
 _VALUE_OF_URL_KEY = re.compile(
@@ -61,38 +64,70 @@ class Document:
         """
         unique = dict.fromkeys(findings)
         ordered = sorted(unique, key=lambda finding: finding.at or Place(0, 0))
-        return tuple(self._problem(finding, urls) for finding in ordered)
+        lines = _Lines(self, urls)
+        return tuple(self._problem(finding, lines) for finding in ordered)
 
-    def _problem(self, finding: Finding, urls: Sequence[Span] | None) -> Problem:
-        line, caret = self._masked(finding.at, urls) if finding.at else (None, None)
+    def _problem(self, finding: Finding, lines: "_Lines") -> Problem:
+        line, caret = lines.shown(finding.at) if finding.at else (None, None)
         return Problem(
             code=finding.code,
             # A key of the file, and a value that does not fit, may be quoted in these.
-            path=_without_passwords(finding.path, _ADDRESSES),
-            message=_without_passwords(finding.message, _ADDRESSES),
+            path=_told(finding.path),
+            message=_told(finding.message),
             file=self.file,
             line=finding.at.line if finding.at else None,
             column=finding.at.column if finding.at else None,
             source_line=line,
             caret=caret,
-            hint=finding.hint and _without_passwords(finding.hint, _ADDRESSES),
+            hint=finding.hint and _told(finding.hint),
             severity=finding.severity,
         )
 
-    def _masked(self, at: Place, urls: Sequence[Span] | None) -> tuple[str, int]:
-        bounds = dict(enumerate(pairwise([*self._starts, len(self.text)]), start=1))
-        start, end = bounds.get(at.line, (len(self.text), len(self.text)))
-        line = _BREAK.sub("", self.text[start:end])
-        spans = [match.span("secret") for pattern in _secret_patterns(urls) for match in pattern.finditer(line)]
-        for first, last in urls or ():
+    def line_bounds(self, line: int) -> Span:
+        """Where a line begins and ends in the text, its break included."""
+        starts = self._starts
+        if not 1 <= line <= len(starts):
+            return len(self.text), len(self.text)
+        return starts[line - 1], starts[line] if line < len(starts) else len(self.text)
+
+
+class _Lines:
+    """The lines of a document as problems show them, each masked once however many problems it has."""
+
+    def __init__(self, document: Document, urls: Sequence[Span] | None) -> None:
+        self._document = document
+        self._unparsed = urls is None
+        self._patterns = _secret_patterns(urls)
+        self._urls = sorted(urls or ())
+        self._ends = [end for _, end in sorted(self._urls, key=lambda span: span[1])]
+        self._masked: dict[int, tuple[str, list[Span]] | None] = {}
+
+    def shown(self, at: Place) -> tuple[str | None, int | None]:
+        """The masked line of a place, and the column in it that is meant; none of a line that is endless."""
+        if at.line not in self._masked:
+            self._masked[at.line] = self._mask(at.line)
+        found = self._masked[at.line]
+        return (None, None) if found is None else (found[0], _moved(at.column, found[1]))
+
+    def _mask(self, number: int) -> tuple[str, list[Span]] | None:
+        start, end = self._document.line_bounds(number)
+        if end - start > _LONGEST_LINE:
+            return None
+        line = _BREAK.sub("", self._document.text[start:end])
+        spans = [match.span("secret") for pattern in self._patterns for match in pattern.finditer(line)]
+        # Spans do not overlap, so in order of their beginnings they are in order of their ends, too.
+        for first, last in self._urls[bisect_right(self._ends, start) :]:
+            if first >= end:
+                break
             spans += self._hidden(first, last, start, line)
-        if urls is None and self._continues_a_secret(at.line, line):
+        if self._unparsed and self._continues_a_secret(number, line):
             spans += [match.span("secret") for match in _INDENTED.finditer(line)]
-        return _replaced(line, at.column, _merged(spans))
+        merged = _merged(spans)
+        return _replaced(line, merged), merged
 
     def _hidden(self, first: int, last: int, start: int, line: str) -> list[Span]:
         """What of a line must not be shown because of a value that may hold a secret."""
-        written = self.text[first:last]
+        written = self._document.text[first:last]
         if first >= start + len(line) or last <= start:
             return []
         spans = [] if _shows_no_secret(written) else [(max(first - start, 0), min(last - start, len(line)))]
@@ -104,7 +139,7 @@ class Document:
 
     def _continues_a_secret(self, number: int, line: str) -> bool:
         """Whether a line stands below the key of a secret or a URL, as a value on a line of its own does."""
-        above = _BREAK.split(self.text)[: number - 1]
+        above = _BREAK.split(self._document.text)[: number - 1]
         indent = _indent(line)
         for each in reversed(above):
             if each.strip() and _indent(each) < indent:
@@ -112,6 +147,14 @@ class Document:
                 if _HIDDEN_KEY.search(each):
                     return True
         return False
+
+
+def _told(text: str) -> str:
+    """A text without passwords; one that quotes without end is cut before a word that may be part of one."""
+    if len(text) > _LONGEST_TEXT:
+        kept, word = text[:_LONGEST_TEXT], text[:_LONGEST_TEXT].rpartition(" ")[2]
+        text = f"{kept.removesuffix(word) if ':' in word or '@' in word else kept}…"
+    return _without_passwords(text, _ADDRESSES)
 
 
 def _indent(line: str) -> int:
@@ -126,7 +169,7 @@ def _secret_patterns(urls: Sequence[Span] | None) -> list[re.Pattern[str]]:
 
 def _without_passwords(text: str, patterns: Sequence[re.Pattern[str]]) -> str:
     for pattern in patterns:
-        text, _ = _replaced(text, 1, [match.span("secret") for match in pattern.finditer(text)])
+        text = _replaced(text, [match.span("secret") for match in pattern.finditer(text)])
     return text
 
 
@@ -157,12 +200,21 @@ def _merged(spans: list[Span]) -> list[Span]:
     return merged
 
 
-def _replaced(line: str, column: int, spans: list[Span]) -> tuple[str, int]:
-    caret = column
-    for start, end in reversed(spans):
-        line = line[:start] + MASK + line[end:]
-        if column > end:
-            caret += len(MASK) - (end - start)
-        elif column > start:
-            caret = start + 1
-    return line, caret
+def _replaced(line: str, spans: Sequence[Span]) -> str:
+    pieces, end = [], 0
+    for start, last in spans:
+        pieces += [line[end:start], MASK]
+        end = last
+    return "".join([*pieces, line[end:]])
+
+
+def _moved(column: int, spans: Sequence[Span]) -> int:
+    """Where a column, counted from 1, of a line is once its spans have been replaced."""
+    shift = 0
+    for start, end in spans:
+        if column <= start:
+            break
+        if column <= end:
+            return start + shift + 1
+        shift += len(MASK) - (end - start)
+    return column + shift

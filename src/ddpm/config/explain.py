@@ -20,6 +20,7 @@ from ddpm.config.model import Model, NoOptions, Pipeline
 from ddpm.config.problems import Finding, Place
 from ddpm.config.tree import Found, Node, Scalar, Step, find
 
+_POSTGRES = ("postgres",)
 _URL = ("postgres", "url")
 _OPTIONS = ("source", "options")
 _UNION_MEMBERS = ("str", "int", "float", "bool")
@@ -84,7 +85,16 @@ def judge(root: tree.Mapping, key_at: Place) -> Verdict:
         found = _found(root, key_at, error)
         if not (isinstance(found.node, Scalar) and found.node.broken):
             findings.append(_finding(error, found))
+    if missing and _POSTGRES not in (each.steps for each in missing) and _lacks_table(root):
+        missing.append(Missing(_POSTGRES, "missing section: the postgres sink needs it"))
     return Verdict(pipeline, tuple(findings), tuple(missing))
+
+
+def _lacks_table(root: tree.Mapping) -> bool:
+    """Whether a pipeline writes to Postgres and does not say where; the model asks only when nothing else is wrong."""
+    sinks = root.get("sinks")
+    writes = sinks is None or any(scalar.value == "postgres" for scalar in tree.walk(sinks))
+    return writes and "postgres" not in root.entries
 
 
 def judge_options(root: tree.Mapping, key_at: Place, parsers: Mapping[str, type[Model]]) -> list[Finding]:
@@ -165,6 +175,8 @@ def missing_finding(missing: Missing, root: tree.Mapping, key_at: Place, options
 def _example(steps: tuple[Step, ...], options: type[Model] | None = None) -> str | None:
     known = options.model_fields if options else fields_at(steps[:-1])
     field = known.get(str(steps[-1])) if steps else None
+    if options is None and (needed := [name for name, each in fields_at(steps).items() if each.is_required()]):
+        return f"write {steps[-1]}: and below it {', '.join(needed)}"
     return f"write for example {steps[-1]}: {_yaml(field.examples[0])}" if field and field.examples else None
 
 

@@ -10,7 +10,7 @@ from ddpm.config import tree
 from ddpm.config.address import AddressError, parse_address
 from ddpm.config.known import did_you_mean
 from ddpm.config.model import Model, Pipeline
-from ddpm.config.paths import existing_file, output_file
+from ddpm.config.paths import existing_file, output_file, unfit
 from ddpm.config.plugins import Inspect, is_go
 from ddpm.config.problems import Finding, Severity
 from ddpm.config.template_hint import advice, old_placeholders
@@ -39,6 +39,9 @@ class Surroundings:
 
 def read_text(path: Path) -> str:
     """The text of a file of at most 1 MiB; raises OSError, UnicodeDecodeError, and ValueError for a larger one."""
+    if path.is_fifo():
+        msg = "it is a pipe, which may never end"
+        raise ValueError(msg)
     with path.open("rb") as file:
         content = file.read(_LARGEST + 1)
     if len(content) > _LARGEST:
@@ -59,9 +62,17 @@ def digest_of(text: str) -> str:
 
 def reason(error: OSError | ValueError) -> str:
     """Why `read_text` failed, in a few words."""
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    return "it is not UTF-8" if isinstance(error, UnicodeError) else str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is {encoding_of(error.object) or 'not UTF-8'}"
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+
+
+def encoding_of(content: bytes) -> str | None:
+    """The encoding that a byte order mark, or the zero bytes of ASCII, tells; None for any other."""
+    if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "UTF-32"
+    zeros = content[:200].count(0)
+    return "UTF-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) or 4 * zeros > len(content[:200]) else None
 
 
 def check(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:
@@ -109,7 +120,9 @@ def _check_option_files(root: tree.Mapping, around: Surroundings) -> Iterator[Fi
     parser = text_at(root, "source", "parser")
     for name in _file_options(around.parsers.get(str(parser.value))) if parser else ():
         file = text_at(root, "source", "options", name)
-        if file is not None and existing_file(Path(str(file.value)), around.folders) is None:
+        if file is None or unfit(Path(str(file.value))):
+            continue  # what is unfit the model tells
+        if existing_file(Path(str(file.value)), around.folders) is None:
             yield _not_there(file, around)
 
 
@@ -156,8 +169,8 @@ def _check_source(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]
 
 def _check_template(template: Scalar, folders: Sequence[Path]) -> Iterator[Finding]:
     named = Path(str(template.value))
-    if named == Path():
-        return
+    if named == Path() or unfit(named):
+        return  # the model says so
     path = existing_file(named, folders)
     if path is None:
         looked = "looked for it as it is" if named.is_absolute() else f"looked in {' and '.join(map(str, folders))}"

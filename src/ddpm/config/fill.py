@@ -113,6 +113,7 @@ class _TreeFiller:
             pieces=result.pieces,
             interpolated=interpolated,
             broken=bool(result.faults),
+            swaps=result.swaps,
         )
 
     def _report(self, scalar: Scalar, faults: tuple[Fault, ...]) -> None:

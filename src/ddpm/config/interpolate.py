@@ -6,7 +6,7 @@ Knows neither YAML nor the model. In Bloblang a value becomes (part of) a litera
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SHORTEST_SECRET = 4
 """Shorter values are not hidden: hiding them would hide every text that happens to contain them."""
@@ -15,7 +15,8 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _BODY = rf"(?:(?P<name>{_NAME})(?:(?P<operator>:-|:\?)(?P<rest>[^{{}}]*))?|file:(?P<file>[^{{}}]+))"
 _TOKEN = re.compile(rf"(?P<escape>\$\$\{{)|\$\{{{_BODY}\}}|(?P<malformed>\$\{{[^{{}}\n]*\}}?)")
 _EXACT = re.compile(rf"(?P<escape>\$\$\{{)|\$\{{{_BODY}\}}")
-_BLOBLANG = re.compile(
+# Raw texts, texts, comments, code; whatever is none of these, such as a quote that is not closed, comes alone.
+BLOBLANG_TOKEN = re.compile(
     r'(?P<raw>"""[\s\S]*?""")|(?P<text>"(?:\\.|[^"\\\n])*")|(?P<comment>#[^\n]*)'
     r"|(?P<code>(?:\$?\$\{[^{}]*\}|[^\"#$]|\$)+)|[\s\S]"
 )
@@ -44,6 +45,15 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Swap:
+    """An expression that stands from `start` to before `end` of a text, and the length of what took its place."""
+
+    start: int
+    end: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class Interpolated:
     """A text with its values in place; expressions with faults stand in it as written."""
 
@@ -52,6 +62,8 @@ class Interpolated:
     faults: tuple[Fault, ...] = ()
     defaults: bool = False
     """Whether the default text of an expression was used."""
+    swaps: tuple[Swap, ...] = field(default=(), compare=False)
+    """Where the text differs from what was written, in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +92,7 @@ def interpolate_bloblang(text: str, variables: Variables) -> Interpolated:
     Only exact expressions count; whatever else begins with `${`, such as `${! … }`, and all comments stay as they are.
     """
     filler = _Filler(variables)
-    parts = [filler.bloblang(match) for match in _BLOBLANG.finditer(text)]
+    parts = [filler.bloblang(match) for match in BLOBLANG_TOKEN.finditer(text)]
     return filler.result("".join(parts))
 
 
@@ -107,16 +119,19 @@ class _Filler:
         self._pieces: list[Piece] = []
         self._faults: list[Fault] = []
         self._defaults = False
+        self._swaps: list[Swap] = []
+        self._begin = 0
 
     def filled(self, text: str) -> Interpolated:
         return self.result(_TOKEN.sub(lambda match: self._value(match, str), text))
 
     def result(self, text: str) -> Interpolated:
-        return Interpolated(text, tuple(self._pieces), tuple(self._faults), self._defaults)
+        return Interpolated(text, tuple(self._pieces), tuple(self._faults), self._defaults, tuple(self._swaps))
 
     def bloblang(self, match: re.Match[str]) -> str:
         text = match[0]
         kind = match.lastgroup
+        self._begin = match.start()
         if kind == "text":
             return _EXACT.sub(lambda inner: self._value(inner, lambda value: _json(value)[1:-1]), text)
         if kind == "raw":
@@ -137,6 +152,11 @@ class _Filler:
         return quoted
 
     def _value(self, match: re.Match[str], written: Callable[[str], str]) -> str:
+        text = self._instead(match, written)
+        self._swaps.append(Swap(self._begin + match.start(), self._begin + match.end(), len(text)))
+        return text
+
+    def _instead(self, match: re.Match[str], written: Callable[[str], str]) -> str:
         if match["escape"]:
             return "${"
         if match.groupdict().get("malformed"):

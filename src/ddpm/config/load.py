@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ddpm.config import tree
-from ddpm.config.document import Document
+from ddpm.config.document import Document, Span
 from ddpm.config.explain import judge, judge_options
-from ddpm.config.files import Surroundings, check, digest_of, read_text, reason, resolved, text_of
+from ddpm.config.files import Surroundings, check, digest_of, encoding_of, read_text, reason, resolved, text_of
 from ddpm.config.fill import fill, may_hold_secret, secrets
 from ddpm.config.interpolate import Variables, without_last_newline
 from ddpm.config.known import did_you_mean, homes_of
-from ddpm.config.model import Config, Model, NoOptions, Pipeline, Plugin
+from ddpm.config.model import Config, Model, NoOptions, Pipeline, Plugin, Processor
 from ddpm.config.paths import existing_file
 from ddpm.config.plugins import Inspect, look_up
 from ddpm.config.problems import ConfigProblems, Finding, Place, Problem, Severity
 from ddpm.config.several import Drafts, drafts, missing_findings
 from ddpm.config.sharing import shared_tables
+from ddpm.config.written import Written
 
 _JSON_ONLY: Mapping[str, type[Model]] = {"json": NoOptions}
 _TOP = ("app", "pipelines")
@@ -87,8 +88,7 @@ class _Loading:
     def result(self, env: Mapping[str, str]) -> LoadResult:
         filled = self._filled(self._top, Variables(env, self._secret_file))
         pipelines = self._pipelines(filled)
-        urls = [scalar.span for scalar in tree.walk(filled) if may_hold_secret(scalar)]
-        problems = self._document.problems(self._findings, urls)
+        problems = self._document.problems(self._findings, _urls(filled))
         if any(problem.severity is Severity.ERROR for problem in problems):
             raise ConfigProblems(problems)
         config = Config(
@@ -125,11 +125,26 @@ class _Loading:
             plugin = self._plugin(draft.root, draft.at)
             if verdict.pipeline:
                 source = verdict.pipeline.source.with_plugin(plugin)
-                pipelines.append(resolved(verdict.pipeline.model_copy(update={"source": source}), self._around))
+                pipeline = resolved(verdict.pipeline.model_copy(update={"source": source}), self._around)
+                pipelines.append(self._placed(pipeline, draft.root, top))
         return tuple(pipelines)
+
+    def _placed(self, pipeline: Pipeline, root: tree.Mapping, top: tree.Mapping) -> Pipeline:
+        urls = _urls(top)
+
+        def placed(index: int, step: Processor) -> Processor:
+            kind = "filter" if step.mapping is None else "mapping"
+            node = tree.find(root, ("processors", index, kind), root.at).node
+            return step.at(Written(self._document, node, urls)) if isinstance(node, tree.Scalar) else step
+
+        steps = tuple(placed(index, step) for index, step in enumerate(pipeline.processors))
+        return pipeline.read_from(self._path.absolute().parent, steps)
 
     def _plugin(self, root: tree.Mapping, at: Place) -> Plugin | None:
         around = self._around
+        named, path = tree.text_at(root, "source", "parser"), tree.text_at(root, "source", "plugin_path")
+        if named is not None and path is None and str(named.value) not in (*around.parsers, *around.installed):
+            return None  # that there is no such parser has been told
         found = look_up(root, at, around.parsers, around.folders, around.inspect)
         self._findings += found.findings
         return found.plugin
@@ -150,15 +165,28 @@ class _Loading:
         return app, app_at, drafts(app, app_at, pipelines)
 
 
+def _urls(top: tree.Mapping) -> tuple[Span, ...]:
+    return tuple(scalar.span for scalar in tree.walk(top) if may_hold_secret(scalar))
+
+
 def _read(path: Path) -> Document:
     try:
-        return Document(path, text_of(path))
+        text = text_of(path)
+        if encoding := encoding_of(text.encode()):
+            finding = Finding("yaml-syntax", None, "", f"the file is {encoding}, not UTF-8", "save it as UTF-8")
+            raise ConfigProblems(Document(path, "").problems([finding], None))
+        return Document(path, text)
     except FileNotFoundError:
         finding = Finding("file-missing", None, "", "the file does not exist", f"looked from {Path.cwd()}")
     except UnicodeDecodeError as error:
-        before = error.object[: error.start].decode("utf-8")
-        document = Document(path, before)
-        finding = Finding("yaml-syntax", document.place(len(before)), "", "the file is not UTF-8", "save it as UTF-8")
+        if encoding := encoding_of(error.object):
+            finding = Finding("yaml-syntax", None, "", f"the file is {encoding}, not UTF-8", "save it as UTF-8")
+        else:
+            before = error.object[: error.start].decode("utf-8")
+            document = Document(path, error.object.decode("utf-8", "replace"))
+            byte = f"the byte 0x{error.object[error.start]:02x} here is not UTF-8"
+            finding = Finding("yaml-syntax", document.place(len(before)), "", byte, "save the file as UTF-8")
+            raise ConfigProblems(document.problems([finding], None)) from error
     except (OSError, ValueError) as error:
         finding = Finding("file-unreadable", None, "", "the file cannot be read", reason(error))
     raise ConfigProblems(Document(path, "").problems([finding], None))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -31,8 +31,12 @@ from ddpm.config.address import parse_address, port_fault, web_fault
 from ddpm.config.fields import keys_of, literal
 from ddpm.config.moments import check_format, check_zone, misfit
 from ddpm.config.names import split_table
+from ddpm.config.paths import unfit
 from ddpm.config.pgtypes import parse as parse_type
 from ddpm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ddpm.config.written import Written
 
 EMBEDDED = _EMBEDDED
 IDENTITY_COLUMNS = ("source", "partition", "offset")
@@ -154,7 +158,10 @@ def _table_name(name: str) -> str:
 
 def _file_path(path: Path) -> Path:
     if path == Path():
-        msg = "names no file; give a path, or leave the key away"
+        msg = "names no file; give a path, or omit the key"
+        raise ValueError(msg)
+    if problem := unfit(path):
+        msg = f"the path {problem}"
         raise ValueError(msg)
     return path
 
@@ -551,6 +558,19 @@ class Processor(Model):
 
     mapping: NonEmptyStr | None = None
     filter: NonEmptyStr | None = None
+    # Not the user's to write: the loader knows it.
+    _written: "Written | None" = PrivateAttr(default=None)
+
+    @property
+    def written(self) -> "Written | None":
+        """Where its text stands in the file that it was read from."""
+        return self._written
+
+    def at(self, written: "Written") -> "Processor":
+        """The same step, with its place in a file."""
+        copy = self.model_copy()
+        copy._written = written
+        return copy
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Processor":
@@ -821,6 +841,19 @@ class Pipeline(Model):
     server: Server = Server()
     logger: Logger = Logger()
     metrics: Metrics = Metrics()
+    # Not the user's to write: the loader knows it.
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where relative paths in mappings begin: the folder of the configuration; None for ddpm's own."""
+        return self._folder
+
+    def read_from(self, folder: Path, processors: tuple[Processor, ...]) -> "Pipeline":
+        """The same pipeline, with the folder of its configuration and processors that know their places."""
+        copy = self.model_copy(update={"processors": processors})
+        copy._folder = folder
+        return copy
 
     @property
     def writes_postgres(self) -> bool:

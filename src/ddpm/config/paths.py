@@ -1,48 +1,103 @@
 """Where files are: the configuration itself, and what it names."""
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from ddpm.errors import ConfigError
 
 VARIABLE = "CONFIG_PATH"
-# Where ddpm's own checkout has it, and where `ddpm init` writes it.
-USUAL_PATHS = (Path("config/app-config.yaml"), Path("app-config.yaml"))
+# Where `ddpm init` writes it.
+DEFAULT_PATH = Path("app-config.yaml")
+# Where ddpm's own checkout has it.
+USUAL_PATHS = (Path("config/app-config.yaml"),)
+
+
+# The parameters of a Postgres URL whose values are files; the variables of the same meaning are PG….
+_FILES_OF_URL = re.compile(r"(?<=[?&])(?P<name>sslcert|sslkey|sslrootcert|sslcrl|passfile)=(?P<path>[^&#]+)")
+_FILES_OF_ENVIRONMENT = ("PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT", "PGSSLCRL", "PGPASSFILE", "PGSERVICEFILE")
+# What Linux and its usual file systems take.
+_LONGEST_NAME = 255
+_LONGEST_PATH = 4095
+# In place of a file, the certificates of the operating system.
+_NO_FILE = "system"
+
+
+def with_absolute_files(url: str) -> str:
+    """A Postgres URL whose files are named absolutely, for a process that works in another folder."""
+
+    def absolute(found: re.Match[str]) -> str:
+        return f"{found['name']}={quote(_absolute(unquote(found['path'])), safe='/:~')}"
+
+    return _FILES_OF_URL.sub(absolute, url)
+
+
+def absolute_in_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which Postgres's variables name files absolutely, as `with_absolute_files` does."""
+    named = {name: _absolute(env[name]) for name in _FILES_OF_ENVIRONMENT if env.get(name)}
+    return {**env, **named}
+
+
+def _absolute(path: str) -> str:
+    return path if path == _NO_FILE else str(Path(path).absolute())
 
 
 def find_config_path(option: Path | None, env: Mapping[str, str]) -> Path:
-    """The configuration file that the option `--config`, or else the variable CONFIG_PATH, names.
+    """The configuration: what `--config`, or else the variable CONFIG_PATH, names; without both `./app-config.yaml`.
 
-    Raises ConfigError when neither names one, or when the file is not there.
+    Raises ConfigError when the file is not there.
     """
     named = env.get(VARIABLE, "").strip()
     path, namer = (option, "--config") if option is not None else (Path(named), VARIABLE)
     usual = next((usual for usual in USUAL_PATHS if usual.is_file()), None)
     default = f"{VARIABLE}={usual or 'path/to/app-config.yaml'}"
     if option is None and not named:
-        msg = f"no configuration is named: neither the option --config nor the environment variable {VARIABLE} is set"
-        raise ConfigError(msg, hint=f"export {default}" + ("" if usual else "; `ddpm init` writes one to begin with"))
-    if not path.is_file():
-        state = "is a folder" if path.is_dir() else "does not exist" if not path.exists() else "is not a file"
+        if DEFAULT_PATH.is_file():
+            return DEFAULT_PATH
+        msg = f"there is no {DEFAULT_PATH} in {Path.cwd()}, and neither --config nor {VARIABLE} names another file"
+        raise ConfigError(msg, hint=f"export {default}" if usual else "`ddpm init` writes one to begin with")
+    if not _holds(path.is_file):
+        there = _holds(path.exists)
+        state = "is a folder" if _holds(path.is_dir) else "is not a file" if there else "does not exist"
         msg = f"the configuration {path}, which {namer} names, {state}"
         raise ConfigError(msg, hint=f"looked from {Path.cwd()}; correct {namer}, for example: export {default}")
     return path
 
 
+def unfit(path: Path) -> str | None:
+    """Why no file can have this path; None when one can."""
+    if "\0" in str(path):
+        return "holds the character NUL"
+    longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    if longest > _LONGEST_NAME:
+        return f"has a name of {longest} bytes; a file's name has at most {_LONGEST_NAME}"
+    total = len(os.fsencode(path))
+    return f"has {total} bytes; a path has at most {_LONGEST_PATH}" if total > _LONGEST_PATH else None
+
+
 def existing_file(path: Path, folders: Sequence[Path]) -> Path | None:
     """The file that a path means: as it is when absolute, else in the first of the folders that has it."""
     candidates = (Path(os.path.abspath(folder / path)) for folder in folders)  # noqa: PTH100 -- resolve() follows links
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    return next((candidate for candidate in candidates if _holds(candidate.is_file)), None)
 
 
 def existing(path: Path, folders: Sequence[Path]) -> Path | None:
     """The file or folder that a path means, found as `existing_file` does."""
     candidates = (Path(os.path.abspath(folder / path)) for folder in folders)  # noqa: PTH100 -- as above
-    return next((candidate for candidate in candidates if candidate.exists()), None)
+    return next((candidate for candidate in candidates if _holds(candidate.exists)), None)
 
 
 def output_file(path: Path, folders: Sequence[Path]) -> Path:
     """Where a file is to be written: beside the first folder in which its parent exists, else below the first one."""
     candidates = [Path(os.path.abspath(folder / path)) for folder in folders]  # noqa: PTH100 -- as above
-    return next((candidate for candidate in candidates if candidate.parent.is_dir()), candidates[0])
+    return next((candidate for candidate in candidates if _holds(candidate.parent.is_dir)), candidates[0])
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """What a question about a path is answered; a path that no file can have, too long for example, is not there."""
+    try:
+        return question()
+    except (OSError, ValueError):
+        return False

@@ -120,7 +120,7 @@ def _inspected(root: tree.Mapping, key_at: Place, name: str, file: Path | None, 
         culprit = text_at(root, "source", step)
         assert culprit is not None  # noqa: S101 -- one of the two named the plugin
         message = f'the plugin of the parser "{name}" cannot be used: {inspection.problem}'
-        return _broken(culprit, message, "mend it, or name another parser")
+        return _broken(culprit, message, "correct it, or name another parser")
     kind = inspection.plugin.kind if inspection.plugin else PluginKind.PROCESSORS
     known = list(inspection.options.get("properties", {}))
     findings = option_findings(root, key_at, inspection.errors, known, name)

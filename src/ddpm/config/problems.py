@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ddpm.errors import ConfigError
+from ddpm.words import counted
 
 _SHOWN_COLUMNS = 160
 
@@ -93,8 +94,9 @@ def format_problem(problem: Problem) -> str:
 def format_problems(problems: Sequence[Problem]) -> str:
     """All problems as plain text, and a last line that counts them."""
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
-    counts = [_counted(errors, "error"), _counted(len(problems) - errors, "warning")]
-    return "\n\n".join([*map(format_problem, problems), ", ".join(filter(None, counts))])
+    counts = [(errors, "error"), (len(problems) - errors, "warning")]
+    told = ", ".join(counted(number, noun) for number, noun in counts if number)
+    return "\n\n".join([*map(format_problem, problems), told])
 
 
 def to_json(problems: Sequence[Problem]) -> list[dict[str, str | int | None]]:
@@ -115,12 +117,8 @@ def to_json(problems: Sequence[Problem]) -> list[dict[str, str | int | None]]:
     ]
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}" if number else ""
-
-
 def _clipped(line: str, caret: int) -> tuple[str, int]:
-    # What a terminal would obey, and tabs, would move the caret away from what it points at.
-    line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line.replace("\t", " "))
     start = max(0, caret - 1 - _SHOWN_COLUMNS // 2) if len(line) > _SHOWN_COLUMNS else 0
-    return line[start : start + _SHOWN_COLUMNS], caret - start
+    shown = line[start : start + _SHOWN_COLUMNS].replace("\t", " ")
+    # What a terminal would obey, and tabs, would move the caret away from what it points at.
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in shown), caret - start

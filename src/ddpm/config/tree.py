@@ -12,7 +12,7 @@ from typing import Union
 import yaml
 
 from ddpm.config.document import Document, Span
-from ddpm.config.interpolate import Piece
+from ddpm.config.interpolate import Piece, Swap
 from ddpm.config.problems import Finding, Place
 
 MOST_VALUES = 20_000
@@ -56,6 +56,7 @@ class Scalar:
     pieces: tuple[Piece, ...] = ()
     interpolated: bool = False
     broken: bool = False
+    swaps: tuple[Swap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +334,8 @@ def _syntax_finding(document: Document, error: yaml.YAMLError) -> Finding:
         mark = error.problem_mark or error.context_mark
         if error.context_mark and ("end of stream" in str(error.problem) or "<stream end>" in str(error.problem)):
             mark = error.context_mark
+        elif mark and (finding := _misplaced(document.text, error, mark)):
+            return finding
         message, hint = _syntax_message(error, document.text, mark.index if mark else 0)
         return Finding("yaml-syntax", _place(mark) if mark else Place(1, 1), "", message, hint)
     if isinstance(error, yaml.reader.ReaderError):
@@ -340,6 +343,44 @@ def _syntax_finding(document: Document, error: yaml.YAMLError) -> Finding:
         message = f"the character U+{ord(character):04X} is not allowed in YAML" if character else "this is not YAML"
         return Finding("yaml-syntax", document.place(error.position), "", message)
     return Finding("yaml-syntax", Place(1, 1), "", "this is not YAML")
+
+
+def _misplaced(text: str, error: yaml.MarkedYAMLError, mark: yaml.Mark) -> Finding | None:
+    """What was opened on an earlier line, when it is the cause of an error where something cannot go on."""
+    opened = error.context_mark
+    if "${" in text[max(mark.index - 1, 0) : mark.index + 2]:
+        return None
+    if opened and "while parsing a flow" in str(error.context) and "expected ',' or" in str(error.problem):
+        if opened.line < mark.line:
+            message = f"this bracket is opened here and not closed before line {mark.line + 1}"
+            return Finding("yaml-syntax", _place(opened), "", message)
+        return Finding("yaml-syntax", _place(mark), "", "a comma, or the closing bracket, is missing before this")
+    quoted = _quoted_before(text, mark)
+    if quoted is None:
+        return None
+    begin, end = quoted
+    if begin.line == end.line:
+        return Finding("yaml-syntax", _place(mark), "", "nothing can follow a quoted value on its line")
+    hint = f"the next quote, in line {end.line + 1}, ends it; close it where it should end"
+    return Finding(
+        "yaml-syntax", _place(begin), "", "a quote is opened here and closed only by that of another value", hint
+    )
+
+
+def _quoted_before(text: str, mark: yaml.Mark) -> tuple[yaml.Mark, yaml.Mark] | None:
+    """Where the quoted value begins and ends that stands before a place, on its line."""
+    found = None
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if token.start_mark.index >= mark.index:
+                break
+            if isinstance(token, yaml.ScalarToken) and token.style and token.end_mark.line == mark.line:
+                found = (token.start_mark, token.end_mark)
+            elif isinstance(token, yaml.ScalarToken):
+                found = None
+    except yaml.YAMLError:
+        pass
+    return found
 
 
 def _syntax_message(error: yaml.MarkedYAMLError, text: str, index: int) -> tuple[str, str | None]:

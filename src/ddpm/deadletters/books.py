@@ -17,6 +17,8 @@ from ddpm.deadletters.mark import Deed, Mark
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|`[^`]*`')
 _HEX = re.compile(r"\b0x[0-9a-fA-F]+\b|\\x[0-9a-fA-F]+|\b(?=[0-9a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{8,}\b")
 # Not the 8 of UTF-8.
+# Where a step of the user's stands, which is the same for all that it fails on.
+_STEP = re.compile(r"(?:[^\s:]{1,100}:\d{1,9}: )?processors\[\d{1,4}\](?:\.mapping|\.filter)?: ")
 _NUMBER = re.compile(r"(?<![A-Za-z]-)\b\d+(?:[.,:]\d+)*\b")
 _LONGEST_PATTERN = 160
 # Messages may differ without end; what is beyond so many patterns of a code is counted together.
@@ -200,6 +202,8 @@ def summarize(entries: Iterable[Entry]) -> list[ReasonSummary]:
 def pattern_of(message: str) -> str:
     """A message without what differs between letters of the same kind: quoted texts, numbers, long hexadecimals."""
     first = message.partition("\n")[0]
+    step = _STEP.match(first)
+    place = step[0] if step else ""
     # Hexadecimals before numbers: they hold some.
-    short = _NUMBER.sub("N", _HEX.sub("0x…", _QUOTED.sub('"…"', first)))
+    short = place + _NUMBER.sub("N", _HEX.sub("0x…", _QUOTED.sub('"…"', first.removeprefix(place))))
     return short if len(short) <= _LONGEST_PATTERN else short[: _LONGEST_PATTERN - 1] + "…"

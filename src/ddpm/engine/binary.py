@@ -30,7 +30,6 @@ _LINES_OF_COMPILER = 15
 _COMPONENT = re.compile(r"^\s*-\s+(\S+)\s*$", re.MULTILINE)
 _VERSION = re.compile(r"^Version:\s*(\S+)", re.MULTILINE)
 _ANSWER_SECONDS = 60
-_MAPPING_PLACE = re.compile(r"failed to parse mapping: line (?P<line>\d+) char (?P<column>\d+): (?P<what>.+)")
 _LINT_PLACE = re.compile(r"^\S.*?\(\d+,\d+\)\s")
 
 
@@ -156,15 +155,6 @@ def lint(binary: Path, config_path: Path, env: Mapping[str, str] | None = None) 
         msg = f"the engine {binary} ended with exit code {ran.returncode} when it checked {config_path}"
         raise EngineError(msg)
     return _problems(said)
-
-
-def mapping_problem(binary: Path, mapping: Path) -> str | None:
-    """What is wrong with a file of Bloblang, `line:column: what`; None when the engine can read it."""
-    ran = _ask(binary, "blobl", "--file", str(mapping))
-    found = _MAPPING_PLACE.search(ran.stderr + ran.stdout)
-    if ran.returncode == 0 or found is None:
-        return None
-    return f"{found['line']}:{found['column']}: {found['what'].strip()}"
 
 
 def source_key(source: Path) -> str:

@@ -28,7 +28,7 @@ from ddpm.engine.docker_host import (
     handover,
     in_container,
 )
-from ddpm.engine.launching import KEPT_LINES, LAST_WORDS_SECONDS, EngineSpec, OnLog, parse_log_line
+from ddpm.engine.launching import KEPT_LINES, LAST_WORDS_SECONDS, EngineSpec, OnLog, parse_log_line, what_kept_it
 from ddpm.engine.process import free_port
 from ddpm.errors import DdpmError, MissingToolError
 
@@ -249,6 +249,7 @@ class ContainerEngine:
             memory=settings.memory,
             cpus=settings.cpus,
             user=settings.user,
+            folder=None if spec.folder is None else str(spec.folder),
         )
 
     def _reached_at(self, docker: DockerHost, container: str, port: int) -> str | None:
@@ -299,7 +300,7 @@ class ContainerEngine:
             return code, f"the engine needed more memory than its container may have, {limit} bytes, and was killed"
         if self._was_away:
             return code, "Docker was away, and the engine ended with it"
-        return code, None
+        return code, what_kept_it(tuple(self._tail)) if code > 0 else None
 
     # --- in the thread of its log
 

@@ -65,6 +65,7 @@ class Blueprint:
         memory: Its limit in bytes.
         cpus: How many CPUs it may use.
         user: The user in it; None as the image says.
+        folder: The one that it works in; None as the image says.
 
     """
 
@@ -78,6 +79,7 @@ class Blueprint:
     memory: int | None = None
     cpus: float | None = None
     user: str | None = None
+    folder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,7 @@ class DockerHost:
                 environment=dict(blueprint.env),
                 labels=dict(blueprint.labels),
                 user=blueprint.user,
+                working_dir=blueprint.folder,
                 ports=list(ports),
                 stdin_open=True,
                 stop_signal="SIGTERM",

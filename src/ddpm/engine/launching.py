@@ -4,10 +4,13 @@
 """
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+_NOT_STARTED = re.compile(r"Service closing due to: (?P<cause>failed to init .*)", re.DOTALL)
 
 KEPT_LINES = 20
 LAST_WORDS_SECONDS = 1.0
@@ -29,7 +32,8 @@ OnLog = Callable[[LogLine], None]
 class EngineSpec:
     """All that is needed to start one engine.
 
-    `env` holds what must not stand in the configuration; `drain` is in seconds, `memory_limit` in bytes.
+    `env` holds what must not stand in the configuration; `drain` is in seconds, `memory_limit` in bytes. In `folder`,
+    or else ddpm's own, begin the relative paths of mappings.
     """
 
     binary: Path
@@ -37,6 +41,7 @@ class EngineSpec:
     env: Mapping[str, str] = field(repr=False)
     drain: float
     memory_limit: int
+    folder: Path | None = None
 
 
 class Engine(Protocol):
@@ -81,6 +86,13 @@ class Launcher(Protocol):
 
     def close(self) -> None:
         """End what still runs of what it started, and let go of what it holds."""
+
+
+def what_kept_it(lines: Sequence[str]) -> str | None:
+    """The reason that an engine gave for not starting, from the last lines that it wrote; None when it gave none."""
+    found = (_NOT_STARTED.search(line) for line in reversed(lines))
+    cause = next((match["cause"].strip().removesuffix(":").strip() for match in found if match), None)
+    return f"the engine cannot start: {cause}" if cause else None
 
 
 def parse_log_line(text: str) -> LogLine:

@@ -11,10 +11,12 @@ import socket
 import subprocess
 import threading
 from collections import deque
+from pathlib import Path
 from typing import IO, Literal
 
 from ddpm.catalogue import environment
-from ddpm.engine.launching import KEPT_LINES, LAST_WORDS_SECONDS, EngineSpec, OnLog, parse_log_line
+from ddpm.config.paths import absolute_in_environment
+from ddpm.engine.launching import KEPT_LINES, LAST_WORDS_SECONDS, EngineSpec, OnLog, parse_log_line, what_kept_it
 from ddpm.errors import MissingToolError
 
 
@@ -54,8 +56,8 @@ class EngineProcess:
         return code
 
     def ending(self) -> str | None:
-        """Its exit code says it all."""
-        return None
+        """What kept it from starting, where it said so; else its exit code says it all."""
+        return what_kept_it(self.last_lines()) if self._popen.poll() else None
 
     def trouble(self) -> str | None:
         """Nothing stands between ddpm and a process."""
@@ -127,7 +129,8 @@ def launch(spec: EngineSpec, on_log: OnLog, *, pipes: Literal["none", "input", "
     read_end, write_end = os.pipe()
     try:
         popen = subprocess.Popen(
-            [spec.binary, "-c", spec.config],
+            [_absolute(spec.binary), "-c", spec.config.absolute()],
+            cwd=spec.folder,
             env=_environment(spec, port, read_end),
             pass_fds=(read_end,),
             start_new_session=True,
@@ -150,10 +153,15 @@ def launch(spec: EngineSpec, on_log: OnLog, *, pipes: Literal["none", "input", "
         raise
 
 
+def _absolute(binary: Path) -> Path:
+    """The engine works in another folder; a bare name is looked for on PATH as before."""
+    return binary.absolute() if binary.is_file() else binary
+
+
 def _environment(spec: EngineSpec, port: int, leash: int) -> dict[str, str]:
     # ddpm's own settings are none of the engine's business; a user's variables are, mappings may read them.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DDPM_")}
-    return inherited | {
+    return absolute_in_environment(inherited) | {
         "GOMEMLIMIT": str(spec.memory_limit),
         environment.ENGINE_PORT: str(port),
         environment.LEASH_FD: str(leash),

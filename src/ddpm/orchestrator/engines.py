@@ -3,19 +3,20 @@
 import hashlib
 import json
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
 
 from ddpm.catalogue import environment, parsers
-from ddpm.config.model import BLOBLANG, Config, Pipeline, PluginKind, Source
+from ddpm.catalogue.processors import places
+from ddpm.config.model import Config, Pipeline, Source
+from ddpm.config.paths import with_absolute_files
 from ddpm.engine import binary as engine_binary
 from ddpm.engine.launching import Engine, EngineSpec, Launcher
 from ddpm.errors import ConfigError
 from ddpm.observability.logging import EngineLog, Masker
 from ddpm.observability.profiling import engine_environment
+from ddpm.orchestrator.mistakes import reads_files, refuse_mistakes
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered, write
 from ddpm.orchestrator.progress import progress_file
 from ddpm.orchestrator.provision import Provisioned
@@ -46,9 +47,10 @@ def launchable(
         environment.FORKS: provisioned.forks_json,
         **handed_to_parser(pipeline.source),
         **made.env,
+        **handed_to_steps(pipeline),
     }
     if pipeline.postgres is not None:
-        handed[environment.POSTGRES_DSN] = json.dumps(parts(pipeline.postgres.url))
+        handed[environment.POSTGRES_DSN] = json.dumps(parts(with_absolute_files(pipeline.postgres.url)))
     masker = Masker(config.secrets)
     # The resolved configuration may differ from the one that was tried before the servers had their addresses.
     write_and_lint(binary, path, made, pipeline, masker)
@@ -56,10 +58,14 @@ def launchable(
     def launch(replica: int) -> Engine:
         if not path.is_file() or path.read_bytes() != text.encode():
             write_and_lint(binary, path, made, pipeline, masker)
+        elif reads_files(pipeline):
+            # One that has vanished would end every engine at once, for ever.
+            refuse_mistakes(binary, [pipeline], masker)
         log = EngineLog(pipeline.name, replica)
         profiles = engine_environment(PROFILES, pipeline.name, replica) if pipeline.profiling else {}
         env = {**handed, **profiles, environment.MARKS: _marks(pipeline, provisioned)}
-        spec = EngineSpec(binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
+        limit = pipeline.engine.memory_limit
+        spec = EngineSpec(binary, path, env, pipeline.engine.drain, limit, folder=pipeline.folder)
         engine = launcher.launch(spec, replica, lambda line: log(line.level, line.message, line.fields))
         started = structlog.get_logger().bind(pipeline=pipeline.name, replica=replica)
         started.info(_STARTED[pipeline.engine.launcher], **_known(engine), config=str(path))
@@ -83,38 +89,34 @@ def handed_to_parser(source: Source) -> dict[str, str]:
     return {environment.PYTHON: sys.executable, **parsers.secrets(source)}
 
 
+def handed_to_steps(pipeline: Pipeline) -> dict[str, str]:
+    """Environment variables for the user's own steps: where they stand, for the reasons of dead letters.
+
+    Not in the configuration, whose hash must not change with a comment.
+    """
+    return {environment.STEPS: json.dumps(places(pipeline))}
+
+
 def config_hash(text: str) -> str:
     """A short name for what an engine is told."""
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def write_and_lint(binary: Path, path: Path, made: Rendered, pipeline: Pipeline, masker: Masker) -> None:
-    """Write a pipeline's engine configuration and let the engine check it; raises ConfigError with what it says."""
+    """Write a pipeline's engine configuration and let the engine check it.
+
+    Raises:
+        ConfigProblems: A mapping has a mistake; with its place in the file that the user wrote.
+        ConfigError: The engine does not accept the configuration for another reason; with what it says.
+
+    """
     write(made.text, path)
     problems = [masker.text(problem) for problem in engine_binary.lint(binary, path, made.env)]
-    if not problems:
-        return
-    if mistakes := [masker.text(mistake) for mistake in _mistakes_in_mappings(binary, pipeline)]:
-        msg = f"pipeline {pipeline.name} has a mapping that the engine does not accept:\n  " + "\n  ".join(mistakes)
-        raise ConfigError(msg, hint="mend it; `ddpm parse` tries it on a record")
-    msg = f"the engine does not accept {path}:\n  " + "\n  ".join(problems)
-    raise ConfigError(msg, hint="look at app.processors, app.source.plugin_path and app.pipeline_template")
-
-
-def _mistakes_in_mappings(binary: Path, pipeline: Pipeline) -> Iterator[str]:
-    """What is wrong with the user's own mappings, each with its place in the mapping, not in what was rendered."""
-    plugin = pipeline.source.plugin
-    if plugin is not None and plugin.kind is PluginKind.MAPPING and plugin.path:
-        problem = engine_binary.mapping_problem(binary, Path(plugin.path))
-        if problem:
-            yield f"{plugin.path}:{problem}"
-    with tempfile.TemporaryDirectory(prefix="ddpm-mapping-") as folder:
-        for index, processor in enumerate(pipeline.processors):
-            file = Path(folder) / f"{index}{BLOBLANG}"
-            file.write_text(processor.mapping or processor.filter or "", encoding="utf-8")
-            problem = engine_binary.mapping_problem(binary, file)
-            if problem:
-                yield f"app.processors[{index}].{'mapping' if processor.mapping else 'filter'}:{problem}"
+    if problems or reads_files(pipeline):
+        refuse_mistakes(binary, [pipeline], masker)
+    if problems:
+        msg = f"the engine does not accept {path}:\n  " + "\n  ".join(problems)
+        raise ConfigError(msg, hint="look at app.source.plugin_path and app.pipeline_template")
 
 
 def _known(engine: Engine) -> dict[str, object]:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 import structlog
 
 from ddpm.catalogue import parsers
+from ddpm.catalogue.processors import files_of_steps
 from ddpm.config.model import Config, Container, Pipeline
 from ddpm.engine.container import ContainerLauncher, Home, check, end_leftovers
 from ddpm.engine.external import ExternalLauncher
@@ -55,8 +56,8 @@ def _launcher(pipeline: Pipeline, name: str) -> Launcher:
     engine = pipeline.engine
     if engine.container is not None:
         settings = engine.container
-        files = (*parsers.files(pipeline.source), *settings.files)
-        return ContainerLauncher(Home(settings, name, pipeline.name, _environment(settings), files))
+        files = dict.fromkeys((*parsers.files(pipeline.source), *files_of_steps(pipeline), *settings.files))
+        return ContainerLauncher(Home(settings, name, pipeline.name, _environment(settings), tuple(files)))
     if engine.url is not None:
         return ExternalLauncher(engine.url)
     return ProcessLauncher()

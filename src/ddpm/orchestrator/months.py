@@ -9,6 +9,7 @@ from ddpm.errors import DdpmError
 from ddpm.store.months import Span
 from ddpm.store.partitions import Dropped, Made, tend
 from ddpm.store.tables import TableSpec
+from ddpm.words import counted
 
 MONTHS_SECONDS = 30.0
 
@@ -62,4 +63,6 @@ class MonthKeeper:
             return
         self._log.info("month made", partition=change.name, moved=change.rows)
         if change.rows:
-            self._tell(f"the month {change.name} was made, with {change.rows} rows out of the default partition")
+            self._tell(
+                f"the month {change.name} was made, with {counted(change.rows, 'row')} out of the default partition"
+            )

@@ -25,6 +25,8 @@ from ddpm.catalogue import environment
 from ddpm.catalogue.concealing import as_read
 from ddpm.catalogue.feeding import ACKNOWLEDGED, fed_sections
 from ddpm.config.model import Config, Pipeline
+from ddpm.config.paths import with_absolute_files
+from ddpm.config.problems import ConfigProblems
 from ddpm.engine import process as engine_process
 from ddpm.engine.counters import counters
 from ddpm.engine.exposition import samples
@@ -32,10 +34,11 @@ from ddpm.engine.launching import EngineSpec
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import ConfigError, EngineError
 from ddpm.observability.masking import Masker
-from ddpm.orchestrator.engines import config_hash, handed_to_parser, write_and_lint
+from ddpm.orchestrator.engines import config_hash, handed_to_parser, handed_to_steps, write_and_lint
 from ddpm.orchestrator.prepare import rendered
 from ddpm.render import Rendered
 from ddpm.store.connection import parts
+from ddpm.words import counted
 
 _LOOK_SECONDS = 0.5
 _LINGER_SECONDS = 0.1
@@ -185,6 +188,8 @@ def _spec(feeding: Feeding, path: Path, totals: Path) -> EngineSpec:
     made = _configuration(feeding, totals)
     try:
         write_and_lint(feeding.binary, path, made, pipeline, masker)
+    except ConfigProblems:
+        raise
     except ConfigError as error:
         # The file is gone when somebody reads this.
         message = error.message.replace(str(path), path.name)
@@ -194,10 +199,12 @@ def _spec(feeding: Feeding, path: Path, totals: Path) -> EngineSpec:
         environment.CONFIG_HASH: feeding.config_hash or config_hash(rendered(feeding.config, pipeline).text),
         **handed_to_parser(pipeline.source),
         **made.env,
+        **handed_to_steps(pipeline),
     }
     if pipeline.postgres is not None:
-        env[environment.POSTGRES_DSN] = json.dumps(parts(pipeline.postgres.url))
-    return EngineSpec(feeding.binary, path, env, pipeline.engine.drain, pipeline.engine.memory_limit)
+        env[environment.POSTGRES_DSN] = json.dumps(parts(with_absolute_files(pipeline.postgres.url)))
+    engine = pipeline.engine
+    return EngineSpec(feeding.binary, path, env, engine.drain, engine.memory_limit, folder=pipeline.folder)
 
 
 def _configuration(feeding: Feeding, totals: Path) -> Rendered:
@@ -290,5 +297,6 @@ def _fed(handed_over: int, metrics: str) -> Fed:
 
 def _ended_early(process: _Process, fed: Fed, masker: Masker) -> EngineError:
     said = "".join(f"\n  {masker.text(line)}" for line in process.last_lines()) or " nothing"
-    msg = f"the engine ended when {fed.acknowledged} of {fed.fed} records were done; the last that it said:{said}"
+    done = f"{fed.acknowledged} of {counted(fed.fed, 'record')}"
+    msg = f"the engine ended when {done} were done; the last that it said:{said}"
     return EngineError(msg, hint="repeat it: what is done already changes nothing")

@@ -32,6 +32,7 @@ from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
 from ddpm.orchestrator.launchers import check_launchers, launchers
+from ddpm.orchestrator.mistakes import refuse_mistakes
 from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.preparing import Preparations
@@ -195,6 +196,9 @@ def run(config: Config, options: RunOptions) -> None:
 def _check_engines(config: Config, binaries: Mapping[Path | None, Path], progress: Progress) -> None:
     """Let the engine check every pipeline before anything is made: a mistake in a mapping is the most common one."""
     masker = Masker(config.secrets)
+    # First the mistakes of all pipelines together.
+    for wish, binary in binaries.items():
+        refuse_mistakes(binary, [each for each in config.pipelines if each.engine.binary == wish], masker)
     for pipeline in config.pipelines:
         binary, made = binaries[pipeline.engine.binary], rendered(config, pipeline)
         write_and_lint(binary, generated_path(pipeline), made, pipeline, masker)

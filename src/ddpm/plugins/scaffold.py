@@ -63,7 +63,7 @@ class Parser:
         separator = json.dumps(self.options.separator)
         mapping = f"""
 let pairs = content().string().split({{separator}}).map_each(pair -> pair.split("="))
-root = $pairs.fold({{{{}}}}, item -> item.tally.merge({{{{(item.value.0): item.value.1}}}}))
+root = $pairs.fold({{{{}}}}, item -> item.tally.assign({{{{(item.value.0): item.value.1}}}}))
 """
         return [{{"mapping": mapping}}]
 '''
@@ -81,7 +81,7 @@ def test_the_separator_is_quoted():
 _BLOBLANG = """\
 # The parser {name}: pairs such as `id=7 name=Ada`. content() is the record.
 let pairs = content().string().split(" ").map_each(pair -> pair.split("="))
-root = $pairs.fold({{}}, item -> item.tally.merge({{(item.value.0): item.value.1}}))
+root = $pairs.fold({{}}, item -> item.tally.assign({{(item.value.0): item.value.1}}))
 """
 
 

@@ -1,4 +1,4 @@
-"""What `ddpm init` writes: a configuration that runs on the embedded servers, and records for it. Knows no command."""
+"""What `ddpm init` writes: a configuration for the embedded servers, with records and cases. Knows no command."""
 
 import json
 import os
@@ -11,10 +11,11 @@ from ddpm.errors import ConfigError, MissingToolError
 
 CONFIG = "app-config.yaml"
 SAMPLE = "orders.ndjson"
+CASES = "orders.cases.yaml"
 SCHEMA = "app-config.schema.json"
 IGNORED = ".gitignore"
 # A package with a real .gitignore in it would lose files when it is built.
-_KEPT_AS = {CONFIG: CONFIG, SAMPLE: SAMPLE, IGNORED: "gitignore"}
+_KEPT_AS = {CONFIG: CONFIG, SAMPLE: SAMPLE, CASES: CASES, IGNORED: "gitignore"}
 
 
 def write_starter(folder: Path) -> tuple[Path, ...]:

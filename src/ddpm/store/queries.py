@@ -195,6 +195,34 @@ SELECT {columns} FROM {table}
  WHERE source = %(source)s AND partition = %(partition)s AND "offset" = %(offset)s
 """)
 
+# Jumps from one partition of a topic to the next by the primary key, and takes the last rows of each; among those few,
+# xmin tells which were written last.
+NEWEST_ROWS = SQL("""
+WITH RECURSIVE place AS (
+    (SELECT source, partition FROM {table} ORDER BY source, partition LIMIT 1)
+    UNION ALL
+    SELECT next.source, next.partition
+      FROM place
+     CROSS JOIN LATERAL (
+        SELECT source, partition FROM {table}
+         WHERE (source, partition) > (place.source, place.partition)
+         ORDER BY source, partition LIMIT 1
+     ) AS next
+)
+SELECT row_to_json(whole)::text, {columns}
+  FROM (
+    SELECT newest.whole, newest.written
+      FROM place
+     CROSS JOIN LATERAL (
+        SELECT age(ddpm_row.xmin) AS written, ddpm_row AS whole FROM {table} AS ddpm_row
+         WHERE ddpm_row.source = place.source AND ddpm_row.partition = place.partition
+         ORDER BY {last} LIMIT %(count)s
+     ) AS newest
+     ORDER BY newest.written, (newest.whole).source DESC, {behind}
+     LIMIT %(count)s
+  ) AS chosen
+""")
+
 # How a partitioned table is split, and by which columns.
 PARTITIONING = """
 SELECT p.partstrat::text,

@@ -46,7 +46,7 @@ def rows_of(url: str, table: str, incarnation: Incarnation, partition: int, offs
     """
     schema, name = split_table(table)
     with connect(url) as connection:
-        target = _found(connection, schema, name)
+        target = found_table(connection, schema, name)
         sources = own_table(connection, schema, TABLE)
         if target is None or sources is None:
             return []
@@ -89,6 +89,7 @@ def _rows(connection: Connection, target: sql.Identifier, identity: dict[str, in
         return cursor.execute(query, identity).fetchall()
 
 
-def _found(connection: Connection, schema: str | None, name: str) -> sql.Identifier | None:
+def found_table(connection: Connection, schema: str | None, name: str) -> sql.Identifier | None:
+    """A table by its whole name; None when there is none. Without a schema, the one that the connection begins with."""
     row = connection.execute(queries.TABLE, {"schema": schema, "name": name}).fetchone()
     return sql.Identifier(row[1], name) if row else None

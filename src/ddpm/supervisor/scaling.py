@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ddpm.supervisor.status import PartitionStatus
+from ddpm.words import counted
 
 # The share of what replicas were seen to carry that may be planned with.
 HEADROOM = 0.7
@@ -471,7 +472,7 @@ def _holders(load: _Load) -> str:
 
 
 def _replicas(count: int) -> str:
-    return f"{count} replica{'' if count == 1 else 's'}"
+    return counted(count, "replica")
 
 
 def _span(seconds: float) -> str:

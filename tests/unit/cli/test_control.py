@@ -29,6 +29,21 @@ def test_it_returns_when_what_was_asked_is_so(arguments: tuple[str, ...], said: 
     assert (result.exit_code, result.stdout) == (0, f"{said}\n")
 
 
+@pytest.mark.parametrize(
+    "arguments", [("pause",), ("resume",), ("restart",), ("drain",), ("scale", "2"), ("scale", "auto")], ids=" ".join
+)
+def test_the_name_of_an_only_pipeline_may_be_omitted(arguments: tuple[str, ...]) -> None:
+    with running(ORDERS) as fake:
+        result = call(*arguments, "--url", fake.url)
+    assert (result.exit_code, result.stdout.partition(" ")[0]) == (0, "orders")
+
+
+def test_where_there_are_several_pipelines_they_are_named() -> None:
+    with running(ORDERS, RETURNS) as fake:
+        error = error_of(call("pause", "--url", fake.url))
+    assert (error.message, error.hint) == ("there are several pipelines: orders, returns", "name one of them")
+
+
 def test_a_paused_pipeline_is_resumed() -> None:
     with running(PAUSED) as fake:
         result = call("resume", "orders", "--url", fake.url)

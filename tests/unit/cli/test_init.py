@@ -11,7 +11,7 @@ from ddpm.catalogue.parsers import OPTIONS
 from ddpm.config import load
 from unit.cli.desk import call, error_of
 
-FILES = {"app-config.yaml", "orders.ndjson", ".gitignore", "app-config.schema.json"}
+FILES = {"app-config.yaml", "orders.ndjson", "orders.cases.yaml", ".gitignore", "app-config.schema.json"}
 SHIPPED = Path(__file__).parents[3] / "config" / "app-config.yaml"
 
 
@@ -19,7 +19,7 @@ def test_the_starter_is_a_valid_configuration_for_ddpm_and_for_an_editor(tmp_pat
     shown = call("init", str(tmp_path / "a b")).stdout
     folder = tmp_path / "a b"
     assert {path.name for path in folder.iterdir()} == FILES
-    assert f"next: cd '{folder}' && ddpm run --config app-config.yaml --seed orders.ndjson" in shown
+    assert f"next: cd '{folder}' && ddpm run --seed orders.ndjson" in shown
     loaded = load(folder / "app-config.yaml", {}, parsers=OPTIONS)
     assert loaded.warnings == ()
     assert loaded.config.pipelines[0].kafka.embedded

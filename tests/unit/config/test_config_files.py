@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ddpm.config import find_config_path, load
+from ddpm.config.paths import absolute_in_environment, with_absolute_files
 from ddpm.errors import ConfigError
 from unit.config.folder import MINIMAL, Folder
 
@@ -133,10 +134,16 @@ def test_without_a_name_the_error_tells_both_ways(folder: Folder, env: dict[str,
         find_config_path(None, env)
     assert "--config" in str(caught.value)
     assert "CONFIG_PATH" in str(caught.value)
-    assert caught.value.hint == "export CONFIG_PATH=path/to/app-config.yaml; `ddpm init` writes one to begin with"
+    assert caught.value.hint == "`ddpm init` writes one to begin with"
     folder.write("", "config/app-config.yaml")
     with pytest.raises(ConfigError, match=r"export CONFIG_PATH=config/app-config\.yaml"):
         find_config_path(None, env)
+
+
+def test_without_a_name_it_is_the_file_of_the_usual_name_here(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.write("", "app-config.yaml")
+    monkeypatch.chdir(folder.path)
+    assert find_config_path(None, {}) == Path("app-config.yaml")
 
 
 @pytest.mark.parametrize(("name", "state"), [("none.yaml", "does not exist"), (".", "is a folder")])
@@ -146,3 +153,28 @@ def test_a_name_without_a_file_says_who_gave_it(folder: Folder, name: str, state
     with pytest.raises(ConfigError, match=f"which --config names, {state}"):
         find_config_path(Path(name), {})
     assert folder.path.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("url", "absolute"),
+    [
+        ("postgresql://u:p@db/x", "postgresql://u:p@db/x"),
+        ("postgresql://u:p@db/x?sslmode=verify-full", "postgresql://u:p@db/x?sslmode=verify-full"),
+        ("postgresql://db/x?sslrootcert=system", "postgresql://db/x?sslrootcert=system"),
+        (
+            "postgresql://db/x?sslrootcert=/etc/ca.pem&sslkey=a%20b.key",
+            "postgresql://db/x?sslrootcert=/etc/ca.pem&sslkey={}/a%20b.key",
+        ),
+    ],
+)
+def test_files_of_a_url_are_named_absolutely(
+    url: str, absolute: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert with_absolute_files(url) == absolute.format(tmp_path)
+
+
+def test_files_of_the_environment_are_named_absolutely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = absolute_in_environment({"PGPASSFILE": ".pgpass", "PGSSLROOTCERT": "system", "PGHOST": "db"})
+    assert found == {"PGPASSFILE": str(tmp_path / ".pgpass"), "PGSSLROOTCERT": "system", "PGHOST": "db"}

@@ -396,7 +396,7 @@ def test_a_file_that_is_not_utf_8_says_where(folder: Folder) -> None:
         "yaml-syntax",
         2,
         12,
-        "the file is not UTF-8",
+        "the byte 0xe9 here is not UTF-8",
     )
 
 

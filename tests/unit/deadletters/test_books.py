@@ -123,3 +123,10 @@ def test_messages_without_end_do_not_fill_the_books() -> None:
     assert len(reasons) == 201
     assert (reasons[0].reason.pattern, reasons[0].count) == ("…", 800)
     assert sum(each.count for each in reasons) == 1_000
+
+
+def test_the_place_of_a_step_stays_in_a_pattern() -> None:
+    place = "app-config.yaml:12: processors[1].mapping: "
+    assert pattern_of(f"{place}failed assignment: 17 is no text") == f"{place}failed assignment: N is no text"
+    assert pattern_of("processors[3]: at 17") == "processors[3]: at N"
+    assert pattern_of("a.yaml:12: x") == "a.yaml:N: x"

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,28 @@ def test_a_binary_that_cannot_be_executed_is_named(tmp_path: Path) -> None:
 )
 def test_log_lines_are_understood_or_kept_as_they_are(text: str, line: LogLine) -> None:
     assert parse_log_line(text) == line
+
+
+def test_an_engine_works_in_the_folder_of_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    spec = program(Path(), "print(os.getcwd(), sys.argv[2], file=sys.stderr)")
+    lines: list[LogLine] = []
+    enough, on_log = collect(lines, 1)
+
+    engine = launch(replace(spec, folder=tmp_path / "elsewhere"), on_log)  # type: ignore[arg-type]
+
+    assert engine.wait(WAIT) == 0
+    assert enough.wait(WAIT)
+    assert lines[0].message == f"{tmp_path}/elsewhere {tmp_path}/config.yaml"
+
+
+def test_an_engine_that_cannot_start_says_why(tmp_path: Path) -> None:
+    cause = "failed to init processor <no label> path root.pipeline.processors.0: open x.json: no such file"
+    entry = {"level": "error", "msg": f"Service closing due to: {cause}: \n"}
+    spec = program(tmp_path, f"print(json.dumps({entry!r}), file=sys.stderr)\nsys.exit(1)")
+
+    engine = launch(spec, lambda _: None)
+
+    assert engine.wait(WAIT) == 1
+    assert engine.ending() == f"the engine cannot start: {cause}"

@@ -4,6 +4,8 @@ from ddpm.catalogue import parsers
 from ddpm.config.model import Config, Pipeline
 from ddpm.engine import binary as engine_binary
 from ddpm.engine.progress import Progress, Silent
+from ddpm.observability.masking import Masker
+from ddpm.orchestrator.mistakes import refuse_mistakes
 from ddpm.orchestrator.offline.choice import configured
 from ddpm.orchestrator.offline.trials import Trials
 
@@ -25,6 +27,11 @@ def check(config: Config, pipeline: Pipeline, progress: Progress) -> None:
 def check_if_built(config: Config) -> bool:
     """Check all pipelines whose engine is there; False when one must be built first. Raises as `check` does."""
     ready = engine_binary.installed() is not None
+    known = [each for each in config.pipelines if ready or each.engine.binary]
+    # The mistakes of all pipelines together, before any is looked at closely.
+    for wanted in dict.fromkeys(each.engine.binary for each in known):
+        binary = engine_binary.locate(wanted, Silent())
+        refuse_mistakes(binary, [each for each in known if each.engine.binary == wanted], Masker(config.secrets))
     for pipeline in config.pipelines:
         if ready or pipeline.engine.binary:
             check(config, pipeline, Silent())

@@ -91,7 +91,7 @@ def _plugin(parser: str, path: Path | None, options: Mapping[str, Any]) -> Plugi
         raise ConfigError(f'the parser "{parser}" cannot be told this: {"; ".join(problems)}')
     if inspection.plugin is None:
         msg = f'the plugin of the parser "{parser}" cannot be used: {inspection.problem}'
-        raise ConfigError(msg, hint="mend it")
+        raise ConfigError(msg, hint="correct it, or name another parser")
     if options and inspection.plugin.kind is not PluginKind.PROCESSORS:
         raise ConfigError(f'the parser "{parser}" has no options')
     return inspection.plugin

@@ -7,6 +7,7 @@ from typing import Any
 from ddpm.orchestrator.offline.answer import Answer, Cell, Outcome, Reason, Result
 from ddpm.orchestrator.offline.cases import Case, ExpectedCell, ExpectedReason
 from ddpm.orchestrator.offline.exact import loads, pretty, same
+from ddpm.words import counted
 
 
 def differences(case: Case, answer: Answer) -> list[str]:
@@ -22,8 +23,8 @@ def _differences(case: Case, answer: Answer) -> Iterator[str]:
     yield from _reasons(case.reasons, answer.dead_letters)
     wanted = case.rows if case.rows is not None else case.documents if case.documents is not None else ()
     if len(wanted) != len(written):
-        yield f"- {_counted(len(wanted), 'row')} written"
-        yield f"+ {_counted(len(written), 'row')} written"
+        yield f"- {counted(len(wanted), 'row')} written"
+        yield f"+ {counted(len(written), 'row')} written"
     if case.filtered and not any(result.outcome is Outcome.FILTERED for result in answer.results):
         yield "- filtered"
         yield "+ not filtered"
@@ -103,7 +104,3 @@ def _diff(expected: Any, came: Any) -> Iterator[str]:  # noqa: ANN401 -- JSON
 
 def _lines(value: Any) -> list[str]:  # noqa: ANN401 -- JSON
     return [f"(bytes) {value!r}"] if isinstance(value, bytes) else pretty(value, ordered=True).splitlines()
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from ddpm.catalogue.offline import PROCESSOR, configuration
+from ddpm.config.problems import ConfigProblems
 from ddpm.engine import binary as engine_binary
 from ddpm.engine import process as engine_process
 from ddpm.engine.conversation import Conversation
@@ -19,7 +20,7 @@ from ddpm.engine.launching import EngineSpec
 from ddpm.engine.progress import Progress
 from ddpm.errors import ConfigError, EngineError
 from ddpm.observability.masking import Masker
-from ddpm.orchestrator.engines import handed_to_parser, write_and_lint
+from ddpm.orchestrator.engines import handed_to_parser, handed_to_steps, write_and_lint
 from ddpm.orchestrator.offline.choice import Choice
 from ddpm.render import render_component
 
@@ -135,8 +136,9 @@ class Trials:
 
     def _begin(self) -> Conversation:
         engine = self._pipeline.engine
-        env = {**handed_to_parser(self._pipeline.source), **self._made.env}
-        spec = EngineSpec(self._binary, self._config, env, engine.drain, engine.memory_limit)
+        env = {**handed_to_parser(self._pipeline.source), **handed_to_steps(self._pipeline), **self._made.env}
+        folder = self._pipeline.folder
+        spec = EngineSpec(self._binary, self._config, env, engine.drain, engine.memory_limit, folder=folder)
         self._conversation = Conversation(engine_process.launch(spec, lambda _: None, pipes="both"), self._patience)
         return self._conversation
 
@@ -148,6 +150,8 @@ class Trials:
     def _accept(self) -> None:
         try:
             write_and_lint(self._binary, self._config, self._made, self._pipeline, self._masker)
+        except ConfigProblems:
+            raise
         except ConfigError as error:
             # The file is gone when somebody reads this.
             message = error.message.replace(str(self._config), self._config.name)

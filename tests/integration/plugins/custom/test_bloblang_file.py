@@ -11,7 +11,7 @@ from harness.world import World
 
 PAIRS = """\
 let pairs = content().string().split(" ").map_each(pair -> pair.split("="))
-root = $pairs.fold({}, item -> item.tally.merge({(item.value.0): item.value.1}))
+root = $pairs.fold({}, item -> item.tally.assign({(item.value.0): item.value.1}))
 root.id = root.id.number()
 """
 POISON = {b"no pairs": "processor_failed", b"id=x name=y": "processor_failed", b"id=1 name=\x00": "22021"}
