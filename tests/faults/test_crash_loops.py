@@ -32,7 +32,12 @@ def test_one_that_crash_loops_leaves_the_others_alone_and_its_last_words_are_kep
     engine = {"binary": str(dying_engine(world, tmp_path))}
     config["pipelines"] = [
         {"name": "good", "kafka": {"consumer_group": world.group}},
-        {"name": "bad", "engine": engine, "kafka": {"consumer_group": f"{world.group}-bad"}},
+        {
+            "name": "bad",
+            "engine": engine,
+            "kafka": {"consumer_group": f"{world.group}-bad"},
+            "postgres": {"table": f"{world.table}_bad"},
+        },
     ]
     with Ddpm(config, tmp_path) as running:
         loop = eventually(
