@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from rich.console import Console
 from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from ddpm.engine import binary
 from ddpm.engine.progress import Progress, Terminal
+from harness import mutants
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +49,9 @@ def postgres(data_dir: Path, progress: Progress) -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def engine_binary(progress: Progress) -> Path:
     return binary.locate(None, progress)
+
+
+@pytest.fixture
+def mutate(progress: Progress, tmp_path: Path) -> mutants.Mutate:
+    """Builds an engine with a few lines changed (`harness.mutants`), for what must not pass, or must be told."""
+    return partial(mutants.build, tmp_path / "mutant", progress)

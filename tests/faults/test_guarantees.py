@@ -4,19 +4,17 @@
 short form: one round of some of them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from shutil import copytree
 
 import pytest
 
 from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
-from ddpm.engine import binary
 from ddpm.engine.progress import Progress
-from ddpm.engine.shipped import engine_source
 from harness.faults import FAULTS, Fault, kill_engine, may_mount, small_disk, template_with_franz
+from harness.mutants import Mutate
 from harness.rig import Result, Rig, Servers
 
 DOCS = Path(__file__).parents[2] / "docs" / "guarantees.md"
@@ -88,25 +86,6 @@ def test_invariants_hold(fault: Fault, number: int, rig: Rig, results: Results) 
     results.setdefault(fault.name, []).append(rig.suffer(fault.happen))
 
 
-Mutate = Callable[..., Servers]
-
-
-@pytest.fixture
-def mutate(servers: Servers, progress: Progress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mutate:
-    """Builds an engine with a few lines changed (file, line, by what), for what must not pass."""
-
-    def build(*changes: tuple[str, str, str]) -> Servers:
-        mutant = Path(copytree(engine_source(), tmp_path / "mutant"))
-        for file, line, by in changes:
-            text = (mutant / file).read_text()
-            assert line in text
-            (mutant / file).write_text(text.replace(line, by))
-        monkeypatch.setattr(binary, "engine_source", lambda: mutant)
-        return replace(servers, engine=binary.install(progress))
-
-    return build
-
-
 def killed_a_few_times(rig: Rig) -> None:
     """A fault after which records are delivered again."""
     for _ in range(3):
@@ -114,17 +93,20 @@ def killed_a_few_times(rig: Rig) -> None:
         rig.traffic.wait_for(1_000)
 
 
-def test_the_suite_fails_without_identity(mutate: Mutate, tmp_path: Path) -> None:
+def test_the_suite_fails_without_identity(mutate: Mutate, servers: Servers, tmp_path: Path) -> None:
     # Each engine has an identity of its own for the same record.
     careless = mutate(
         ("postgrescopy/encode.go", "AppendInt(text, source, 10)", "AppendInt(text, source+run, 10)"),
         ("postgrescopy/health.go", "// pause doubles", "var run = rand.Int64N(1 << 20)\n\n// pause doubles"),
     )
-    with Rig(careless, tmp_path, 1) as rig, pytest.raises(AssertionError, match="a row is there twice"):
+    with (
+        Rig(replace(servers, engine=careless), tmp_path, 1) as rig,
+        pytest.raises(AssertionError, match="a row is there twice"),
+    ):
         rig.suffer(killed_a_few_times)
 
 
-def test_the_suite_fails_without_isolation(mutate: Mutate, tmp_path: Path) -> None:
+def test_the_suite_fails_without_isolation(mutate: Mutate, servers: Servers, tmp_path: Path) -> None:
     all_are_to_blame = """\
 			p := &piecewise{s: s, b: b}
 			for i := range b.rows {
@@ -137,5 +119,8 @@ def test_the_suite_fails_without_isolation(mutate: Mutate, tmp_path: Path) -> No
     told = "good records in the dead letters|both in the table and in the dead letters"
     # The breaker would be in the way of what is to be seen.
     sections = {"dead_letter": {"breaker": "off"}}
-    with Rig(careless, tmp_path, 1, sections=sections) as rig, pytest.raises(AssertionError, match=told):
+    with (
+        Rig(replace(servers, engine=careless), tmp_path, 1, sections=sections) as rig,
+        pytest.raises(AssertionError, match=told),
+    ):
         rig.suffer(killed_a_few_times)

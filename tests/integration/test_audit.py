@@ -5,12 +5,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 
+from harness.mutants import Mutate
 from harness.process import Ddpm
+from harness.process import ddpm as command
 from harness.waiting import eventually
 from harness.world import World, json_records
 
@@ -33,6 +36,12 @@ def explained(sums: dict[str, int]) -> dict[str, int] | None:
     """The sums, once every document that was not filtered has become something."""
     became = sum(sums.get(name, 0) for name in ("rows", "redelivered", "unexpected", "dead"))
     return sums if sums.get("filtered") and sums["documents"] - sums["filtered"] == became else None
+
+
+def gaps(ddpm: Ddpm) -> dict[str, int]:
+    """`ddpm_audit_gap_records` of each partition."""
+    lines = re.findall(r'^ddpm_audit_gap_records\{.*partition="(\d+)".*\} (\d+)', ddpm.metrics(), re.MULTILINE)
+    return {partition: int(records) for partition, records in lines}
 
 
 def culprits(ddpm: Ddpm) -> str:
@@ -68,8 +77,42 @@ def test_rows_that_a_trigger_swallows_are_told_and_come_in_when_it_is_gone(world
         world.wait_consumed()
         assert world.count() == 1000
         eventually(lambda: ddpm.health()[0] == 200 and audited(ddpm).get("rows") == 1000, "all is there", TOLD_WITHIN)
-        told = re.findall(r"^ddpm_audit_gap_records\{.*\} (\d+)", ddpm.metrics(), re.MULTILINE)
-        assert set(told) == {"0"}
+        assert set(gaps(ddpm).values()) == {0}
+        assert ddpm.stop() == 0
+
+
+def test_rows_that_the_engine_loses_are_told_until_a_person_asks_for_a_restart(
+    world: World, mutate: Mutate, tmp_path: Path
+) -> None:
+    # Of partition 1 every tenth record is acknowledged, and written nowhere.
+    reads = "\tdoc, refused := e.read(s, msg)\n"
+    loses = "\tif o.Partition == 1 && o.Offset%10 == 3 {\n\t\treturn nil\n\t}\n"
+    careless = replace(world, engine=mutate(("postgrescopy/encode.go", reads, loses + reads)))
+    with Ddpm(careless.config(postgres=NUMBERED), tmp_path) as ddpm:
+        ddpm.wait_healthy()
+        desk = partial(command, cwd=tmp_path, env={"DDPM_URL": ddpm.url})
+        world.produce(json_records([{"n": number} for number in range(3000)], world.partitions))
+        world.wait_consumed()
+        assert (world.count(), world.dead()) == (2900, [])
+
+        lost = re.compile(r"at least (\d+) documents of (\S+) are committed, and neither rows nor dead letters")
+        found = eventually(lambda: lost.search(culprits(ddpm)), "the loss is told", TOLD_WITHIN)
+        assert found[2] == f"{world.topic}/1"
+        assert 1 <= int(found[1]) <= 100
+        assert ddpm.health()[0] == 503
+        assert "other partitions" not in culprits(ddpm)
+        eventually(lambda: gaps(ddpm) == {"0": 0, "1": 100, "2": 0}, "the metric counts all of them", TOLD_WITHIN)
+        assert audited(ddpm)["missing"] == 100
+        assert "degraded" in desk("status").stdout
+        events = [json.loads(line) for line in desk("events", "--json").stdout.splitlines()]
+        (alarm,) = [event["message"] for event in events if event["kind"] == "alarm"]
+        assert found[0] in alarm
+        assert world.lag() == 0
+
+        assert desk("restart").stdout.startswith("pipeline is running")
+        eventually(lambda: ddpm.health()[0] == 200, "what a person has seen is no trouble any more", TOLD_WITHIN)
+        assert set(gaps(ddpm).values()) == {0}
+        assert (world.lag(), world.count()) == (0, 2900), "what was lost is not read again"
         assert ddpm.stop() == 0
 
 
