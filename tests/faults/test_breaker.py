@@ -11,6 +11,8 @@ from harness.waiting import eventually
 from harness.world import World, json_records
 
 POISON = 50_000
+# So many of the letters that the breaker holds back are delivered, to be looked at.
+SAMPLE = 20
 MESSAGE = "__connect.errors.exception.message"
 
 
@@ -42,7 +44,7 @@ def test_pure_poison_pauses_the_pipeline_and_stays_where_it_is(world: World, tmp
         # It opened within the first batch: what it saw is shown all the same.
         listed = ddpm("dlq", "list", "--json", "--config", str(running.config_path), cwd=tmp_path).stdout
         assert "held back by the breaker" in listed
-        assert len(world.dead()) == 20
+        assert len(world.dead()) == SAMPLE
         assert all(b"held back by the breaker" in headers(letter)[MESSAGE] for letter in world.dead())
         assert world.lag() == POISON
         assert running.stop() == 0
@@ -83,7 +85,7 @@ def test_a_bounded_run_ends_with_the_reason(world: World, tmp_path: Path) -> Non
     ended = ddpm("run", "--config", "app-config.yaml", cwd=tmp_path)
     assert ended.returncode == 1
     assert "500 of 1000 records in a row are dead" in ended.stderr
-    assert len(world.dead()) < 500
+    assert len(world.dead()) < 500 + SAMPLE
 
 
 def test_what_refuses_all_rows_counts_as_well(world: World, tmp_path: Path) -> None:
@@ -96,5 +98,6 @@ def test_what_refuses_all_rows_counts_as_well(world: World, tmp_path: Path) -> N
     with Ddpm(config, tmp_path) as running:
         eventually(lambda: paused(running), "the breaker pauses the pipeline")
         assert "now mostly for the reason 22P02" in pipeline(running)["reason"]
-        assert len(world.dead()) < 500
+        # What passed before the limit, and the sample of what is held back since.
+        assert len(world.dead()) < 500 + SAMPLE
         assert running.stop() == 0

@@ -269,7 +269,7 @@ def _together(words: list[str]) -> str:
 def _missing(key: Key, documents: int) -> str:
     return (
         f"at least {documents} documents of {key[0]}/{key[1]} are committed, and neither rows nor dead letters: "
-        "something in the database takes rows away, such as a trigger that returns null, or the engine is at fault"
+        "the engine has lost them, which is a fault of ddpm; `ddpm replay` reads them again"
     )
 
 
