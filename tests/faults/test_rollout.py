@@ -99,7 +99,7 @@ def test_a_terminated_pod_goes_unready_drains_and_ends_well_within_its_grace_per
 
 
 def test_a_drain_that_does_not_end_is_cut_in_time_and_costs_nothing(world: World, tmp_path: Path) -> None:
-    with pod(world, tmp_path, "old", drain=SHORT_DRAIN) as old:
+    with pod(world, tmp_path, "old", drain=f"{SHORT_DRAIN:g}s") as old:
         old.wait_healthy()
         with Traffic(world) as traffic:
             traffic.wait_for(2_000)

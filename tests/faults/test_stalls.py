@@ -34,7 +34,7 @@ def test_an_engine_that_takes_records_and_never_commits_is_restarted_as_stalled(
     world.create_topic()
     world.produce(json_records([{"n": n} for n in range(30)]))
     config = world.config(
-        engine={"stall_timeout": STALL_TIMEOUT, "drain": 1}, pipeline_template=str(hanging_template(tmp_path))
+        engine={"stall_timeout": f"{STALL_TIMEOUT}s", "drain": "1s"}, pipeline_template=str(hanging_template(tmp_path))
     )
     with Ddpm(config, tmp_path) as running:
         events = eventually(
@@ -55,7 +55,7 @@ def test_a_group_that_begins_at_the_end_is_no_stall_and_loses_nothing_between_tw
 ) -> None:
     world.create_topic()
     world.produce(json_records([{"n": n} for n in range(30)]))
-    config = world.config(kafka={"start_from": "latest"}, engine={"stall_timeout": STALL_TIMEOUT})
+    config = world.config(kafka={"start_from": "latest"}, engine={"stall_timeout": f"{STALL_TIMEOUT}s"})
     with Ddpm(config, tmp_path) as running:
         running.wait_healthy()
         looks = 3 * STALL_TIMEOUT / STEP_SECONDS + 1
@@ -83,7 +83,7 @@ def test_markers_of_transactions_at_the_end_are_no_stall(world: World, tmp_path:
         producer.flush()
         producer.commit_transaction() if commit else producer.abort_transaction()
     producer.close()
-    with Ddpm(world.config(engine={"stall_timeout": STALL_TIMEOUT}), tmp_path) as running:
+    with Ddpm(world.config(engine={"stall_timeout": f"{STALL_TIMEOUT}s"}), tmp_path) as running:
         running.wait_healthy()
         eventually(lambda: world.count() >= 9, "all that can be read is in the table")
         assert world.lag() > 0, "without lag the test shows nothing"
