@@ -50,9 +50,17 @@ func parseColumns(text []byte) (columns []tableColumn, err error) {
 	return columns, json.Unmarshal(text, &columns)
 }
 
-// partitionsOf lists a table and its partitions.
+// partitionsOf lists a table and its partitions. The server's own function for that would lock each of them, and wait
+// for whoever works on one.
 const partitionsOf = `
-	SELECT %[1]s::pg_catalog.regclass UNION ALL SELECT relid FROM pg_catalog.pg_partition_tree(%[1]s::pg_catalog.regclass)`
+	WITH RECURSIVE member(oid) AS (
+		SELECT %[1]s::pg_catalog.regclass::pg_catalog.oid
+		UNION ALL
+		SELECT child.oid
+		FROM member JOIN pg_catalog.pg_inherits i ON i.inhparent = member.oid
+			JOIN pg_catalog.pg_class child ON child.oid = i.inhrelid AND child.relispartition
+	)
+	SELECT oid FROM member`
 
 // insertTriggers are the conditions for a trigger that a person made for new rows, and that is on.
 const insertTriggers = `NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 <> 0`
