@@ -203,7 +203,12 @@ func recordAt(block *sarama.FetchResponseBlock, offset int64) (uint32, bool) {
 			if batch.LogAppendTime {
 				moment = batch.MaxTimestamp
 			}
-			return digest(record.Key, record.Value, moment.UnixMilli()), true
+			// As in what the input says of it: times behind one that is missing are counted from another year.
+			ms, ok := timestamp(moment.UnixMilli())
+			if !ok {
+				ms = -1
+			}
+			return digest(record.Key, record.Value, ms), true
 		}
 	}
 	return 0, false

@@ -93,6 +93,24 @@ func TestALogWithAnotherRecordAtAnOffsetIsAnotherOne(t *testing.T) {
 	}
 }
 
+// A producer may leave out the time of a record and not of the next one in the same batch.
+func TestARecordBehindOneWithoutATimeIsTheSame(t *testing.T) {
+	const ms = 1_764_000_000_123
+	batch := &sarama.RecordBatch{Records: []*sarama.Record{
+		{Value: []byte("without")},
+		{Value: []byte("with"), OffsetDelta: 1, TimestampDelta: (ms + 1) * time.Millisecond},
+	}}
+	block := &sarama.FetchResponseBlock{RecordsSet: []*sarama.Records{{RecordBatch: batch}}}
+	for offset, o := range []*Origin{
+		{Value: []byte("without")},
+		{Value: []byte("with"), TimestampMS: ms, HasTimestamp: true},
+	} {
+		if found, ok := recordAt(block, int64(offset)); !ok || found != digestOf(o) {
+			t.Errorf("the record at %d has the checksum %d, and not %d", offset, found, digestOf(o))
+		}
+	}
+}
+
 func TestALogThatEndsBeforeWhatWasReadMayOnlyBeLate(t *testing.T) {
 	m := readMarks(t, "a", "b", "c")
 	i := &Incarnations{client: log(t, "a", "b"), marks: m, epochs: map[place]int32{}}
