@@ -114,9 +114,6 @@ func (s *session) prepare(ctx context.Context) error {
 	if err := t.check(s.pool.conf.key()); err != nil {
 		return err
 	}
-	if err := s.readValuesAlike(ctx); err != nil {
-		return err
-	}
 	shapes, err := s.shapes(ctx, t)
 	if err != nil {
 		return err
@@ -266,11 +263,6 @@ type statements struct {
 	target, itself string
 }
 
-// durable makes a commit wait for the disk where a role or database has it otherwise, and leaves alone whatever
-// waits for a standby too. It lasts as long as its transaction, so that a pooler may lend the connection to others.
-const durable = "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) " +
-	"WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')"
-
 // ensureKey divides by zero, which keeps what stands behind it from being done, unless the table still has the key
 // and the triggers that were seen. What the transaction has written keeps both as they are until its end.
 const ensureKey = `SELECT 1 / pg_catalog.count(*) FROM pg_catalog.pg_index
@@ -291,7 +283,7 @@ func statementsFor(t *table, c *config) statements {
 		itself, holders = "ONLY "+target, named+"::pg_catalog.regclass"
 	}
 	temporary := quote("pg_temp", stage)
-	settings := "SET CONSTRAINTS ALL IMMEDIATE; " + durable
+	settings := "SET CONSTRAINTS ALL IMMEDIATE; " + otherSettings(c.connection)
 	return statements{
 		names: names,
 		begin: "BEGIN ISOLATION LEVEL READ COMMITTED; " + settings,
