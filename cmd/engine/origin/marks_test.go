@@ -48,6 +48,13 @@ func TestARecordBehindAForkHasTheNumberOfTheLatestOne(t *testing.T) {
 // log is a broker with one topic of one partition that holds these values from offset 0 on.
 func log(t *testing.T, values ...string) sarama.Client {
 	t.Helper()
+	ends := sarama.NewMockOffsetResponse(t).SetOffset("orders", 0, sarama.OffsetNewest, int64(len(values)))
+	return logThatEnds(t, ends, values...)
+}
+
+// logThatEnds is one whose broker says so when it is asked where the log ends.
+func logThatEnds(t *testing.T, ends sarama.MockResponse, values ...string) sarama.Client {
+	t.Helper()
 	broker := sarama.NewMockBroker(t, 1)
 	t.Cleanup(broker.Close)
 	fetched := &sarama.FetchResponse{Version: fetchVersion}
@@ -60,7 +67,8 @@ func log(t *testing.T, values ...string) sarama.Client {
 		"MetadataRequest": sarama.NewMockMetadataResponse(t).
 			SetBroker(broker.Addr(), broker.BrokerID()).
 			SetLeader("orders", 0, broker.BrokerID()),
-		"FetchRequest": sarama.NewMockWrapper(fetched),
+		"FetchRequest":  sarama.NewMockWrapper(fetched),
+		"OffsetRequest": ends,
 	})
 	conf := sarama.NewConfig()
 	conf.Version = sarama.V2_8_0_0
@@ -121,6 +129,24 @@ func TestALogThatEndsBeforeWhatWasReadMayOnlyBeLate(t *testing.T) {
 	i.short = time.Now().Add(-2 * settling)
 	if err := i.compareLogs(epochs); !errors.Is(err, ErrAnotherIncarnation) {
 		t.Errorf("after a while: %v", err)
+	}
+}
+
+func TestALeaderThatDoesNotKnowItsEndYetHasNoOtherLog(t *testing.T) {
+	unknown := &sarama.OffsetResponse{Version: 5, Blocks: map[string]map[int32]*sarama.OffsetResponseBlock{
+		"orders": {0: {Err: sarama.ErrOffsetNotAvailable}},
+	}}
+	marks := readMarks(t, "a", "b", "c")
+	for name, ends := range map[string]sarama.MockResponse{
+		"unknown":   sarama.NewMockWrapper(unknown),
+		"just seen": sarama.NewMockOffsetResponse(t).SetOffset("orders", 0, sarama.OffsetNewest, 3),
+	} {
+		i := &Incarnations{client: logThatEnds(t, ends, "a", "b"), marks: marks, epochs: map[place]int32{}}
+		i.short = time.Now().Add(-2 * settling)
+		err := i.compareLogs(map[place]int32{{"orders", 0}: 3})
+		if err == nil || errors.Is(err, errShort) || errors.Is(err, ErrAnotherIncarnation) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
