@@ -267,7 +267,7 @@ type statements struct {
 // and the triggers that were seen. What the transaction has written keeps both as they are until its end.
 const ensureKey = `SELECT 1 / pg_catalog.count(*) FROM pg_catalog.pg_index
 WHERE indexrelid = %s AND indrelid = %s::pg_catalog.regclass AND indisunique AND indisvalid AND indimmediate
-	AND %d = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger WHERE tgrelid IN (%s) AND ` + insertTriggers + `)`
+	AND %d = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger WHERE ` + insertTriggers + ` AND %s)`
 
 const divisionByZero = "22012"
 
@@ -278,9 +278,9 @@ func statementsFor(t *table, c *config) statements {
 	}
 	list, key := quotedList(names), quotedList(c.key())
 	target := quote(t.schema, t.name)
-	named, itself, holders := literal(target), target, fmt.Sprintf(partitionsOf, literal(target))
+	named, itself, holders := literal(target), target, fmt.Sprintf(isOrParts, "tgrelid", literal(target))
 	if t.plain {
-		itself, holders = "ONLY "+target, named+"::pg_catalog.regclass"
+		itself, holders = "ONLY "+target, "tgrelid = "+named+"::pg_catalog.regclass"
 	}
 	temporary := quote("pg_temp", stage)
 	settings := "SET CONSTRAINTS ALL IMMEDIATE; " + otherSettings(c.connection)

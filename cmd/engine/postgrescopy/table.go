@@ -50,17 +50,10 @@ func parseColumns(text []byte) (columns []tableColumn, err error) {
 	return columns, json.Unmarshal(text, &columns)
 }
 
-// partitionsOf lists a table and its partitions. The server's own function for that would lock each of them, and wait
-// for whoever works on one.
-const partitionsOf = `
-	WITH RECURSIVE member(oid) AS (
-		SELECT %[1]s::pg_catalog.regclass::pg_catalog.oid
-		UNION ALL
-		SELECT child.oid
-		FROM member JOIN pg_catalog.pg_inherits i ON i.inhparent = member.oid
-			JOIN pg_catalog.pg_class child ON child.oid = i.inhrelid AND child.relispartition
-	)
-	SELECT oid FROM member`
+// isOrParts is the condition that a relation is a table or one of its partitions. To list those would lock each of
+// them, and wait for whoever works on one.
+const isOrParts = `(%[1]s = %[2]s::pg_catalog.regclass OR
+	%[2]s::pg_catalog.regclass IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(%[1]s)))`
 
 // insertTriggers are the conditions for a trigger that a person made for new rows, and that is on.
 const insertTriggers = `NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 <> 0`
@@ -81,7 +74,7 @@ SELECT n.nspname, c.relkind <> 'p', (` + listColumns + `c.oid
 ), (
 	SELECT coalesce(pg_catalog.json_agg(tgname), '[]')
 	FROM pg_catalog.pg_trigger
-	WHERE tgrelid IN (` + fmt.Sprintf(partitionsOf, "c.oid") + `) AND ` + insertTriggers + `
+	WHERE ` + insertTriggers + ` AND ` + fmt.Sprintf(isOrParts, "tgrelid", "c.oid") + `
 )
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = $1 AND n.nspname = CASE WHEN $2 = '' THEN pg_catalog.current_schema() ELSE $2 END`
