@@ -180,12 +180,25 @@ func holds(client sarama.Client, at place, one mark) error {
 	case block.Err != sarama.ErrNoError:
 		return block.Err
 	case block.HighWaterMarkOffset <= one.offset:
-		return errShort
+		return short(client, at, one)
 	}
 	if found, ok := recordAt(block, one.offset); ok && found != one.digest {
 		return fmt.Errorf("%s/%d: another record at offset %d: %w", at.topic, at.partition, one.offset, ErrAnotherIncarnation)
 	}
 	return nil
+}
+
+// short returns errShort if a log ends before a mark for certain. A new leader has records that its followers have not
+// told it to have yet: only to the question for the end of the log does it answer that it does not know.
+func short(client sarama.Client, at place, one mark) error {
+	end, err := client.GetOffset(at.topic, at.partition, sarama.OffsetNewest)
+	if err != nil {
+		return err
+	}
+	if end > one.offset {
+		return fmt.Errorf("%s/%d: the end of the log is being found out", at.topic, at.partition)
+	}
+	return errShort
 }
 
 // recordAt returns the checksum of the record at an offset; false if there is none, or none of the present format.
@@ -203,7 +216,12 @@ func recordAt(block *sarama.FetchResponseBlock, offset int64) (uint32, bool) {
 			if batch.LogAppendTime {
 				moment = batch.MaxTimestamp
 			}
-			return digest(record.Key, record.Value, moment.UnixMilli()), true
+			// As in what the input says of it: times behind one that is missing are counted from another year.
+			ms, ok := timestamp(moment.UnixMilli())
+			if !ok {
+				ms = -1
+			}
+			return digest(record.Key, record.Value, ms), true
 		}
 	}
 	return 0, false

@@ -48,6 +48,13 @@ func TestARecordBehindAForkHasTheNumberOfTheLatestOne(t *testing.T) {
 // log is a broker with one topic of one partition that holds these values from offset 0 on.
 func log(t *testing.T, values ...string) sarama.Client {
 	t.Helper()
+	ends := sarama.NewMockOffsetResponse(t).SetOffset("orders", 0, sarama.OffsetNewest, int64(len(values)))
+	return logThatEnds(t, ends, values...)
+}
+
+// logThatEnds is one whose broker says so when it is asked where the log ends.
+func logThatEnds(t *testing.T, ends sarama.MockResponse, values ...string) sarama.Client {
+	t.Helper()
 	broker := sarama.NewMockBroker(t, 1)
 	t.Cleanup(broker.Close)
 	fetched := &sarama.FetchResponse{Version: fetchVersion}
@@ -60,7 +67,8 @@ func log(t *testing.T, values ...string) sarama.Client {
 		"MetadataRequest": sarama.NewMockMetadataResponse(t).
 			SetBroker(broker.Addr(), broker.BrokerID()).
 			SetLeader("orders", 0, broker.BrokerID()),
-		"FetchRequest": sarama.NewMockWrapper(fetched),
+		"FetchRequest":  sarama.NewMockWrapper(fetched),
+		"OffsetRequest": ends,
 	})
 	conf := sarama.NewConfig()
 	conf.Version = sarama.V2_8_0_0
@@ -93,6 +101,24 @@ func TestALogWithAnotherRecordAtAnOffsetIsAnotherOne(t *testing.T) {
 	}
 }
 
+// A producer may leave out the time of a record and not of the next one in the same batch.
+func TestARecordBehindOneWithoutATimeIsTheSame(t *testing.T) {
+	const ms = 1_764_000_000_123
+	batch := &sarama.RecordBatch{Records: []*sarama.Record{
+		{Value: []byte("without")},
+		{Value: []byte("with"), OffsetDelta: 1, TimestampDelta: (ms + 1) * time.Millisecond},
+	}}
+	block := &sarama.FetchResponseBlock{RecordsSet: []*sarama.Records{{RecordBatch: batch}}}
+	for offset, o := range []*Origin{
+		{Value: []byte("without")},
+		{Value: []byte("with"), TimestampMS: ms, HasTimestamp: true},
+	} {
+		if found, ok := recordAt(block, int64(offset)); !ok || found != digestOf(o) {
+			t.Errorf("the record at %d has the checksum %d, and not %d", offset, found, digestOf(o))
+		}
+	}
+}
+
 func TestALogThatEndsBeforeWhatWasReadMayOnlyBeLate(t *testing.T) {
 	m := readMarks(t, "a", "b", "c")
 	i := &Incarnations{client: log(t, "a", "b"), marks: m, epochs: map[place]int32{}}
@@ -103,6 +129,24 @@ func TestALogThatEndsBeforeWhatWasReadMayOnlyBeLate(t *testing.T) {
 	i.short = time.Now().Add(-2 * settling)
 	if err := i.compareLogs(epochs); !errors.Is(err, ErrAnotherIncarnation) {
 		t.Errorf("after a while: %v", err)
+	}
+}
+
+func TestALeaderThatDoesNotKnowItsEndYetHasNoOtherLog(t *testing.T) {
+	unknown := &sarama.OffsetResponse{Version: 5, Blocks: map[string]map[int32]*sarama.OffsetResponseBlock{
+		"orders": {0: {Err: sarama.ErrOffsetNotAvailable}},
+	}}
+	marks := readMarks(t, "a", "b", "c")
+	for name, ends := range map[string]sarama.MockResponse{
+		"unknown":   sarama.NewMockWrapper(unknown),
+		"just seen": sarama.NewMockOffsetResponse(t).SetOffset("orders", 0, sarama.OffsetNewest, 3),
+	} {
+		i := &Incarnations{client: logThatEnds(t, ends, "a", "b"), marks: marks, epochs: map[place]int32{}}
+		i.short = time.Now().Add(-2 * settling)
+		err := i.compareLogs(map[place]int32{{"orders", 0}: 3})
+		if err == nil || errors.Is(err, errShort) || errors.Is(err, ErrAnotherIncarnation) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -98,14 +98,14 @@ func (p *piecewise) mayBeValue(pgErr *pgconn.PgError) bool {
 
 // violated says what the constraints are about that were violated: 'identity' if about nothing but columns of the
 // identity, 'given' if about others of the columns that a row gives.
-const violated = `
+var violated = `
 SELECT given.nth, CASE WHEN bool_or(a.attname <> ALL ($6::text[]) AND a.attname = ANY ($5::text[])) THEN 'given'
 	WHEN bool_and(a.attname = ANY ($6::text[])) THEN 'identity' END
 FROM ROWS FROM (unnest($2::text[]), unnest($3::text[]), unnest($4::text[])) WITH ORDINALITY AS given(schema, relation, name, nth)
 JOIN pg_catalog.pg_namespace n ON n.nspname = given.schema
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = given.relation
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE (c.oid = $1::regclass OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::regclass))) AND (
+WHERE ` + fmt.Sprintf(isOrParts, "c.oid", "$1") + ` AND (
 	EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.conname = given.name AND a.attnum = ANY (k.conkey))
 	OR EXISTS (
 		SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid

@@ -468,3 +468,21 @@ func unacknowledged(t *testing.T, done <-chan error) {
 	case <-time.After(100 * time.Millisecond):
 	}
 }
+
+// Whoever works on one partition, and nothing else, holds up the rows of no other.
+func TestALockedPartitionHoldsUpItsOwnRowsAlone(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(`CREATE TABLE t (` + identityColumns + `, id int, name text, at timestamptz) PARTITION BY LIST (partition);
+		CREATE TABLE t_3 PARTITION OF t FOR VALUES IN (3);
+		CREATE TABLE t_4 PARTITION OF t FOR VALUES IN (4);
+		CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+		CREATE TABLE other (id int); CREATE TRIGGER nothing BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION nothing()`)
+	conn := db.connect()
+	defer conn.Close(context.Background())
+	_, err := conn.Exec(context.Background(), `BEGIN; LOCK TABLE t_3`)
+	must(t, err)
+	s := db.start(options{settings: "write_timeout: 1s"})
+	s.MustProduce(append(span(0, 5), record(5, `{"id": "no number"}`))...)
+	equal(t, "rows", db.offsets("t_4"), numbers(0, 5))
+	equal(t, "log lines of an outage", s.logged("waiting"), 0)
+}

@@ -114,9 +114,6 @@ func (s *session) prepare(ctx context.Context) error {
 	if err := t.check(s.pool.conf.key()); err != nil {
 		return err
 	}
-	if err := s.readValuesAlike(ctx); err != nil {
-		return err
-	}
 	shapes, err := s.shapes(ctx, t)
 	if err != nil {
 		return err
@@ -266,16 +263,11 @@ type statements struct {
 	target, itself string
 }
 
-// durable makes a commit wait for the disk where a role or database has it otherwise, and leaves alone whatever
-// waits for a standby too. It lasts as long as its transaction, so that a pooler may lend the connection to others.
-const durable = "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) " +
-	"WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')"
-
 // ensureKey divides by zero, which keeps what stands behind it from being done, unless the table still has the key
 // and the triggers that were seen. What the transaction has written keeps both as they are until its end.
 const ensureKey = `SELECT 1 / pg_catalog.count(*) FROM pg_catalog.pg_index
 WHERE indexrelid = %s AND indrelid = %s::pg_catalog.regclass AND indisunique AND indisvalid AND indimmediate
-	AND %d = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger WHERE tgrelid IN (%s) AND ` + insertTriggers + `)`
+	AND %d = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger WHERE ` + insertTriggers + ` AND %s)`
 
 const divisionByZero = "22012"
 
@@ -286,12 +278,12 @@ func statementsFor(t *table, c *config) statements {
 	}
 	list, key := quotedList(names), quotedList(c.key())
 	target := quote(t.schema, t.name)
-	named, itself, holders := literal(target), target, fmt.Sprintf(partitionsOf, literal(target))
+	named, itself, holders := literal(target), target, fmt.Sprintf(isOrParts, "tgrelid", literal(target))
 	if t.plain {
-		itself, holders = "ONLY "+target, named+"::pg_catalog.regclass"
+		itself, holders = "ONLY "+target, "tgrelid = "+named+"::pg_catalog.regclass"
 	}
 	temporary := quote("pg_temp", stage)
-	settings := "SET CONSTRAINTS ALL IMMEDIATE; " + durable
+	settings := "SET CONSTRAINTS ALL IMMEDIATE; " + otherSettings(c.connection)
 	return statements{
 		names: names,
 		begin: "BEGIN ISOLATION LEVEL READ COMMITTED; " + settings,

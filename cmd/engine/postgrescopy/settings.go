@@ -1,7 +1,7 @@
 package postgrescopy
 
 import (
-	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -29,20 +29,20 @@ func readTimesAlike(conf *pgconn.Config) {
 	}
 }
 
-// Settings that change what is stored for a text, besides those of times; only what differs is set, since poolers
-// of connections do not know them.
-const setOthers = `
-SELECT pg_catalog.set_config(wanted.name, wanted.value, false)
-FROM (VALUES ('intervalstyle', 'postgres'), ('array_nulls', 'on'), ('xmloption', 'content')) AS wanted(name, value)
-WHERE pg_catalog.current_setting(wanted.name) <> wanted.value AND pg_catalog.strpos($1, wanted.name || '=') = 0`
+// setOthers sets what else decides on what is stored for a text, and makes a commit wait for the disk where a role or
+// database has it otherwise, but leaves alone whatever waits for a standby too. It lasts as long as its transaction, since
+// a pooler may lend the connection to others, and another one to this session. %s are texts of settings to leave alone.
+const setOthers = `SELECT pg_catalog.set_config(wanted.name, wanted.value, true)
+FROM (VALUES ('synchronous_commit', 'on', '{off,local}'::pg_catalog.text[]), ('array_nulls', 'on', '{off}'), ('xmloption', 'content', '{document}'),
+	('intervalstyle', 'postgres', '{postgres_verbose,sql_standard,iso_8601}')) AS wanted(name, value, others)
+WHERE pg_catalog.current_setting(wanted.name) = ANY (wanted.others)
+	AND (wanted.name = 'synchronous_commit' OR pg_catalog.strpos(%s, wanted.name || '=') = 0)`
 
-// readValuesAlike makes the server read the text of values as every other one does.
-func (s *session) readValuesAlike(ctx context.Context) error {
-	params := s.pool.conf.connection.RuntimeParams
-	given := strings.ToLower(params["options"])
-	for _, name := range slices.Sorted(maps.Keys(params)) {
+// otherSettings returns the statement for a connection: what its address sets stays.
+func otherSettings(conf *pgconn.Config) string {
+	given := strings.ToLower(conf.RuntimeParams["options"])
+	for _, name := range slices.Sorted(maps.Keys(conf.RuntimeParams)) {
 		given += " " + strings.ToLower(name) + "="
 	}
-	_, err := s.query(ctx, setOthers, given)
-	return err
+	return fmt.Sprintf(setOthers, literal(given))
 }

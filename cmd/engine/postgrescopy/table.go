@@ -50,9 +50,10 @@ func parseColumns(text []byte) (columns []tableColumn, err error) {
 	return columns, json.Unmarshal(text, &columns)
 }
 
-// partitionsOf lists a table and its partitions.
-const partitionsOf = `
-	SELECT %[1]s::pg_catalog.regclass UNION ALL SELECT relid FROM pg_catalog.pg_partition_tree(%[1]s::pg_catalog.regclass)`
+// isOrParts is the condition that a relation is a table or one of its partitions. To list those would lock each of
+// them, and wait for whoever works on one.
+const isOrParts = `(%[1]s = %[2]s::pg_catalog.regclass OR
+	%[2]s::pg_catalog.regclass IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(%[1]s)))`
 
 // insertTriggers are the conditions for a trigger that a person made for new rows, and that is on.
 const insertTriggers = `NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 <> 0`
@@ -73,7 +74,7 @@ SELECT n.nspname, c.relkind <> 'p', (` + listColumns + `c.oid
 ), (
 	SELECT coalesce(pg_catalog.json_agg(tgname), '[]')
 	FROM pg_catalog.pg_trigger
-	WHERE tgrelid IN (` + fmt.Sprintf(partitionsOf, "c.oid") + `) AND ` + insertTriggers + `
+	WHERE ` + insertTriggers + ` AND ` + fmt.Sprintf(isOrParts, "tgrelid", "c.oid") + `
 )
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = $1 AND n.nspname = CASE WHEN $2 = '' THEN pg_catalog.current_schema() ELSE $2 END`

@@ -121,6 +121,21 @@ func TestTimesAreReadTheSameForEveryRole(t *testing.T) {
 	equal(t, "an order of the URL", db.stored(&dsn, "date", "", `"01/02/2026"`), []string{"2026-02-01"})
 }
 
+// As behind a pooler, which may lend another connection for each transaction.
+func TestSettingsOfASessionAreThoseOfEachTransaction(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(`CREATE TABLE t (` + identityColumns + `, span interval, words text[]);
+		CREATE FUNCTION reset() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RESET IntervalStyle; RESET array_nulls; RETURN NULL; END $$;
+		CREATE TRIGGER reset AFTER INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION reset()`)
+	role, dsn := db.role("")
+	db.exec(`ALTER ROLE ` + role + ` SET IntervalStyle = 'sql_standard'; ALTER ROLE ` + role + ` SET array_nulls = off`)
+	s := db.start(options{dsn: dsn, columns: `[{name: span, from: field, path: [span]}, {name: words, from: field, path: [words]}]`})
+	for offset := range 2 {
+		s.MustProduce(record(offset, `{"span": "-1 2:03:04", "words": [null]}`))
+	}
+	equal(t, "rows", db.text(`SELECT string_agg(DISTINCT span || ' ' || words::text, '; ') FROM t`), "-1 days +02:03:04 {NULL}")
+}
+
 func TestFormatsGiveTheExactTime(t *testing.T) {
 	db := newDatabase(t)
 	for _, c := range []struct{ typeName, more, value, want string }{

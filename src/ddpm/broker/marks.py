@@ -72,14 +72,19 @@ def taken(wire: Wire, leader: int, partition: Partition, first: int, end: int) -
 
 
 def holds(wire: Wire, leader: int, partition: Partition, mark: Mark) -> bool | None:
-    """Whether a partition still has the record of a mark; None if retention or compaction may have taken it."""
+    """Whether a partition still has the record of a mark; None if nobody can tell.
+
+    Retention or compaction may have taken it; or a new leader does not know yet that its followers have it, too:
+    only to the question for the end of the log does it answer that it does not know.
+    """
     found = wire.print_of(leader, partition, mark.offset)
     if found is None:
         start = wire.starts(leader, [partition])[partition]
         return None if isinstance(start, int) and start > mark.offset else False
     seen, end = found
     if end <= mark.offset:
-        return False
+        sure = wire.ends(leader, [partition])[partition]
+        return False if isinstance(sure, int) and sure <= mark.offset else None
     if seen is None or seen.offset != mark.offset:
         return None
     return seen.digest == mark.digest

@@ -1,6 +1,7 @@
 """Records by which a log is told from another one."""
 
 import pytest
+from kafka.errors import BrokerResponseError, OffsetNotAvailableError
 
 from ddpm.broker.marks import MOST_MARKS, Mark, added, before_epoch, holds, parted
 from ddpm.broker.offsets import Partition
@@ -25,6 +26,7 @@ class Log:
 
     def __init__(self, *records: tuple[int, int] | None, start: int = 0) -> None:
         self.records, self.start = records, start
+        self.knows_end = True
 
     @property
     def end(self) -> int:
@@ -41,6 +43,10 @@ class Log:
     def starts(self, node: int, partitions: list[Partition]) -> dict[Partition, int]:
         assert (node, partitions) == (1, [PARTITION])
         return {PARTITION: self.start}
+
+    def ends(self, node: int, partitions: list[Partition]) -> dict[Partition, int | type[BrokerResponseError]]:
+        assert (node, partitions) == (1, [PARTITION])
+        return {PARTITION: self.end if self.knows_end else OffsetNotAvailableError}
 
     def epoch_end(self, node: int, partition: Partition, epoch: int) -> int:
         assert (node, partition) == (1, PARTITION)
@@ -92,6 +98,14 @@ def test_logs_part_where_the_epoch_of_the_last_common_record_ends(log: Log, firs
 def test_whether_a_record_is_there_cannot_be_told_where_it_was_removed() -> None:
     compacted: object = Log((1, 10), None, (3, 12))
     assert holds(compacted, 1, PARTITION, Mark(1, 11, 1, 0.0)) is None  # type: ignore[arg-type]
+
+
+def test_whether_a_record_is_there_cannot_be_told_before_a_new_leader_knows_its_end() -> None:
+    late = Log((1, 10), (1, 11))
+    mark = Mark(2, 12, 1, 0.0)
+    assert holds(late, 1, PARTITION, mark) is False  # type: ignore[arg-type]
+    late.knows_end = False
+    assert holds(late, 1, PARTITION, mark) is None  # type: ignore[arg-type]
 
 
 def test_of_older_marks_ever_fewer_stay() -> None:

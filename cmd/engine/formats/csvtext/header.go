@@ -63,16 +63,19 @@ func (d *Decoder) named(values []value, line []byte) ([][]byte, *reason.Reason) 
 
 // fitting counts the names that are wanted, and lists those that would be if case and spaces did not count.
 func (d *Decoder) fitting(values []value) (exact int, close []string) {
-	has := func(name string) bool {
-		return slices.ContainsFunc(values, func(v value) bool { return string(v.text) == name })
+	var missing []string
+	for _, name := range d.wanted {
+		if !slices.ContainsFunc(values, func(v value) bool { return string(v.text) == name }) {
+			missing = append(missing, name)
+		}
 	}
 	for _, v := range values {
 		if slices.Contains(d.wanted, string(v.text)) {
 			exact++
 			continue
 		}
-		for _, name := range d.wanted {
-			if !has(name) && strings.EqualFold(strings.TrimSpace(string(v.text)), strings.TrimSpace(name)) {
+		for _, name := range missing {
+			if strings.EqualFold(strings.TrimSpace(string(v.text)), strings.TrimSpace(name)) {
 				close = append(close, fmt.Sprintf("%.60q where %.60q is wanted", v.text, name))
 			}
 		}
