@@ -109,6 +109,8 @@ class GroupWatch:
         """
         if self._renewal.busy:
             self._progress = None
+            # It counts them itself, of topics that may be others.
+            self._partitions.clear()
             return
         if self._progress is None:
             # What provisioning left: it may have brought back offsets that the brokers do not show yet.
@@ -123,6 +125,8 @@ class GroupWatch:
 
     def _another_log(self, lags: Sequence[PartitionLag], marks: dict[Partition, Marks], *, suspected: bool) -> bool:
         """Look again at the logs that may be others than before; returns whether that is not settled yet."""
+        # A topic that was made again has no marks yet, and is no log to compare.
+        self._doubted = {each: looks for each, looks in self._doubted.items() if marks.get(each)}
         self._doubt(lags, marks, suspected=suspected)
         places: dict[Partition, int] = {}
         for partition in list(self._doubted)[:_LOOKS]:
@@ -173,7 +177,8 @@ class GroupWatch:
     def _remember(
         self, lags: Sequence[PartitionLag], ids: Mapping[str, str | None], marks: Mapping[Partition, Marks]
     ) -> None:
-        before = self._progress or Progress(self._pipeline.kafka.consumer_group)
+        group = self._pipeline.kafka.consumer_group
+        before = self._progress if self._progress and self._progress.group == group else Progress(group)
         known = {
             name: dict(each.committed)
             for name, each in before.topics.items()
@@ -191,7 +196,7 @@ class GroupWatch:
             )
             for name, topic_id in ids.items()
         }
-        self._progress = Progress(self._pipeline.kafka.consumer_group, now)
+        self._progress = before.with_topics(now)
         if self._progress != before:
             self._file.save(self._progress)
 
