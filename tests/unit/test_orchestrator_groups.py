@@ -234,3 +234,19 @@ def test_another_log_under_an_engine_that_others_run_is_told_once() -> None:
         renewal.parted({Partition("a", 0): 42})
     (alarm,) = told.alarms
     assert "a/0 from offset 42" in alarm
+
+
+def test_the_last_look_at_many_logs_delays_no_end_for_long(bench: Bench) -> None:
+    bench.seconds_a_mark = 1.0
+    lags = [PartitionLag("a", number, 10, 0, 100, 0) for number in range(50)]
+    bench.watch.last_look(lags, {"a": Topic(dict.fromkeys(range(50), 1), None, "1")})
+    assert 0 < len(bench.marked) < 10
+    assert bench.kept == dict.fromkeys(range(50), 10)
+
+
+def test_partitions_that_are_added_do_not_wait_for_logs_that_are_looked_at(bench: Bench) -> None:
+    for _ in range(7):
+        bench.look(*[10] * 50)
+    bench.connected += 1
+    bench.look(*[10] * 50, None)
+    assert len(bench.told.restarts) == 1

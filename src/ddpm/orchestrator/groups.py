@@ -118,10 +118,11 @@ class GroupWatch:
             self._doubted.clear()
         ids = {lag.topic: topics[lag.topic].topic_id for lag in lags if lag.topic in topics}
         marks = self._progress.marks(ids)
+        # First, since many logs take many looks.
+        self._notice_growth(lags)
         if self._another_log(lags, marks, suspected=suspected):
             return
         self._remember(lags, ids, self._marked(lags, marks))
-        self._notice_growth(lags)
 
     def _another_log(self, lags: Sequence[PartitionLag], marks: dict[Partition, Marks], *, suspected: bool) -> bool:
         """Look again at the logs that may be others than before; returns whether that is not settled yet."""
@@ -170,6 +171,8 @@ class GroupWatch:
         longer = [each for each in longer if each[1] < each[2]]
         begin = self._turn % max(1, len(longer))
         for partition, first, end in (longer[begin:] + longer[:begin])[: self._at_once]:
+            if self._clock() - begun > _LOOK_SECONDS:
+                break
             marks[partition] = added(marks.get(partition, ()), self._logs.mark(partition, first, end))
         self._rest_until = begun + _REST * (self._clock() - begun)
         return marks
