@@ -235,14 +235,16 @@ def _begin(pipeline: Pipeline, found: Mapping[str, Incarnation], schema: str | N
         wanted = {each: offset for each, offset in wanted.items() if each.topic not in known} | rows
         if rows:
             alarms.append(forgotten(group, rows, "the first ones of which the table has rows; no row is written twice"))
-    if pipeline.engine.external:
-        # It may have joined already, and is not ddpm's to wait for.
-        taken = commit(brokers, group, wanted)
-    else:
-        taken = begin_at(brokers, group, wanted, GROUP_EMPTY_SECONDS)
-    if restored := {each: offset for each, offset in begin.restored.items() if each in taken}:
-        alarms.append(forgotten(group, restored, "those that ddpm saw committed last"))
-    reached |= {each: wanted[each] for each in taken}
+    # What its members have not committed again is read from the beginning; refused, it stays remembered.
+    restored = commit(brokers, group, begin.restored)
+    new = {each: offset for each, offset in wanted.items() if each not in begin.restored}
+    # An engine of others may have joined already, and is not ddpm's to wait for.
+    settle = commit if pipeline.engine.external else begin_at
+    begun = settle(brokers, group, new, GROUP_EMPTY_SECONDS)
+    if restored:
+        told = {each: begin.restored[each] for each in restored}
+        alarms.append(forgotten(group, told, "those that ddpm saw committed last"))
+    reached |= {**begin.restored, **{each: new[each] for each in begun}}
     before = remembered if remembered is not None and remembered.group == group else Progress(group)
     file.save(before.with_topics(progress_of(group, ids, reached, before.marks(ids)).topics))
     return tuple(alarms)
