@@ -59,6 +59,6 @@ def test_when_no_pipeline_can_ever_be_prepared_ddpm_ends_and_names_each(world: W
         world.execute(f'create table "{world.table}_{name}" (id uuid primary key, data text)')
     (tmp_path / "app-config.yaml").write_text(yaml.safe_dump(wanted))
     ended = ddpm("run", "--config", "app-config.yaml", cwd=tmp_path)
-    assert ended.returncode == 2
+    assert ended.returncode == 3
     assert "pipelines.misfit.postgres.table: " in ended.stderr
     assert "pipelines.away.postgres.table: " in ended.stderr

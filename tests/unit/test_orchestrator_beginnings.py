@@ -9,6 +9,7 @@ from ddpm.config.model import StartFrom
 from ddpm.errors import NewerStateError
 from ddpm.orchestrator.beginnings import Beginnings, beginnings
 from ddpm.orchestrator.progress import Progress, ProgressFile, TopicProgress
+from ddpm.orchestrator.provision import back_to
 
 A0, A1, B0 = Partition("a", 0), Partition("a", 1), Partition("b", 0)
 MARKS = {A0: Watermarks(5, 100), A1: Watermarks(0, 50), B0: Watermarks(0, 7)}
@@ -64,3 +65,15 @@ def test_progress_outlives_ddpm_and_a_newer_one_is_not_taken_for_nothing(tmp_pat
         ProgressFile(path).load()
     path.write_text("{")
     assert ProgressFile(path).load() is None
+
+
+def test_a_group_that_was_forgotten_with_its_log_reads_on_where_it_had_come() -> None:
+    places, b1 = {A0: 80, A1: 40, B0: 3}, Partition("b", 1)
+    reached = {A0: None, A1: 100, B0: None, b1: None}
+    assert back_to(places, reached, {A0: 50, A1: 20}) == {A0: 50, A1: 40}, "nothing of B0 was read"
+    assert back_to(places, {A0: None}, {A0: 90}) == {A0: 80}
+
+
+def test_what_is_remembered_of_a_topic_of_before_says_nothing_of_this_one() -> None:
+    assert progress(p0=60).committed(IDS) == {A0: 60}
+    assert progress("id-of-before", p0=60).committed(IDS) == {}

@@ -1,5 +1,6 @@
 """What a running ddpm does about its group: partitions that are added, offsets that disappear."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from ddpm.broker.watch import PartitionLag, Topic
 from ddpm.config.model import Pipeline
 from ddpm.orchestrator import groups
 from ddpm.orchestrator.groups import GroupWatch
-from ddpm.orchestrator.progress import ProgressFile
+from ddpm.orchestrator.progress import Progress, ProgressFile, TopicProgress
+from ddpm.orchestrator.provision import Provisioned
+from ddpm.orchestrator.renewing import Renewal
 
 
 class Told:
@@ -187,3 +190,63 @@ def test_partitions_that_were_added_before_the_first_look_count_too(bench: Bench
     assert [reason for reason, _ in bench.told.restarts] == [
         "partitions were added to a (1 to 2): they are read from their beginning"
     ]
+
+
+def test_a_topic_that_is_not_read_at_present_is_not_forgotten(bench: Bench) -> None:
+    before = TopicProgress("9", {0: 5})
+    bench.file.save(Progress("g", {"b": before}))
+    bench.look(10)
+    progress = bench.file.load()
+    assert progress is not None
+    assert progress.topics["b"] == before
+    assert bench.kept == {0: 10}
+
+
+def test_a_topic_made_again_while_many_of_its_logs_are_in_doubt_is_followed(bench: Bench) -> None:
+    partitions = [50] * 12
+    bench.look(*partitions)
+    bench.look(*partitions)
+    bench.connected += 1
+    bench.look(*partitions)
+    bench.look(*partitions, topic_id="2")
+    assert bench.kept == dict.fromkeys(range(12), 50)
+
+
+def test_partitions_of_a_topic_that_was_made_again_are_no_reason_to_start_once_more(bench: Bench) -> None:
+    bench.look(10)
+    bench.renewal.busy = True
+    bench.look(None, None, None, topic_id="2")
+    bench.renewal.busy, bench.renewal.counts = False, {"a": 3}
+    bench.look(None, None, None, topic_id="2")
+    assert not bench.told.restarts
+
+
+def test_another_log_under_an_engine_that_others_run_is_told_once() -> None:
+    told = Told()
+    kafka = {"brokers": ["b:1"], "topics": ["a"], "consumer_group": "g"}
+    engine = {"launcher": "external", "url": "http://127.0.0.1:4195"}
+    pipeline = Pipeline.model_validate({"name": "p", "kafka": kafka, "sinks": ["stdout"], "engine": engine})
+    supervisor: Any = told
+    launchable: Any = None
+    renewal = Renewal(pipeline, supervisor, launchable, threading.Event())
+    renewal.begin(Provisioned({}, 1))
+    for _ in range(3):
+        renewal.parted({Partition("a", 0): 42})
+    (alarm,) = told.alarms
+    assert "a/0 from offset 42" in alarm
+
+
+def test_the_last_look_at_many_logs_delays_no_end_for_long(bench: Bench) -> None:
+    bench.seconds_a_mark = 1.0
+    lags = [PartitionLag("a", number, 10, 0, 100, 0) for number in range(50)]
+    bench.watch.last_look(lags, {"a": Topic(dict.fromkeys(range(50), 1), None, "1")})
+    assert 0 < len(bench.marked) < 10
+    assert bench.kept == dict.fromkeys(range(50), 10)
+
+
+def test_partitions_that_are_added_do_not_wait_for_logs_that_are_looked_at(bench: Bench) -> None:
+    for _ in range(7):
+        bench.look(*[10] * 50)
+    bench.connected += 1
+    bench.look(*[10] * 50, None)
+    assert len(bench.told.restarts) == 1

@@ -3,7 +3,9 @@
 import pytest
 
 from ddpm.errors import ConfigError
+from ddpm.orchestrator import run
 from ddpm.orchestrator.provision import Provisioned, check_sharing
+from ddpm.supervisor.runner import Launchable
 
 TABLE = ("2026-11-25 10:00:00+00", "5", "16400")
 
@@ -18,3 +20,12 @@ def test_other_tables_other_topics_and_no_tables_are_fine() -> None:
     first, other = Provisioned({"a": 1}, 1, table=TABLE), Provisioned({"a": 1}, 1, table=(*TABLE[:2], "16401"))
     check_sharing({"a": first, "b": other, "c": Provisioned({"c": 3}, 1, table=TABLE)})
     check_sharing({"a": Provisioned({}, 1), "b": Provisioned({}, 1)})
+
+
+def test_a_topic_that_was_made_again_is_still_shared() -> None:
+    tables, launchable = run._Tables(), Launchable(lambda _: pytest.fail("nothing is launched"), "", 1)
+    tables.take("eu", Provisioned({"a": 1}, 1, table=TABLE))
+    again = Provisioned({"a": 2}, 1, table=TABLE)
+    assert tables.launchable("eu", lambda _: launchable, again) is launchable
+    with pytest.raises(ConfigError, match="the pipelines eu and us"):
+        tables.take("us", again)

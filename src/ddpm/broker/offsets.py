@@ -141,6 +141,34 @@ def commit(
     return tuple(each for each in offsets if answers[TopicPartition(*each)] is NoError)
 
 
+def begin_at(
+    brokers: Sequence[str], group: str, offsets: Mapping[Partition, int], timeout: float = DEFAULT_TIMEOUT
+) -> tuple[Partition, ...]:
+    """Commit `offsets` where `group` has none; return the partitions for which it was this call that did.
+
+    The broker takes nothing while the group has members, and they may begin anywhere: so it waits until it takes
+    them, or until somebody else has committed there.
+
+    Raises:
+        ServiceError: No broker answers, or the group still has members after `timeout` seconds.
+
+    """
+    deadline = time.monotonic() + timeout
+    taken = commit(brokers, group, offsets)
+    while left := {each: offset for each, offset in offsets.items() if each not in taken}:
+        reached = committed(brokers, group, sorted({each.topic for each in left}))
+        left = {each: offset for each, offset in left.items() if reached.get(each) is None}
+        if not left:
+            break
+        if time.monotonic() > deadline:
+            named = ", ".join(f"{each.topic}/{each.partition}" for each in sorted(left))
+            msg = f"where consumer group {group} begins in {named} cannot be set while it has members"
+            raise ServiceError(msg, hint="end whoever else reads with this group; who was killed stays for 10 s")
+        time.sleep(_PAUSE * 5)
+        taken += commit(brokers, group, left)
+    return taken
+
+
 def begin_anew(brokers: Sequence[str], group: str, topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> None:
     """Have `group` read `topics` from their beginning, whatever it has committed.
 

@@ -27,6 +27,8 @@ from ddpm.supervisor.runner import Launchable
 PROFILES = DATA_DIR / "profiles"
 
 _HASH_LENGTH = 12
+# The system takes 128 KiB in one variable.
+_MOST_OF_MARKS = 100_000
 _STARTED = {
     "process": "engine started",
     "container": "engine is started in a container",
@@ -75,12 +77,18 @@ def launchable(
 
 
 def _marks(pipeline: Pipeline, provisioned: Provisioned) -> str:
-    """The newest mark of each partition as the engine reads it: offset and checksum, by topic and partition."""
+    """The newest mark of each partition as the engine reads it: offset and checksum, by topic and partition.
+
+    Of thousands of partitions those have none that find no room: the engine takes its own when it has read there.
+    """
     remembered = progress_file(pipeline.name).load()
     found: dict[str, dict[str, tuple[int, int]]] = {}
+    room = _MOST_OF_MARKS
     for each, marks in (remembered.marks(provisioned.topic_ids) if remembered else {}).items():
-        if marks:
-            found.setdefault(each.topic, {})[str(each.partition)] = (marks[-1].offset, marks[-1].digest)
+        if marks and room > 0:
+            last = str(each.partition), (marks[-1].offset, marks[-1].digest)
+            room -= len(json.dumps(last)) + (0 if each.topic in found else len(json.dumps(each.topic)) + 4)
+            found.setdefault(each.topic, {})[last[0]] = last[1]
     return json.dumps(found, sort_keys=True)
 
 

@@ -109,6 +109,8 @@ class GroupWatch:
         """
         if self._renewal.busy:
             self._progress = None
+            # It counts them itself, of topics that may be others.
+            self._partitions.clear()
             return
         if self._progress is None:
             # What provisioning left: it may have brought back offsets that the brokers do not show yet.
@@ -116,13 +118,16 @@ class GroupWatch:
             self._doubted.clear()
         ids = {lag.topic: topics[lag.topic].topic_id for lag in lags if lag.topic in topics}
         marks = self._progress.marks(ids)
+        # First, since many logs take many looks.
+        self._notice_growth(lags)
         if self._another_log(lags, marks, suspected=suspected):
             return
         self._remember(lags, ids, self._marked(lags, marks))
-        self._notice_growth(lags)
 
     def _another_log(self, lags: Sequence[PartitionLag], marks: dict[Partition, Marks], *, suspected: bool) -> bool:
         """Look again at the logs that may be others than before; returns whether that is not settled yet."""
+        # A topic that was made again has no marks yet, and is no log to compare.
+        self._doubted = {each: looks for each, looks in self._doubted.items() if marks.get(each)}
         self._doubt(lags, marks, suspected=suspected)
         places: dict[Partition, int] = {}
         for partition in list(self._doubted)[:_LOOKS]:
@@ -166,6 +171,8 @@ class GroupWatch:
         longer = [each for each in longer if each[1] < each[2]]
         begin = self._turn % max(1, len(longer))
         for partition, first, end in (longer[begin:] + longer[:begin])[: self._at_once]:
+            if self._clock() - begun > _LOOK_SECONDS:
+                break
             marks[partition] = added(marks.get(partition, ()), self._logs.mark(partition, first, end))
         self._rest_until = begun + _REST * (self._clock() - begun)
         return marks
@@ -173,7 +180,8 @@ class GroupWatch:
     def _remember(
         self, lags: Sequence[PartitionLag], ids: Mapping[str, str | None], marks: Mapping[Partition, Marks]
     ) -> None:
-        before = self._progress or Progress(self._pipeline.kafka.consumer_group)
+        group = self._pipeline.kafka.consumer_group
+        before = self._progress if self._progress and self._progress.group == group else Progress(group)
         known = {
             name: dict(each.committed)
             for name, each in before.topics.items()
@@ -191,7 +199,7 @@ class GroupWatch:
             )
             for name, topic_id in ids.items()
         }
-        self._progress = Progress(self._pipeline.kafka.consumer_group, now)
+        self._progress = before.with_topics(now)
         if self._progress != before:
             self._file.save(self._progress)
 

@@ -55,6 +55,19 @@ class Progress:
             for number, marks in each.marks.items()
         }
 
+    def committed(self, topic_ids: Mapping[str, str | None]) -> dict[Partition, int]:
+        """What was committed in topics that still have these ids, by partition."""
+        return {
+            Partition(name, number): offset
+            for name, each in self.topics.items()
+            if name in topic_ids and topic_ids[name] == each.topic_id
+            for number, offset in each.committed.items()
+        }
+
+    def with_topics(self, topics: Mapping[str, TopicProgress]) -> "Progress":
+        """The same with these topics as they are now; others, which nobody reads at present, may be read again."""
+        return replace(self, topics={**self.topics, **topics})
+
     def without_marks(self, partitions: Collection[Partition]) -> "Progress":
         """The same without the marks of these partitions."""
         topics = {

@@ -10,7 +10,7 @@ import structlog
 from ddpm.broker.connection import reachable
 from ddpm.broker.marks import Marks, parted_for_certain
 from ddpm.broker.members import members
-from ddpm.broker.offsets import Partition, begin_anew, commit, committed, move, watermarks
+from ddpm.broker.offsets import Partition, begin_anew, begin_at, commit, committed, move, watermarks
 from ddpm.broker.topics import Incarnation, TopicSpec, ensure_topics, incarnations
 from ddpm.catalogue.parsers import gives_many
 from ddpm.catalogue.sinks import columns
@@ -166,8 +166,8 @@ def _part(
     if schema is not None and pipeline.postgres is not None:
         new = _number_forks(pipeline.postgres.url, found, schema, places, marks)
     reached = committed(kafka.brokers, kafka.consumer_group, kafka.topics)
-    at = {each: offset for each, offset in reached.items() if offset is not None}
-    targets = {each: min(first, at.get(each, first)) for each, first in places.items()}
+    ids = {name: each.topic_id for name, each in found.items()}
+    targets = back_to(places, reached, remembered.committed(ids))
     if new:
         move(kafka.brokers, kafka.consumer_group, targets, GROUP_EMPTY_SECONDS)
     else:
@@ -175,6 +175,18 @@ def _part(
         commit(kafka.brokers, kafka.consumer_group, targets)
     file.save(remembered.without_marks(places))
     return () if parted else (another_log(places),)
+
+
+def back_to(
+    places: Mapping[Partition, int], reached: Mapping[Partition, int | None], remembered: Mapping[Partition, int]
+) -> dict[Partition, int]:
+    """Where a group reads on in partitions whose logs part at `places`: there, or where it has not come so far.
+
+    Brokers that were restored may have forgotten the group as well; then counts what is remembered of it. A partition
+    of which nobody knows anything is left out: none of it was read, and it is read from its beginning.
+    """
+    known = dict(remembered) | {each: offset for each, offset in reached.items() if offset is not None}
+    return {each: min(first, known[each]) for each, first in places.items() if each in known}
 
 
 def _number_forks(
@@ -223,12 +235,18 @@ def _begin(pipeline: Pipeline, found: Mapping[str, Incarnation], schema: str | N
         wanted = {each: offset for each, offset in wanted.items() if each.topic not in known} | rows
         if rows:
             alarms.append(forgotten(group, rows, "the first ones of which the table has rows; no row is written twice"))
-    taken = commit(brokers, group, wanted)
-    if restored := {each: offset for each, offset in begin.restored.items() if each in taken}:
-        alarms.append(forgotten(group, restored, "those that ddpm saw committed last"))
-    reached |= {each: wanted[each] for each in taken}
-    marks_of = remembered.marks(ids) if remembered is not None and remembered.group == group else {}
-    file.save(progress_of(group, ids, reached, marks_of))
+    # What its members have not committed again is read from the beginning; refused, it stays remembered.
+    restored = commit(brokers, group, begin.restored)
+    new = {each: offset for each, offset in wanted.items() if each not in begin.restored}
+    # An engine of others may have joined already, and is not ddpm's to wait for.
+    settle = commit if pipeline.engine.external else begin_at
+    begun = settle(brokers, group, new, GROUP_EMPTY_SECONDS)
+    if restored:
+        told = {each: begin.restored[each] for each in restored}
+        alarms.append(forgotten(group, told, "those that ddpm saw committed last"))
+    reached |= {**begin.restored, **{each: new[each] for each in begun}}
+    before = remembered if remembered is not None and remembered.group == group else Progress(group)
+    file.save(before.with_topics(progress_of(group, ids, reached, before.marks(ids)).topics))
     return tuple(alarms)
 
 

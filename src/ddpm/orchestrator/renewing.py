@@ -47,6 +47,7 @@ class Renewal:
         self._launchable = launchable
         self._stop = stop
         self._busy: threading.Thread | None = None
+        self._told_parted = ""
 
     def begin(self, provisioned: Provisioned) -> None:
         """Take what its engines are started for; before, nothing counts as another topic or log."""
@@ -74,7 +75,10 @@ class Renewal:
             return
         said = another_log(places)
         if self._pipeline.engine.external:
-            self._supervisor.alarm(self._pipeline.name, _EXTERNAL.format(said))
+            # It is seen in every look until somebody restarts ddpm.
+            if said != self._told_parted:
+                self._told_parted = said
+                self._supervisor.alarm(self._pipeline.name, _EXTERNAL.format(said))
         else:
             self._begin(said, (), places)
 

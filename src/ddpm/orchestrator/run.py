@@ -109,6 +109,11 @@ class _Tables:
             check_sharing({**self._taken, name: provisioned})
             self._taken[name] = provisioned
 
+    def launchable(self, name: str, make: Callable[[Provisioned], Launchable], provisioned: Provisioned) -> Launchable:
+        """How a pipeline is started, now or when its topics have other numbers; raises as `take` does."""
+        self.take(name, provisioned)
+        return make(provisioned)
+
 
 def run(config: Config, options: RunOptions) -> None:
     """Run all pipelines of a configuration until they are asked to stop, or have done their bounded work.
@@ -151,18 +156,18 @@ def run(config: Config, options: RunOptions) -> None:
                 logging.configure(
                     config.logger.level, style=config.logger.format, secrets=config.secrets, recent=options.recent
                 )
+                tables = _Tables()
                 makers = {
-                    pipeline.name: partial(
-                        launchable, config, pipeline, binaries[pipeline.engine.binary], starting[pipeline.name]
+                    each.name: partial(
+                        tables.launchable,
+                        each.name,
+                        partial(launchable, config, each, binaries[each.engine.binary], starting[each.name]),
                     )
-                    for pipeline in config.pipelines
+                    for each in config.pipelines
                 }
 
-                tables = _Tables()
-
                 def prepare(pipeline: Pipeline) -> _Prepared:
-                    made = _provision(pipeline, tables, supervisor)
-                    return _Prepared(made, makers[pipeline.name](made))
+                    return _prepare(pipeline, supervisor, makers[pipeline.name])
 
                 def renewal(pipeline: Pipeline, stop: threading.Event) -> Renewal:
                     made = Renewal(pipeline, supervisor, makers[pipeline.name], stop)
@@ -214,12 +219,11 @@ def _tell_provisioned(config: Config, options: RunOptions, preparations: Prepara
         preparations.when_made(first, lambda _: options.provisioned(config))
 
 
-def _provision(pipeline: Pipeline, tables: _Tables, supervisor: Supervisor) -> Provisioned:
+def _prepare(pipeline: Pipeline, supervisor: Supervisor, make: Callable[[Provisioned], Launchable]) -> _Prepared:
     provisioned = provision(pipeline)
-    tables.take(pipeline.name, provisioned)
     for alarm in provisioned.alarms:
         supervisor.events.add(pipeline.name, "alarm", alarm)
-    return provisioned
+    return _Prepared(provisioned, make(provisioned))
 
 
 def _managed(pipeline: Pipeline) -> Managed:

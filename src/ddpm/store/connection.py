@@ -8,7 +8,7 @@ import pwd
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg import errors, sql
@@ -108,7 +108,8 @@ def connect(url: str, connect_timeout: int = _CONNECT_SECONDS) -> Iterator[Conne
         ConfigError: The URL makes no sense.
 
     """
-    with translate_errors(url), psycopg.connect(**keywords(url, connect_timeout, "ddpm")) as connection:
+    given = keywords(url, connect_timeout, "ddpm")
+    with translate_errors(url), psycopg.connect(**given, cursor_factory=_Cursor) as connection:
         # A statement that the server remembers would outlive this client in a pool of connections.
         connection.prepare_threshold = None
         # Whoever waited for a lock has to see what the other one did meanwhile.
@@ -118,6 +119,23 @@ def connect(url: str, connect_timeout: int = _CONNECT_SECONDS) -> Iterator[Conne
             yield connection
         except errors.InsufficientPrivilege as error:
             raise _lacks_right(connection, url, error) from error
+
+
+class _Cursor(psycopg.Cursor[Any]):
+    """Takes names with a percent sign beside parameters: psycopg would read a placeholder in them."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:  # noqa: ANN401 -- psycopg's types
+        """As psycopg does it."""
+        if params is not None and isinstance(query, sql.Composed):
+            query = self._doubled(query)
+        return super().execute(query, params, **options)
+
+    def _doubled(self, part: sql.Composable) -> sql.Composable:
+        if isinstance(part, sql.Composed):
+            return sql.Composed([self._doubled(each) for each in part])
+        if isinstance(part, sql.Identifier | sql.Literal):
+            return sql.SQL(part.as_string(self).replace("%", "%%"))
+        return part
 
 
 @contextmanager

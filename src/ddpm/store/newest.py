@@ -1,9 +1,11 @@
 """The newest rows of a pipeline's table, found by its primary key and without reading the whole. Reads only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
+from ddpm.config.names import split_table
 from ddpm.store import queries
 from ddpm.store.connection import Connection, connect
 from ddpm.store.trace import found_table
@@ -39,18 +41,19 @@ def newest_rows(url: str, table: str, count: int, longest: int) -> Newest | None
         ConfigError: The table is not one of ddpm's: it lacks the columns of the identity.
 
     """
-    schema, _, name = table.rpartition(".")
+    schema, name = split_table(table)
     with connect(url) as connection:
         connection.execute("SET TRANSACTION READ ONLY")
         connection.execute("SELECT set_config('statement_timeout', %s, true)", [PATIENCE])
-        target = found_table(connection, schema or None, name)
+        target = found_table(connection, schema, name)
         return None if target is None else _read(connection, target, count, longest)
 
 
 def _read(connection: Connection, target: sql.Identifier, count: int, longest: int) -> Newest:
     columns = tuple(each.name for each in connection.execute(queries.COLUMNS_OF.format(table=target)).description or ())
-    text = "CASE WHEN length({0}::text) > {1} THEN left({0}::text, {1}) || '…' ELSE {0}::text END"
-    texts = sql.SQL(", ").join(sql.SQL(text).format(_part("whole", name), sql.Literal(longest)) for name in columns)
+    # One character more tells that there are more; the mark of it is not in every database's encoding.
+    text = sql.SQL("left({}::text, {})")
+    texts = sql.SQL(", ").join(text.format(_part("whole", name), sql.Literal(longest + 1)) for name in columns)
     # A table whose records have many documents has their number in the key, too.
     places = ("offset", "index") if "index" in columns else ("offset",)
     last, behind = (
@@ -59,7 +62,11 @@ def _read(connection: Connection, target: sql.Identifier, count: int, longest: i
     )
     query = queries.NEWEST_ROWS.format(table=target, columns=texts, last=last, behind=behind)
     found = connection.execute(query, {"count": count}).fetchall()
-    return Newest(columns, tuple(row[1:] for row in found), tuple(row[0] for row in found))
+    return Newest(columns, tuple(_cut(row[1:], longest) for row in found), tuple(row[0] for row in found))
+
+
+def _cut(row: Sequence[str | None], longest: int) -> tuple[str | None, ...]:
+    return tuple(f"{value[:longest]}…" if value and len(value) > longest else value for value in row)
 
 
 def _part(row: str, column: str) -> sql.Composed:

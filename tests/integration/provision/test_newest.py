@@ -2,11 +2,13 @@
 
 import json
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from ddpm.devstack import EmbeddedPostgres
 from ddpm.errors import ConfigError
 from ddpm.store.newest import newest_rows
 from ddpm.store.tables import TableSpec, ensure_table
@@ -51,6 +53,31 @@ def test_documents_of_one_record_are_told_apart(url: str) -> None:
 
     assert found is not None
     assert [row[-1] for row in found.rows] == ["4", "3", "2"]
+
+
+def test_names_with_dots_and_percent_signs(url: str) -> None:
+    ensure_table(url, TableSpec(None, "new.orders", (("50% off", "text"),)))
+    with psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO \"new.orders\" VALUES (1, 0, 7, 'yes')")
+
+    found = newest_rows(url, '"new.orders"', 3, 50)
+
+    assert found is not None
+    assert found.columns[-1] == "50% off"
+    assert found.rows == (("1", "0", "7", "yes"),)
+
+
+def test_a_database_of_another_encoding(postgres: EmbeddedPostgres, tag: str) -> None:
+    name = f"latin_{tag}"
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'".encode())
+        url = urlunsplit(urlsplit(postgres.dsn)._replace(path=f"/{name}"))
+        ensure_table(url, TableSpec(None, "orders", (('no"te', "text"),)))
+        fill(url, "orders", [(1, 0, 5, "é" * 60)])
+        found = newest_rows(url, "orders", 3, 50)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    assert found is not None
+    assert found.rows[0][-1] == "é" * 50 + "…"
 
 
 def test_none_and_no_table(url: str) -> None:
