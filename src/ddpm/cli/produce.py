@@ -101,5 +101,5 @@ def _key(value: bytes, field: str, number: int) -> bytes:
         found = json.loads(value)[field]
     except (ValueError, TypeError, KeyError, IndexError) as error:
         msg = f'line {number} has no field "{field}" to take the key from'
-        raise ConfigError(msg, hint="leave --key away to produce records without keys") from error
+        raise ConfigError(msg, hint="omit --key to produce records without keys") from error
     return (found if isinstance(found, str) else json.dumps(found)).encode()
