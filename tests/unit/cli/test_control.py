@@ -131,7 +131,7 @@ def test_what_is_no_duration_is_refused(timeout: str) -> None:
     assert call("pause", "orders", f"--timeout={timeout}").exit_code == 2
 
 
-CHANGED = "app-config.yaml changed since this ddpm started; restart ddpm to apply it"
+CHANGED = "app-config.yaml changed since this ddpm started; stop ddpm and start it again to apply it"
 
 
 @pytest.mark.parametrize(
