@@ -10,7 +10,7 @@ import pytest
 
 from ddpm import __version__
 from ddpm.errors import ExitCode, MissingToolError, NewerStateError
-from ddpm.orchestrator.datafolder import check_folder, check_unheld, claim_folder, held
+from ddpm.orchestrator.datafolder import check_folder, check_free, check_unheld, claim_folder, held
 
 
 def test_a_new_folder_and_one_from_before_there_was_a_version_get_the_present_one(tmp_path: Path) -> None:
@@ -53,9 +53,10 @@ def test_a_folder_is_held_by_one_and_whoever_comes_next_is_told_by_whom(tmp_path
             )
             assert refused.value.message.startswith(said)
             assert "in a folder of its own" in (refused.value.hint or "")
-        with pytest.raises(MissingToolError):
-            check_unheld(tmp_path)
-    check_unheld(tmp_path)
+        with pytest.raises(MissingToolError) as removing:
+            check_free(tmp_path, "end that one first")
+        assert removing.value.hint == "end that one first"
+    check_free(tmp_path)
     with held(tmp_path, "http://127.0.0.1:4196"):
         pass
 

@@ -29,7 +29,7 @@ def test_an_edit_is_told_until_it_is_taken_back(path: Path) -> None:
     files = ConfigFiles(config)
     os.utime(path, (1, 1))
     assert files.changed() is None
-    said = "{} changed since this ddpm started; restart ddpm to apply it"
+    said = "{} changed since this ddpm started; stop ddpm and start it again to apply it"
     for file, text in ((path, TEXT + "# edited\n"), (path.with_name("mine.yaml"), "input: {}")):
         before = file.read_text()
         file.write_text(text)

@@ -199,7 +199,7 @@ def move(
                 return
             if time.monotonic() > deadline:
                 msg = f"the offsets of consumer group {group} cannot be set: the broker answers {refused[0].message}"
-                raise ServiceError(msg, hint="end whoever else reads with this group; who was killed stays for 10 s")
+                raise ServiceError(msg, hint="end the other members of this group; one that was killed stays for 10 s")
             time.sleep(_PAUSE * 5)
 
 

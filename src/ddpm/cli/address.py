@@ -133,7 +133,7 @@ def _checked(url: str) -> str:
     if "@" in url:
         # Not shown: what stands before it may be a password.
         msg = "the URL of ddpm holds a user's name or password"
-        raise ConfigError(msg, hint=f"leave them away; a token comes from --token-file or {TOKEN_VARIABLE}")
+        raise ConfigError(msg, hint=f"omit them; a token comes from --token-file or {TOKEN_VARIABLE}")
     try:
         parts = urlsplit(url.strip())
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

@@ -153,7 +153,7 @@ class Client:
             msg = f"{self.url} does not answer in time"
             raise AwayError(msg, hint=_WAY_OUT) from error
         except httpx.TransportError as error:
-            msg = f"nobody answers at {self.url}: {plain(str(error)) or type(error).__name__}"
+            msg = f"nothing answers at {self.url}: {plain(str(error)) or type(error).__name__}"
             raise AwayError(msg, hint=_WAY_OUT) from error
         except (httpx.DecodingError, httpx.InvalidURL) as error:
             raise self._foreign("did not answer in a readable way") from error

@@ -106,7 +106,7 @@ def resume_command() -> Callable[..., None]:
 
 def restart_command() -> Callable[..., None]:
     """The command `restart`."""
-    goal = Goal("restart", "running anew", _restarted, runs=True)
+    goal = Goal("restart", "running again", _restarted, runs=True)
     return _command(goal, "Drain a pipeline's engines and start them again.")
 
 

@@ -63,7 +63,9 @@ MessageOption = Annotated[
 ]
 FromOption = Annotated[
     str | None,
-    typer.Option("--from", metavar="TIME", help="Only what failed then or later: 2026-11-23T08:00:00Z, or 2h for ago."),
+    typer.Option(
+        "--from", metavar="TIME", help="Only what failed then or later: 2026-11-23T08:00:00Z, or 2h for two hours ago."
+    ),
 ]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Only what failed before then.")]
 IdOption = Annotated[
@@ -71,8 +73,8 @@ IdOption = Annotated[
     typer.Option("--id", metavar="ID", help="Only this letter, PARTITION:OFFSET; may be repeated.", show_default=False),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what is meant.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="For tools.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for tools.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,17 +204,17 @@ def agreed(question: str, yes: bool) -> bool:
     if yes:
         return True
     if not os.isatty(0):
-        msg = "nobody can be asked here"
-        raise ConfigError(msg, hint="say --yes, or --dry-run to see which letters are meant")
+        msg = "there is no terminal on which to confirm this"
+        raise ConfigError(msg, hint="pass --yes, or --dry-run to see what would be done")
     return typer.confirm(question, err=True, abort=True)
 
 
 def say_meant(pipeline: str, entries: Sequence[Entry]) -> None:
     """Print which letters a command would touch."""
     if not entries:
-        write_line(f"no open dead letter of {plain(pipeline)} is meant")
+        write_line(f"no open dead letter of {plain(pipeline)} is selected")
         return
-    write_line(f"{counted(len(entries))} of {plain(pipeline)} are meant:")
+    write_line(f"{counted(len(entries))} of {plain(pipeline)} selected:")
     _print_reasons(entries)
 
 
@@ -308,13 +310,16 @@ def _load(option: Path | None) -> Config:
     return _with_servers(config)
 
 
-def load_with_servers(option: Path | None) -> Config:
-    """The configuration as for a run: checked whole, with the addresses of the embedded servers that it asks for."""
-    return _with_servers(load_config(option))
+def load_with_servers(option: Path | None, *, kafka: bool = True) -> Config:
+    """The configuration as for a run: checked whole, with the addresses of the embedded servers that it asks for.
+
+    Without `kafka` for a command that asks no broker.
+    """
+    return _with_servers(load_config(option), kafka=kafka)
 
 
-def _with_servers(config: Config) -> Config:
-    if any(pipeline.kafka.embedded for pipeline in config.pipelines):
+def _with_servers(config: Config, *, kafka: bool = True) -> Config:
+    if kafka and any(pipeline.kafka.embedded for pipeline in config.pipelines):
         config = Endpoints(bootstrap=running_bootstrap(DATA_DIR)).resolve(config)
     if any(pipeline.postgres is not None and pipeline.postgres.embedded for pipeline in config.pipelines):
         config = Endpoints(dsn=running_dsn(DATA_DIR)).resolve(config)

@@ -11,7 +11,7 @@ from ddpm.starter import SAMPLE, schema_text, write_starter
 
 
 def init_command(
-    folder: Annotated[Path, typer.Argument(help="Made if need be.", file_okay=False)] = Path(),
+    folder: Annotated[Path, typer.Argument(help="Created if it does not exist.", file_okay=False)] = Path(),
 ) -> None:
     """Write a configuration to begin with, records and cases for it, its JSON Schema; existing files are left alone."""
     for path in write_starter(folder):

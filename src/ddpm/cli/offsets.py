@@ -67,7 +67,9 @@ def reset_command(
     to_latest: Annotated[bool, typer.Option("--to-latest", help="To the end.")] = False,
     to_datetime: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="To the first record as late: 2026-11-23T08:00:00Z, or 2h for ago."),
+        typer.Option(
+            metavar="TIME", help="To the first record from then on: 2026-11-23T08:00:00Z, or 2h for two hours ago."
+        ),
     ] = None,
     by: Annotated[int | None, typer.Option(metavar="N", help="So many offsets on, or back with -N.")] = None,
     topic: Annotated[

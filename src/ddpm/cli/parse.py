@@ -49,7 +49,9 @@ def parse_command(
     compression: Annotated[str | None, typer.Option(help="For --parser: how records are compressed.")] = None,
     patience: Annotated[float, typer.Option(min=0.1, help="How many seconds a record may take.")] = PATIENCE_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a record.")] = False,
-    serve: Annotated[bool, typer.Option("--serve", help="Answer on a page of this machine instead.")] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve a page on this machine instead, to paste records into.")
+    ] = False,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="For --serve: its port; 0 picks a free one.")] = 8888,
     config: ConfigOption = None,
 ) -> None:

@@ -123,6 +123,7 @@ def _head(each: Detail, now: datetime, *, terminal: bool) -> RenderableType:
     if totals.duplicates:
         done += f", {number(totals.duplicates)} skipped as duplicates"
     scale = {"fixed": "as configured", "manual": "as requested", "lag": f"{scaling.minimum}-{scaling.maximum} by lag"}
+    why = f": {scaling.reason}" if scaling.reason else ""
     for name, value in (
         ("pipeline", Text(plain(each.name), style="bold")),
         ("state", state),
@@ -133,7 +134,7 @@ def _head(each: Detail, now: datetime, *, terminal: bool) -> RenderableType:
         ("records", Text(done)),
         ("dead letters", Text(_letters(each.dead_letters))),
         ("lag", Text(_lag(each.lag))),
-        ("replicas", Text(plain(f"{_replicas(each)}, {scale.get(scaling.mode, scaling.mode)}: {scaling.reason}"))),
+        ("replicas", Text(plain(f"{_replicas(each)}, {scale.get(scaling.mode, scaling.mode)}{why}"))),
         ("restarts", Text(str(each.restarts))),
     ):
         rows.add_row(name, value)

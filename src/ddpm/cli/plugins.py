@@ -20,7 +20,7 @@ from ddpm.plugins.scaffold import Kind, write_plugin
 
 app = typer.Typer(help="The parsers that app.source.parser can name.", no_args_is_help=True)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="For tools.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for tools.")]
 PathOption = Annotated[
     Path | None, typer.Option("--plugin-path", help="The file or folder of a plugin, as in app.source.plugin_path.")
 ]

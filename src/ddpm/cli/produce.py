@@ -24,6 +24,8 @@ from ddpm.orchestrator.prepare import DATA_DIR
 from ddpm.plugins.loading import entry_point_names
 from ddpm.words import counted
 
+_NO_BROKER = "start it with `ddpm run`, or name a broker with --brokers"
+
 
 def produce_command(
     file: Annotated[
@@ -44,7 +46,7 @@ def produce_command(
         loaded = load(path, os.environ, parsers=OPTIONS, installed=entry_point_names())
         kafka = loaded.config.pipelines[0].kafka
         topic = topic or kafka.topics[0]
-        addresses = addresses or ((running_bootstrap(DATA_DIR),) if kafka.embedded else kafka.brokers)
+        addresses = addresses or ((running_bootstrap(DATA_DIR, _NO_BROKER),) if kafka.embedded else kafka.brokers)
     delivered = produce_file(addresses, topic, file, key=key)
     typer.echo(f"{counted(delivered, 'record')} produced into {topic}")
 
@@ -99,5 +101,5 @@ def _key(value: bytes, field: str, number: int) -> bytes:
         found = json.loads(value)[field]
     except (ValueError, TypeError, KeyError, IndexError) as error:
         msg = f'line {number} has no field "{field}" to take the key from'
-        raise ConfigError(msg, hint="leave --key away to produce records without keys") from error
+        raise ConfigError(msg, hint="omit --key to produce records without keys") from error
     return (found if isinstance(found, str) else json.dumps(found)).encode()

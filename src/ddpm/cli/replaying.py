@@ -65,7 +65,7 @@ def replay_command(
         chosen = plan(shelf.entries(owner.name, wanted), force=force)
         _say_left_out(owner.name, chosen)
         if not chosen.taken and (chosen.exhausted or chosen.unplaced):
-            msg = f"none of the dead letters of {owner.name} that are meant may be replayed"
+            msg = f"none of the selected dead letters of {owner.name} may be replayed"
             raise RefusedError(msg, hint=_way_out(chosen))
         run, done = new_run(), Done(len(chosen.taken))
         question = f"Replay {counted(len(chosen.taken))} of {owner.name}?"
@@ -109,7 +109,7 @@ def _say_left_out(pipeline: str, chosen: Plan) -> None:
         text = f"{counted(len(chosen.exhausted))} of {plain(pipeline)} left out: failed in {MOST_ATTEMPTS} attempts"
         console.print(f"{text}; --force takes them too", style="yellow", soft_wrap=True)
     if chosen.unplaced:
-        text = f"{counted(len(chosen.unplaced))} of {plain(pipeline)} left out: nobody knows where they came from"
+        text = f"{counted(len(chosen.unplaced))} of {plain(pipeline)} left out: where they came from is unknown"
         console.print(text, style="yellow", soft_wrap=True)
 
 

@@ -34,7 +34,10 @@ def replay_command(
         str | None, typer.Option("--from", metavar="TIME", help=f"The window's beginning: {_TIME}.", show_default=False)
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="Its end, which is not part of it.", show_default=False)
+        str | None,
+        typer.Option(
+            "--to", metavar="TIME", help="Its end, which is not part of it; now without it.", show_default=False
+        ),
     ] = None,
     skip_load: Annotated[bool, typer.Option("--skip-load", help="Only into a staging table, named by a tag.")] = False,
     skip_transform: Annotated[
@@ -43,7 +46,7 @@ def replay_command(
     runtag: Annotated[str | None, typer.Option(metavar="TAG", help="Which one was staged.", show_default=False)] = None,
     delete_missing: Annotated[
         bool,
-        typer.Option("--delete-missing", help="Also delete rows whose records Kafka has no more (compaction)."),
+        typer.Option("--delete-missing", help="Also delete rows whose records Kafka no longer has."),
     ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -52,10 +55,10 @@ def replay_command(
 ) -> None:
     """Read a window of the source again and replace the table's rows of it, in one transaction a partition.
 
-    Rows stay whose records Kafka does not have any more.
+    Rows whose records Kafka no longer has stay, unless --delete-missing is given.
     """
     if skip_load and delete_missing:
-        raise ConfigError("--delete-missing is for the loading", hint="give it together with --skip-transform")
+        raise ConfigError("--delete-missing is for the loading", hint="pass it together with --skip-transform")
     _check(since, until, skip_load=skip_load, skip_transform=skip_transform, runtag=runtag)
     loaded = load_with_servers(config)
     owner = named(loaded, pipeline)
@@ -94,7 +97,7 @@ def _check(since: str | None, until: str | None, *, skip_load: bool, skip_transf
     if runtag is not None:
         raise ConfigError("--runtag names what was staged: it is for --skip-transform")
     if since is None:
-        raise ConfigError("the window has no beginning", hint=f"say --from {_TIME}")
+        raise ConfigError("the window has no beginning", hint=f"pass --from {_TIME}")
 
 
 @contextmanager

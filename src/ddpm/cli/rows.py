@@ -41,7 +41,7 @@ def rows_command(
 ) -> None:
     """Show the newest rows of a pipeline's table."""
     name, count = _meant([word for word in (first, second) if word is not None])
-    pipeline = named(load_with_servers(config), name)
+    pipeline = named(load_with_servers(config, kafka=False), name)
     if pipeline.postgres is None or not pipeline.writes_postgres:
         msg = f"the pipeline {plain(pipeline.name)} writes no table"
         raise ConfigError(msg, hint="its sinks are in the configuration, under sinks:")

@@ -10,7 +10,7 @@ import typer
 from ddpm.cli.address import TOKEN_VARIABLE
 from ddpm.cli.common import ConfigOption, load_config
 from ddpm.devstack import remove_data, stop_leftovers
-from ddpm.orchestrator.datafolder import check_folder, check_unheld
+from ddpm.orchestrator.datafolder import check_free
 from ddpm.orchestrator.prepare import DATA_DIR
 
 
@@ -49,8 +49,7 @@ def reset_command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Stop what is left of the embedded servers and remove their data and generated files."""
-    check_folder(DATA_DIR)
-    check_unheld(DATA_DIR)
+    check_free(DATA_DIR, "end that one first: its servers use what would be removed")
     for leftover in stop_leftovers(DATA_DIR):
         typer.echo(f"stopped {leftover}")
     if not DATA_DIR.exists():

@@ -19,7 +19,7 @@ def trace_command(
         str | None, typer.Option(help="The pipeline; needed where several read the topic.", show_default=False)
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="For tools.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for tools.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Say what became of a record: row, dead letter, in flight, filtered, expired, or never written."""

@@ -311,14 +311,14 @@ def _rules(options: Mapping[str, str]) -> Iterable[tuple[bool, str]]:
 
 def _not_taken(key: str) -> str:
     if key in _ELSEWHERE:
-        return f"{key} is not taken: {_ELSEWHERE[key]}"
+        return f"{key} is not supported: {_ELSEWHERE[key]}"
     near = difflib.get_close_matches(key.lower(), (*_PARTS, *_OPTIONS), n=1, cutoff=0.75)
     if near:
-        return f'{_named(key)} is not taken; did you mean "{near[0]}"?'
+        return f'{_named(key)} is not supported; did you mean "{near[0]}"?'
     setting = key if _KEY.fullmatch(key) else "NAME"
     return (
-        f"{_named(key)} is not taken; a setting of the server is written options=-c%20{setting}%3DVALUE; "
-        f"taken are {', '.join((*_PARTS, *_OPTIONS))}"
+        f"{_named(key)} is not supported; a setting of the server is written options=-c%20{setting}%3DVALUE; "
+        f"supported are {', '.join((*_PARTS, *_OPTIONS))}"
     )
 
 

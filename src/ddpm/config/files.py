@@ -25,7 +25,7 @@ class Surroundings:
 
     Attributes:
         parsers: The built-in parsers, each with the model of its options.
-        folders: Where relative paths are sought.
+        folders: Where relative paths are looked up.
         installed: The names of the parsers that installed packages bring.
         inspect: Finds out about a plugin.
 
@@ -180,7 +180,7 @@ def _check_template(template: Scalar, folders: Sequence[Path]) -> Iterator[Findi
             template.at,
             template.path,
             message,
-            f"{looked}; leave the key away to use the template of ddpm",
+            f"{looked}; omit the key to use the template of ddpm",
         )
         return
     try:

@@ -514,7 +514,7 @@ class Postgres(Model):
             )
             raise broken_rule(msg, taken[0])
         if columns is not None and not columns:
-            msg = "no column is named; leave `columns` away for a document table"
+            msg = "no column is named; omit `columns` for a document table"
             raise ValueError(msg)
         return columns
 
@@ -524,7 +524,7 @@ class Postgres(Model):
             return self
         column = self.partition.column
         if self.columns is None and column != RECORD_TIME_COLUMN:
-            msg = f'a document table has the timestamp in the column "{RECORD_TIME_COLUMN}"; leave `column` away'
+            msg = f'a document table has the timestamp in the column "{RECORD_TIME_COLUMN}"; omit `column`'
             raise broken_rule(msg, "partition", "column")
         if column in (self.columns or {}):
             msg = (
@@ -596,7 +596,7 @@ class KafkaSink(Model):
     @classmethod
     def _embedded_is_the_pipelines(cls, brokers: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if brokers is not None and EMBEDDED in brokers:
-            msg = '"embedded" is the pipeline\'s own broker; leave brokers away to write there'
+            msg = '"embedded" is the pipeline\'s own broker; omit brokers to write there'
             raise ValueError(msg)
         return brokers
 
@@ -897,7 +897,7 @@ class Pipeline(Model):
     @model_validator(mode="after")
     def _one_way_of_scaling(self) -> "Pipeline":
         if self.scale is not None and "replicas" in self.model_fields_set:
-            raise broken_rule("`replicas` fixes what `scale` would decide; leave one of them away", "replicas")
+            raise broken_rule("`replicas` fixes what `scale` would decide; omit one of them", "replicas")
         if self.scale is not None and self.once:
             raise broken_rule("a bounded run (`once`) is not scaled by lag; set `replicas` instead", "scale")
         return self

@@ -62,7 +62,8 @@ def find_config_path(option: Path | None, env: Mapping[str, str]) -> Path:
         there = _holds(path.exists)
         state = "is a folder" if _holds(path.is_dir) else "is not a file" if there else "does not exist"
         msg = f"the configuration {path}, which {namer} names, {state}"
-        raise ConfigError(msg, hint=f"looked from {Path.cwd()}; correct {namer}, for example: export {default}")
+        example = f"export {default}" if option is None else f"--config {usual or 'path/to/app-config.yaml'}"
+        raise ConfigError(msg, hint=f"looked from {Path.cwd()}; correct {namer}, for example: {example}")
     return path
 
 

@@ -12,8 +12,8 @@ PROCESS_WIDE = ("server", "logger", "metrics")
 
 _GROUP = ("kafka", "consumer_group")
 _GENERATED = ("generated_pipeline_config",)
-_OWN_GROUP = "each would get only a part of the records; give each a group of its own, or leave the key away"
-_OWN_FILE = "one would overwrite the other; name each file differently, or leave the key away"
+_OWN_GROUP = "each would get only a part of the records; give each a group of its own, or omit the key"
+_OWN_FILE = "one would overwrite the other; name each file differently, or omit the key"
 
 
 @dataclass(frozen=True, slots=True)

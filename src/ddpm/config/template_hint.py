@@ -50,7 +50,7 @@ def advice(placeholders: tuple[Placeholder, ...]) -> str:
         [
             "ddpm fills whole sections; write the variable in place of the whole body of its section:",
             *lines,
-            "your own processors go to app.processors; leave pipeline_template away to use the template of ddpm",
+            "your own processors go to app.processors; omit pipeline_template to use the template of ddpm",
         ]
     )
 

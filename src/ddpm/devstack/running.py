@@ -5,10 +5,11 @@ from pathlib import Path
 from ddpm.devstack import kafka, postgres
 from ddpm.errors import MissingToolError
 
+_START = "start it with `ddpm run`"
 _ADVERTISED = "advertised.listeners=PLAINTEXT://"
 
 
-def running_bootstrap(data_dir: Path) -> str:
+def running_bootstrap(data_dir: Path, hint: str = _START) -> str:
     """The address, `host:port`, of the embedded Kafka that runs on this data folder.
 
     Raises:
@@ -21,7 +22,7 @@ def running_bootstrap(data_dir: Path) -> str:
             if line.startswith(_ADVERTISED):
                 return line.removeprefix(_ADVERTISED).partition(",")[0]
     msg = f"no embedded Kafka runs on {folder}"
-    raise MissingToolError(msg, hint="start it with `ddpm run`, or name a broker with --brokers")
+    raise MissingToolError(msg, hint=hint)
 
 
 def running_dsn(data_dir: Path) -> str:
@@ -36,4 +37,4 @@ def running_dsn(data_dir: Path) -> str:
     if postgres.running_on(folder) and server.find():
         return server.dsn
     msg = f"no embedded PostgreSQL runs on {folder}"
-    raise MissingToolError(msg, hint="start it with `ddpm run`")
+    raise MissingToolError(msg, hint=_START)

@@ -8,6 +8,7 @@ An engine's line comes in by its `EngineLog` and is an event with `source="engin
 
 import logging
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TextIO
@@ -271,8 +272,13 @@ def _text_renderers(stream: TextIO) -> list[Processor]:
     # Not the renderer's default: that one prints the local variables of every frame.
     return [
         _neutral,
-        structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback),
+        structlog.dev.ConsoleRenderer(colors=_coloured(stream), exception_formatter=structlog.dev.plain_traceback),
     ]
+
+
+def _coloured(stream: TextIO) -> bool:
+    """Whether the lines have colours: on a terminal that knows them, unless NO_COLOR is set (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _neutral(_logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401 -- structlog's type

@@ -39,7 +39,11 @@ class ConfigFiles:
 
     def _look(self) -> str | None:
         names = [path.name for path, digest in self._digests.items() if _digest(path) != digest]
-        return f"{', '.join(names)} changed since this ddpm started; restart ddpm to apply it" if names else None
+        return (
+            f"{', '.join(names)} changed since this ddpm started; stop ddpm and start it again to apply it"
+            if names
+            else None
+        )
 
 
 def _digest(path: Path) -> str:

@@ -23,6 +23,7 @@ from ddpm.files import write_atomically
 FILE = "version.json"
 LOCK = "lock"
 VERSION = 1
+_OTHER_FOLDER = "end that one, or start this one in a folder of its own: both would keep their state in the same files"
 
 
 def check_folder(folder: Path) -> None:
@@ -77,31 +78,37 @@ def held(folder: Path, address: str) -> Iterator[None]:
         msg = f"the data folder {folder} cannot be locked: {error.strerror}"
         raise MissingToolError(msg, hint="start ddpm in a folder that it may write to") from error
     try:
-        _take(descriptor, folder)
+        _take(descriptor, folder, fcntl.LOCK_EX, _OTHER_FOLDER)
         _sign(descriptor, address)
         yield
     finally:
         os.close(descriptor)
 
 
-def check_unheld(folder: Path) -> None:
-    """Return if no ddpm runs in `folder`; raises MissingToolError that says which one does."""
+def check_unheld(folder: Path, hint: str = _OTHER_FOLDER) -> None:
+    """Return if no ddpm runs in `folder`; raises MissingToolError that says which one does, with the way out."""
     try:
         descriptor = os.open(folder / LOCK, os.O_RDWR)
     except OSError:
         return
     try:
-        _take(descriptor, folder)
+        # Shared: two that look at the same time do not refuse each other.
+        _take(descriptor, folder, fcntl.LOCK_SH, hint)
     finally:
         os.close(descriptor)
 
 
-def _take(descriptor: int, folder: Path) -> None:
+def check_free(folder: Path, hint: str = _OTHER_FOLDER) -> None:
+    """Return if this ddpm may run in `folder`; raises as `check_folder` and `check_unheld` do, and changes nothing."""
+    check_folder(folder)
+    check_unheld(folder, hint)
+
+
+def _take(descriptor: int, folder: Path, kind: int, hint: str) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         msg = f"another ddpm runs in the data folder {folder.absolute()}{_holder(descriptor)}"
-        hint = "end that one, or start this one in a folder of its own: both would keep their state in the same files"
         raise MissingToolError(msg, hint=hint) from None
     except OSError as error:
         # A file system without locks is no reason not to run.

@@ -66,7 +66,7 @@ class Renewal:
         elif remade:
             # Not drained: what these engines have in flight may be of either topic, and is read again.
             self._begin(
-                f"deleted and made again: {', '.join(remade)}; it begins anew with another source number", remade
+                f"deleted and made again: {', '.join(remade)}; it starts over with another source number", remade
             )
 
     def parted(self, places: Mapping[Partition, int]) -> None:

@@ -394,12 +394,12 @@ def _staged(at: Rereading, books: Replays, tag: str) -> Replay:
         raise ConfigError(msg, hint=f"staged are: {', '.join(known)}" if known else "none is staged")
     (replay,) = found
     if all(part.state is State.LOADED for part in replay.parts):
-        raise ConfigError(f"the replay {tag} was loaded already", hint="stage the window anew")
+        raise ConfigError(f"the replay {tag} was loaded already", hint="stage the window again")
     if any(part.state is State.READING for part in replay.parts):
-        raise ConfigError(f"the replay {tag} ended before all of it was staged", hint="stage the window anew")
+        raise ConfigError(f"the replay {tag} ended before all of it was staged", hint="stage the window again")
     if replay.transform != transform_hash(at.pipeline):
         msg = f"the parser, processors or columns of {at.pipeline.name} have changed since the replay {tag} was staged"
-        raise ConfigError(msg, hint="stage the window anew")
+        raise ConfigError(msg, hint="stage the window again")
     return replay
 
 

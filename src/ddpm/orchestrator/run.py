@@ -27,7 +27,7 @@ from ddpm.observability.recent import RecentLog
 from ddpm.observability.systemd import Notifier
 from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.changes import ConfigFiles
-from ddpm.orchestrator.datafolder import check_folder, claim_folder, held
+from ddpm.orchestrator.datafolder import check_free, claim_folder, held
 from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
@@ -125,7 +125,8 @@ def run(config: Config, options: RunOptions) -> None:
     """
     entrance = door(config.server)
     check_embedded(config)
-    check_folder(DATA_DIR)
+    # Before the port is bound: for a second ddpm in one folder the port in use is only a consequence.
+    check_free(DATA_DIR)
     # It reads what was remembered, and so finds out what a newer ddpm wrote before anything is changed.
     events = EventLog(file=EventFile(DATA_DIR / "state" / "events.jsonl"))
     supervisor = Supervisor([_managed(pipeline) for pipeline in config.pipelines], events=events)

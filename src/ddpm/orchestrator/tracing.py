@@ -121,7 +121,7 @@ def trace(config: Config, pipeline: Pipeline, place: Place, progress: Progress) 
     if rows or letters:
         return found(*_where_it_ended(rows, letters))
     if place.offset >= marks[at].end:
-        return found(Fate.NEVER_WRITTEN, f"nobody has written it: the partition ends before offset {marks[at].end}")
+        return found(Fate.NEVER_WRITTEN, f"it has not been written: the partition ends before offset {marks[at].end}")
     if place.offset < marks[at].start:
         said = f"it is in neither place, and Kafka has let it go: the partition begins at offset {marks[at].start}"
         return found(Fate.EXPIRED, said)

@@ -54,7 +54,7 @@ def waits(pipeline: Pipeline, seen: Counters, changed: str | None = None) -> Wai
         most = f", now mostly for the reason {seen.letters_held}" if seen.letters_held else ""
         reason = (
             f"paused by the breaker: {breaker.limit} of {breaker.records} records in a row are dead{most}; "
-            "mend the cause and resume, or change dead_letter.breaker"
+            "correct the cause and resume, or change dead_letter.breaker"
         )
         return Waits(reason, "breaker")
     if seen.waiting is not None:

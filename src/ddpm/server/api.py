@@ -240,7 +240,7 @@ def _requests(api: APIRouter, supervisor: Supervisor, config_changed: Callable[[
         """Finish what is in flight and stop, until it is resumed or ddpm starts again."""
         status = steered(supervisor, name)
         if status.state is State.FAILED and not any(each.pid for each in status.replicas):
-            raise RequestRefusedError(409, f"{name} has failed, nothing of it runs", "mend it and resume it")
+            raise RequestRefusedError(409, f"{name} has failed, nothing of it runs", "correct the cause and resume it")
         supervisor.drain_one(name)
         return AcceptedView(pipeline=name, accepted="drain", message="it finishes what is in flight and stops")
 

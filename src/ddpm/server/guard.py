@@ -49,7 +49,7 @@ def door(server: Server) -> Door:
     """
     loopback = is_loopback(server.host)
     if not loopback and server.token is None and not server.insecure:
-        msg = f"app.server.host is {server.host}: whoever reaches it could stop and restart pipelines"
+        msg = f"app.server.host is {server.host}: anyone who reaches it could stop and restart pipelines"
         raise ConfigError(
             msg,
             hint="set app.server.token, for example to ${DDPM_TOKEN}; keep 127.0.0.1; or say --insecure if a proxy "

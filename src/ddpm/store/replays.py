@@ -253,14 +253,14 @@ class Replays:
                 f"{error.diag.message_primary}; nothing of this partition was changed"
             )
             raise MismatchError(
-                msg, hint=f"mend it, then load it with --skip-transform --runtag {replay.tag}"
+                msg, hint=f"correct it, then load it with --skip-transform --runtag {replay.tag}"
             ) from None
         if copied.rowcount != part.staged:
             msg = (
                 f"{part.staged} rows of {part.topic}, partition {part.partition} were staged in {replay.staging}, and "
                 f"{copied.rowcount} are there; nothing of this partition was changed"
             )
-            raise ServiceError(msg, hint="stage the window anew")
+            raise ServiceError(msg, hint="stage the window again")
         kept = 0 if delete_missing else _number(connection, queries.COUNT_MISSING.format(**names), span)
         values = {"tag": replay.tag, "topic": part.topic, "partition": part.partition}
         numbers = {"deleted": deleted, "inserted": copied.rowcount}
@@ -336,7 +336,7 @@ class Replays:
 
 def _staging_gone(replay: Replay, name: str) -> MismatchError:
     msg = f"the staging table {name} of the replay {replay.tag} is not there any more"
-    return MismatchError(msg, hint="stage the window anew")
+    return MismatchError(msg, hint="stage the window again")
 
 
 def _span(part: Part) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def ensure_sources(url: str, incarnations: Mapping[str, Incarnation], schema: st
         raise _not_ours(error.args[0], error.__cause__) from error
     nameless = sorted(name for name, each in incarnations.items() if each.topic_id is None)
     warnings = tuple(
-        f"the broker tells no id of topic {name}: if it is deleted and made again, ddpm takes its new records for old "
+        f"the broker gives no id for topic {name}: if it is deleted and made again, ddpm takes its new records for old "
         "ones and does not write them"
         for name in nameless
     )

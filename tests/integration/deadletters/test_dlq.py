@@ -90,12 +90,12 @@ def test_a_letter_is_shown_whole_and_harmless(poisoned: Dlq, world: World) -> No
 
 
 def test_what_was_discarded_is_remembered(poisoned: Dlq, world: World) -> None:
-    assert "nobody can be asked here" in poisoned("discard", code=2)
-    assert "2 dead letters of pipeline are meant:" in poisoned("discard", "--reason", "not_json", "--dry-run")
+    assert "there is no terminal on which to confirm this" in poisoned("discard", code=2)
+    assert "2 dead letters of pipeline selected:" in poisoned("discard", "--reason", "not_json", "--dry-run")
     assert poisoned("discard", "--reason", "not_json", "--yes") == "2 dead letters of pipeline discarded\n"
     (found,) = poisoned.json("list")
     assert (found["open"], found["discarded"]) == (3, 2)
-    assert "no open dead letter of pipeline is meant" in poisoned("discard", "--reason", "not_json", "--yes")
+    assert "no open dead letter of pipeline is selected" in poisoned("discard", "--reason", "not_json", "--yes")
     (found,) = poisoned.json("list", "--all", "--letters")
     handled = [each["handled"]["deed"] for each in found["letters"] if each["handled"]]
     assert handled == ["discarded"] * 2

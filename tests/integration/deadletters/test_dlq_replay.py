@@ -75,7 +75,7 @@ def test_what_a_mended_mapping_can_read_lands_once_under_its_own_identity(world:
     place = Place(world, tmp_path)
     place.run_over(numbered(*range(20), *(f"{number}x" for number in range(20, 26))))
     assert len(place.rows()) == 20
-    assert "6 dead letters of pipeline are meant:" in place.dlq("replay", "--dry-run")
+    assert "6 dead letters of pipeline selected:" in place.dlq("replay", "--dry-run")
     assert place.open() == 6
 
     place.configure(processors=MENDED)
@@ -89,7 +89,7 @@ def test_what_a_mended_mapping_can_read_lands_once_under_its_own_identity(world:
     assert place.open() == 0
     (told,) = place.json("list", "--all", "--letters")
     assert Counter(each["handled"]["deed"] for each in told["letters"]) == {"replayed": 6}
-    assert "no open dead letter of pipeline is meant" in place.dlq("replay", "--yes")
+    assert "no open dead letter of pipeline is selected" in place.dlq("replay", "--yes")
     assert len(world.dead()) == 6, "no letter was written again"
 
 
@@ -108,7 +108,7 @@ def test_what_fails_again_is_the_next_attempt_until_it_is_refused(world: World, 
     place.dlq("replay", "--yes")
     place.dlq("replay", "--yes", "--reason", "not_json")
     refused = place.dlq("replay", "--yes", code=1)
-    assert "none of the dead letters of pipeline that are meant may be replayed" in refused
+    assert "none of the selected dead letters of pipeline may be replayed" in refused
     assert "--force" in refused
     assert place.json("replay", "--yes", "--force")["failed_again"] == 3
     (found,) = place.json("list", "--letters")

@@ -218,7 +218,7 @@ def test_what_makes_no_sense_is_refused_with_a_way_out(world: World, folder: Pat
         ("--from", at(90), "--to", at(30), "--yes"): "which is not after its beginning",
         ("--skip-transform",): "--skip-transform needs --runtag TAG",
         ("--skip-transform", "--runtag", "nope", "--yes"): 'has no replay "nope"',
-        ("--from", at(0)): "nobody can be asked here",
+        ("--from", at(0)): "there is no terminal on which to confirm this",
     }.items():
         ran = replay(folder, *arguments)
         assert ran.returncode == 2, arguments

@@ -84,7 +84,7 @@ class Failing(Obedient):
 def test_a_failure_ends_the_waiting_at_once() -> None:
     with running(ORDERS, kind=Failing) as fake:
         error = error_of(call("restart", "orders", "--timeout", "1h", "--url", fake.url))
-    assert "orders is failed and not running anew: the engine refuses its configuration" in str(error)
+    assert "orders is failed and not running again: the engine refuses its configuration" in str(error)
 
 
 def test_that_it_had_failed_before_does_not_end_the_waiting() -> None:
@@ -131,7 +131,7 @@ def test_what_is_no_duration_is_refused(timeout: str) -> None:
     assert call("pause", "orders", f"--timeout={timeout}").exit_code == 2
 
 
-CHANGED = "app-config.yaml changed since this ddpm started; restart ddpm to apply it"
+CHANGED = "app-config.yaml changed since this ddpm started; stop ddpm and start it again to apply it"
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_watching_shows_that_ddpm_is_away_and_that_it_is_back() -> None:
             command = stack.enter_context(following("status", "--watch", url=first.url))
             port = int(first.url.rpartition(":")[2])
             wait_for(command, "running")
-        wait_for(command, f"nobody answers at {first.url}")
+        wait_for(command, f"nothing answers at {first.url}")
         with running(RETURNS, port=port):
             wait_for(command, "returns")
             command.send_signal(signal.SIGINT)

@@ -19,7 +19,7 @@ from unit.cli.desk import call, error_of
         ),
         (["--parser", "csv", "--compression", "zip"], "compression: Input should be"),
         (["--parser", "mine", "--plugin", "mine.blobl"], "the plugin mine.blobl does not exist"),
-        ([], "no configuration is named"),
+        ([], "neither --config nor CONFIG_PATH names another file"),
     ],
 )
 def test_a_parser_that_cannot_be_is_told(arguments: list[str], message: str) -> None:

@@ -1,6 +1,7 @@
 """How the newest rows look: a table where there is room, else each row below the other."""
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console, RenderableType
@@ -9,6 +10,11 @@ from ddpm.cli.rows import _drawn, _meant
 from ddpm.store.newest import Newest
 from unit.cli.desk import call
 
+MIXED = """
+app:
+  kafka: {brokers: [embedded], topics: [orders], consumer_group: orders}
+  postgres: {url: "postgresql://u@127.0.0.1:1/d", table: orders}
+"""
 FOUND = Newest(("source", "id", "note"), (("1", "7", "a\x1b[31m" + "x" * 100), ("1", "6", None)), ())
 
 
@@ -47,3 +53,9 @@ def test_a_name_and_a_number_may_both_be_omitted(words: list[str], meant: tuple[
 @pytest.mark.parametrize("words", [["0"], ["10001"], ["a", "b"], ["a", "0"]])
 def test_other_words_are_answered_with_what_can_be_written(words: list[str]) -> None:
     assert "a number of rows from 1 to 10000" in " ".join(call("rows", *words).output.replace("│", " ").split())
+
+
+def test_rows_are_asked_of_the_database_alone(tmp_path: Path) -> None:
+    (tmp_path / "mixed.yaml").write_text(MIXED)
+    failed = call("rows", "--config", str(tmp_path / "mixed.yaml")).exception
+    assert "Postgres at 127.0.0.1:1/d cannot be reached" in str(failed)

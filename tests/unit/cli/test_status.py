@@ -16,7 +16,7 @@ from ddpm.cli.picture import detail, overview
 from ddpm.server.views import PipelinesView, detail_view, pipeline_view
 from ddpm.supervisor.events import EventLog
 from ddpm.supervisor.states import State
-from ddpm.supervisor.status import PartitionStatus, Rates, Status, Totals
+from ddpm.supervisor.status import PartitionStatus, Rates, Scaling, Status, Totals
 from unit.cli.desk import FakeDdpm, call, running
 from unit.server.pictures import DESCRIPTION, ORDERS, RETURNS
 
@@ -60,6 +60,12 @@ def test_a_state_has_its_colour_and_symbol_on_a_terminal() -> None:
 def test_what_is_not_known_is_no_number() -> None:
     row = next(line for line in drawn(RETURNS, color=False).splitlines() if "returns" in line)
     assert " ? " in row
+
+
+def test_replicas_that_nothing_has_to_be_said_about_are_named_without_a_reason() -> None:
+    fixed = replace(ORDERS, scaling=Scaling(1, 1, 1, "fixed", ""))
+    (line,) = (line for line in drawn_whole(fixed).splitlines() if "as configured" in line)
+    assert line.split() == ["replicas", "1/1,", "as", "configured"]
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])

@@ -58,7 +58,7 @@ line 26   ${PREFIX}               -> metrics: {{ metrics | yaml(2) }}
 line 28   ${DRAIN}                -> shutdown_timeout: {{ shutdown_timeout }}
 line 31   ${LABEL}                -> no counterpart: write the value itself
 line 32   ${PG_DSN}               -> output: {{ output | yaml(2) }}
-your own processors go to app.processors; leave pipeline_template away to use the template of ddpm"""
+your own processors go to app.processors; omit pipeline_template to use the template of ddpm"""
 
 WITH_TEMPLATE = MINIMAL + "  pipeline_template: pipelines/pipeline.yaml\n"
 
@@ -91,7 +91,7 @@ def test_a_missing_template_says_where_it_was_sought(folder: Folder) -> None:
     problem = folder.error(WITH_TEMPLATE)
     assert (problem.code, problem.line, problem.column) == ("template-missing", 4, 22)
     assert problem.message == "the template pipelines/pipeline.yaml does not exist"
-    assert problem.hint == f"looked in {folder.path}; leave the key away to use the template of ddpm"
+    assert problem.hint == f"looked in {folder.path}; omit the key to use the template of ddpm"
 
 
 @pytest.mark.parametrize(("content", "reason"), [(b"\xff", "it is not UTF-8"), (b"#" * 2_000_000, "larger than 1 MiB")])

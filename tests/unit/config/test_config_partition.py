@@ -20,7 +20,7 @@ def test_by_itself_every_month_that_is_kept_has_a_partition(given: dict[str, int
 @pytest.mark.parametrize(
     ("postgres", "path", "message"),
     [
-        ("table: t\n    partition: {column: at}", "partition.column", "leave `column` away"),
+        ("table: t\n    partition: {column: at}", "partition.column", "omit `column`"),
         ("table: t\n    partition: {past: 13, retention: 12}", "partition.past", "made and dropped at once"),
         ("table: t\n    columns: {timestamp: text}\n    partition: {}", "partition", "needs a column of another name"),
         ("table: t\n    partition: {column: offset}", "partition.column", "is an identity column"),

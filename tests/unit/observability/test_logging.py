@@ -184,6 +184,25 @@ def test_a_line_cannot_be_forged_nor_reach_the_terminal(style: str, evil: str) -
     text.encode()
 
 
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("env", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)]
+)
+def test_a_terminal_gets_colours_unless_it_is_not_to(
+    env: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"NO_COLOR": "", "TERM": "xterm", **env}.items():
+        monkeypatch.setenv(name, value)
+    stream = Screen()
+    configure(LogLevel.INFO, stream=stream)
+    structlog.get_logger().info("topic grown")
+    assert ("\x1b[" in stream.getvalue()) is coloured
+
+
 def test_a_traceback_in_the_console_cannot_pass_for_an_event() -> None:
     stream = io.StringIO()
     configure(LogLevel.INFO, style="console", stream=stream)

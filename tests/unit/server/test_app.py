@@ -166,7 +166,7 @@ class TestApi:
         assert client(desk=desk).post("/v1/pipelines/orders/pause", json={}).status_code == 409
 
     def test_an_edited_configuration_is_told_wherever_it_matters(self) -> None:
-        changed = "app-config.yaml changed since this ddpm started; restart ddpm to apply it"
+        changed = "app-config.yaml changed since this ddpm started; stop ddpm and start it again to apply it"
         desk = Desk(ORDERS)
         desk.config_changed = changed
         api = client(desk=desk)

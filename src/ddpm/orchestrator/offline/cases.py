@@ -171,7 +171,7 @@ class _Reading:
             )
         filtered = self._is_true(node, "filtered")
         if filtered and len(expected) > 1:
-            self._find("invalid-value", node, "a record that is filtered has nothing else", "leave the others away")
+            self._find("invalid-value", node, "a record that is filtered has nothing else", "omit the others")
         return Case(
             name=name or "",
             at=node.at,
@@ -252,7 +252,7 @@ class _Reading:
         if found is None:
             return False
         if not (isinstance(found, tree.Scalar) and found.value is True):
-            self._find("invalid-value", found, f"{key} can only be true", "leave the key away otherwise")
+            self._find("invalid-value", found, f"{key} can only be true", "omit the key otherwise")
         return True
 
     def _find(self, code: str, node: tree.Node, message: str, hint: str | None) -> None:

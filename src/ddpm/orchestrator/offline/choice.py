@@ -88,7 +88,7 @@ def _plugin(parser: str, path: Path | None, options: Mapping[str, Any]) -> Plugi
     inspection = inspect_plugin(parser, file, options)
     if inspection.errors:
         problems = [": ".join([*(str(step) for step in each["loc"]), each["msg"]]) for each in inspection.errors]
-        raise ConfigError(f'the parser "{parser}" cannot be told this: {"; ".join(problems)}')
+        raise ConfigError(f'the parser "{parser}" does not take these options: {"; ".join(problems)}')
     if inspection.plugin is None:
         msg = f'the plugin of the parser "{parser}" cannot be used: {inspection.problem}'
         raise ConfigError(msg, hint="correct it, or name another parser")
@@ -111,4 +111,4 @@ def _told(parser: str, error: ValidationError) -> str:
         ": ".join([*(str(step) for step in each["loc"]), each["msg"]])
         for each in error.errors(include_url=False, include_input=False)
     ]
-    return f'the parser "{parser}" cannot be told this: {"; ".join(problems)}'
+    return f'the parser "{parser}" does not take these options: {"; ".join(problems)}'
