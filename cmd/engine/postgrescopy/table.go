@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -162,7 +163,24 @@ func takesAll(now, before tableColumn) bool {
 		return false
 	}
 	return now.Type == before.Type || now.Type == "text" || slices.Contains(wider[before.Type], now.Type) ||
-		strings.HasPrefix(before.Type, now.Type+"(") // varchar(3) became varchar
+		strings.HasPrefix(before.Type, now.Type+"(") || // varchar(3) became varchar
+		isLarger(now.Type, before.Type)
+}
+
+var sized = regexp.MustCompile(`^(character varying|character|bit varying|numeric)\((\d+)(?:,(-?\d+))?\)((?:\[\])?)$`)
+
+// isLarger tells whether a type is another one with room for longer texts, or for more digits before and behind the point.
+func isLarger(now, before string) bool {
+	is, was := sized.FindStringSubmatch(now), sized.FindStringSubmatch(before)
+	if is == nil || was == nil || is[1] != was[1] || is[4] != was[4] {
+		return false
+	}
+	number := func(text string) int {
+		n, _ := strconv.Atoi(text)
+		return n
+	}
+	scale, scaleBefore := number(is[3]), number(was[3])
+	return scale >= scaleBefore && number(is[2])-scale >= number(was[2])-scaleBefore
 }
 
 // wider holds types that take each value of another one.
