@@ -58,15 +58,21 @@ type join struct {
 	ends, sizes []int
 }
 
-// join takes along all batches that wait for company.
+// join takes along all batches that wait for company, and whose text is for the same types.
 func (c *company) join(b *encoded) *join {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if b.single || len(c.waiting) == 0 {
+	same := func(other *encoded) bool { return slices.Equal(other.shapes, b.shapes) }
+	if b.single || !slices.ContainsFunc(c.waiting, same) {
 		return &join{encoded: b}
 	}
-	j := &join{encoded: &encoded{}, guests: c.waiting}
-	c.waiting = nil
+	j := &join{encoded: &encoded{shapes: b.shapes}}
+	for _, each := range c.waiting {
+		if same(each) {
+			j.guests = append(j.guests, each)
+		}
+	}
+	c.waiting = slices.DeleteFunc(c.waiting, same)
 	base := 0
 	for _, each := range append([]*encoded{b}, j.guests...) {
 		j.conflicted = j.conflicted || each.conflicted

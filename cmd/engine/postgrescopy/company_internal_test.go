@@ -48,3 +48,16 @@ func TestWhatBecameOfBatchesThatWereWrittenTogetherIsTakenApart(t *testing.T) {
 		}
 	}
 }
+
+func TestABatchTakesNoneAlongWhoseTextIsForOtherTypes(t *testing.T) {
+	var c company
+	host := &encoded{shapes: []shape{newShape(kindJSON, false, ',')}}
+	guest := &encoded{shapes: []shape{newShape(kindOther, false, ',')}}
+	c.wait(guest, &lonely{&obstacle{classRefused, "alone"}, make(chan struct{})})
+	if j := c.join(host); len(j.guests) != 0 {
+		t.Errorf("%d guests", len(j.guests))
+	}
+	if _, left := c.leave(guest); !left {
+		t.Error("the other batch does not wait any more")
+	}
+}

@@ -282,7 +282,7 @@ func (b *encoded) rearranged(atEnd []int) *encoded {
 			order = append(order, row)
 		}
 	}
-	other := &encoded{conflicted: b.conflicted}
+	other := &encoded{conflicted: b.conflicted, shapes: b.shapes}
 	for _, row := range append(order, atEnd...) {
 		other.append(b, row)
 	}

@@ -40,6 +40,8 @@ type encoded struct {
 	text     []byte
 	rows     []row
 	failures []failure
+	// shapes are the columns' types that the text is for.
+	shapes []shape
 
 	// conflicted remembers between attempts that some of the rows are, or may be, in the table.
 	conflicted bool
@@ -105,6 +107,7 @@ func (e *encoder) encode(batch service.MessageBatch) (*encoded, error) {
 	defer e.scratch.Put(s)
 	b.text = slices.Grow(b.text, estimate(batch))
 	shapes := *e.shapes.Load()
+	b.shapes = shapes
 	before := e.finds.unseen(s)
 	for i, msg := range batch {
 		if err := e.add(b, s, shapes, i, msg); err != nil {

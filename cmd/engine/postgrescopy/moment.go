@@ -275,7 +275,11 @@ func (m *moment) valid() bool {
 	if m.hasDay && m.year == 0 {
 		return false
 	}
-	if m.month < 1 || m.month > 12 || m.day < 1 || m.hour > 23 || m.minute > 59 || m.second > 59 {
+	if m.month < 1 || m.month > 12 || m.day < 1 || m.hour > 24 || m.minute > 59 || m.second > 60 {
+		return false
+	}
+	// The end of a day, and a leap second, are the moment behind them, as for Postgres.
+	if m.hour == 24 && m.minute+m.second+m.picos != 0 {
 		return false
 	}
 	_, month, _ := civil(daysFromCivil(m.year, m.month, m.day))

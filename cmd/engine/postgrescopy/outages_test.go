@@ -394,6 +394,19 @@ func TestChangesThatTakeNothingAwayHoldNothingUp(t *testing.T) {
 	}
 }
 
+// A value that is too long for a column that has been made longer is poison all the same.
+func TestPoisonOfALongerColumnHoldsNothingUp(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(`CREATE TABLE t (` + identityColumns + `, id int, name varchar(6), at timestamptz)`)
+	s := db.start(options{})
+	s.MustProduce(good(0))
+	db.exec(`ALTER TABLE t ALTER name TYPE varchar(8)`)
+	batch := []enginetest.Record{good(1), record(2, `{"name": "too long for it"}`), record(3, `{"name": "fits now"}`)}
+	s.MustProduce(batch...)
+	equal(t, "rows", db.offsets("t"), "0 1 3")
+	equal(t, "dead letters", s.dead(t, batch), map[string][]string{"22001": {"2"}})
+}
+
 // A row is refused only by a table that nobody changed between the refusal and the look at it: here the column that
 // every row must give is gone again by then.
 func TestColumnsThatComeAndGoCostNoRecord(t *testing.T) {

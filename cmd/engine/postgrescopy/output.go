@@ -82,7 +82,7 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 	}()
 	var outcome outcome
 	attempts := 0
-	err := o.persist(ctx, func(ctx context.Context) (err error) {
+	attempt := func(ctx context.Context) (err error) {
 		if b == nil {
 			if err = o.sessions.ready(ctx); err != nil {
 				return err
@@ -99,6 +99,15 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 		}
 		attempts++
 		outcome, err = o.write(ctx, b)
+		return err
+	}
+	err := o.persist(ctx, func(ctx context.Context) error {
+		err := attempt(ctx)
+		for err == errReshaped {
+			o.encoder.release(b)
+			b = nil
+			err = attempt(ctx)
+		}
 		return err
 	})
 	if err != nil {

@@ -104,8 +104,8 @@ func (p *sessions) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// prepare looks at the table, which shows at once that the server answers. It is done again once the table's key
-// or triggers are others.
+// prepare looks at the table, which shows at once that the server answers. It is done again once the table's key,
+// types or triggers are others.
 func (s *session) prepare(ctx context.Context) error {
 	t, err := s.describe(ctx, s.pool.conf.schema, s.pool.conf.table)
 	if err != nil {
@@ -114,7 +114,7 @@ func (s *session) prepare(ctx context.Context) error {
 	if err := t.check(s.pool.conf.key()); err != nil {
 		return err
 	}
-	shapes, err := s.shapes(ctx, t)
+	shapes, err := s.describeShapes(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (s *session) prepare(ctx context.Context) error {
 	if s.pool.atStart == nil {
 		s.pool.atStart = t
 	}
-	s.table = t
+	s.table, s.shapes = t, shapes
 	s.sql = statementsFor(t, s.pool.conf)
 	return nil
 }
@@ -136,7 +136,9 @@ type session struct {
 	pool     *sessions
 	patience time.Duration
 	table    *table
-	sql      statements
+	// shapes are the columns' types, seen no earlier than the table.
+	shapes []shape
+	sql    statements
 	// skipped is what the last COPY left out.
 	skipped []skip
 	// seen holds the table's columns if this transaction has looked at them: its lock keeps others from
@@ -263,10 +265,11 @@ type statements struct {
 	target, itself string
 }
 
-// ensureKey divides by zero, which keeps what stands behind it from being done, unless the table still has the key
-// and the triggers that were seen. What the transaction has written keeps both as they are until its end.
+// ensureKey divides by zero, which keeps what stands behind it from being done, unless the table still has the key,
+// the types and the triggers that were seen. What the transaction has written keeps them as they are until its end.
 const ensureKey = `SELECT 1 / pg_catalog.count(*) FROM pg_catalog.pg_index
 WHERE indexrelid = %s AND indrelid = %s::pg_catalog.regclass AND indisunique AND indisvalid AND indimmediate
+	AND %s = ` + fingerprint + `
 	AND %d = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger WHERE ` + insertTriggers + ` AND %s)`
 
 const divisionByZero = "22012"
@@ -301,7 +304,7 @@ func statementsFor(t *table, c *config) statements {
 		insert: fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s ON CONFLICT (%s) DO NOTHING",
 			target, list, list, temporary, key),
 		emptyStage: "TRUNCATE " + temporary,
-		commit:     fmt.Sprintf(ensureKey, t.key, named, len(t.triggers), holders) + "; COMMIT",
+		commit:     fmt.Sprintf(ensureKey, t.key, named, literal(t.types), named+"::pg_catalog.regclass", len(t.triggers), holders) + "; COMMIT",
 		target:     target,
 		itself:     itself,
 	}

@@ -61,7 +61,7 @@ func shapeOf(typeName string) shape {
 }
 
 // A domain is what it is over, and an array is known by how it is read: point and others have elements, too.
-const describeShapes = `
+const selectShapes = `
 WITH RECURSIVE step(name, type, list) AS (
 	SELECT a.attname::text, a.atttypid, false
 	FROM pg_catalog.pg_attribute a
@@ -77,9 +77,9 @@ SELECT s.name, CASE t.typnamespace WHEN 'pg_catalog'::pg_catalog.regnamespace TH
 FROM step s JOIN pg_catalog.pg_type t ON t.oid = s.type
 WHERE NOT (t.typtype = 'd' OR NOT s.list AND t.typinput = 'pg_catalog.array_in'::pg_catalog.regproc)`
 
-// shapes asks for the types of the columns as they are now, in the order of the configuration.
-func (s *session) shapes(ctx context.Context, t *table) ([]shape, error) {
-	rows, err := s.query(ctx, describeShapes, t.schema, t.name)
+// describeShapes asks for the types of the columns as they are now, in the order of the configuration.
+func (s *session) describeShapes(ctx context.Context, t *table) ([]shape, error) {
+	rows, err := s.query(ctx, selectShapes, t.schema, t.name)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func TestAPreviewKnowsTheTypesAsTheServerDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &session{conn: conn, pool: newSessions(c, newEncoder(c)), patience: time.Minute}
-	shapes, err := s.shapes(ctx, &table{schema: string(created[1].Rows[0][0]), name: "shapes"})
+	shapes, err := s.describeShapes(ctx, &table{schema: string(created[1].Rows[0][0]), name: "shapes"})
 	if err != nil {
 		t.Fatal(err)
 	}

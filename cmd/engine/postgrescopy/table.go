@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,8 @@ type table struct {
 	columns []tableColumn
 	// key is the object id of a unique index on exactly the columns of the key; empty if there is none.
 	key string
+	// types tells the columns' types from others.
+	types string
 	// triggers are those that somebody has made for new rows, and which may skip, move or change them.
 	triggers []string
 }
@@ -58,6 +61,10 @@ const isOrParts = `(%[1]s = %[2]s::pg_catalog.regclass OR
 // insertTriggers are the conditions for a trigger that a person made for new rows, and that is on.
 const insertTriggers = `NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 <> 0`
 
+// fingerprint is of the types that a table's columns have.
+const fingerprint = `(SELECT pg_catalog.md5(pg_catalog.string_agg(attname || ' ' || atttypid, ',' ORDER BY attnum))
+	FROM pg_catalog.pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped)`
+
 var describeTable = `
 SELECT n.nspname, c.relkind <> 'p', (` + listColumns + `c.oid
 ), (
@@ -75,7 +82,7 @@ SELECT n.nspname, c.relkind <> 'p', (` + listColumns + `c.oid
 	SELECT coalesce(pg_catalog.json_agg(tgname), '[]')
 	FROM pg_catalog.pg_trigger
 	WHERE ` + insertTriggers + ` AND ` + fmt.Sprintf(isOrParts, "tgrelid", "c.oid") + `
-)
+), ` + fmt.Sprintf(fingerprint, "c.oid") + `
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = $1 AND n.nspname = CASE WHEN $2 = '' THEN pg_catalog.current_schema() ELSE $2 END`
 
@@ -90,7 +97,7 @@ func (s *session) describe(ctx context.Context, schema, name string) (*table, er
 		return nil, &obstacle{classMissing, "the table " + place(schema, name) + " does not exist"}
 	}
 	row := found[0]
-	t := &table{schema: string(row[0]), name: name, plain: string(row[1]) == "t", key: string(row[3])}
+	t := &table{schema: string(row[0]), name: name, plain: string(row[1]) == "t", key: string(row[3]), types: string(row[5])}
 	if t.columns, err = parseColumns(row[2]); err != nil {
 		return nil, err
 	}
@@ -162,7 +169,24 @@ func takesAll(now, before tableColumn) bool {
 		return false
 	}
 	return now.Type == before.Type || now.Type == "text" || slices.Contains(wider[before.Type], now.Type) ||
-		strings.HasPrefix(before.Type, now.Type+"(") // varchar(3) became varchar
+		strings.HasPrefix(before.Type, now.Type+"(") || // varchar(3) became varchar
+		isLarger(now.Type, before.Type)
+}
+
+var sized = regexp.MustCompile(`^(character varying|character|bit varying|numeric)\((\d+)(?:,(-?\d+))?\)((?:\[\])?)$`)
+
+// isLarger tells whether a type is another one with room for longer texts, or for more digits before and behind the point.
+func isLarger(now, before string) bool {
+	is, was := sized.FindStringSubmatch(now), sized.FindStringSubmatch(before)
+	if is == nil || was == nil || is[1] != was[1] || is[4] != was[4] {
+		return false
+	}
+	number := func(text string) int {
+		n, _ := strconv.Atoi(text)
+		return n
+	}
+	scale, scaleBefore := number(is[3]), number(was[3])
+	return scale >= scaleBefore && number(is[2])-scale >= number(was[2])-scaleBefore
 }
 
 // wider holds types that take each value of another one.

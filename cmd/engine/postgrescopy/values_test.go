@@ -136,6 +136,26 @@ func TestSettingsOfASessionAreThoseOfEachTransaction(t *testing.T) {
 	equal(t, "rows", db.text(`SELECT string_agg(DISTINCT span || ' ' || words::text, '; ') FROM t`), "-1 days +02:03:04 {NULL}")
 }
 
+// The text of a value depends on its column's type, also when that becomes another one while records flow.
+func TestValuesAreThoseOfTheTypeThatAColumnHasNow(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(`CREATE TABLE t (` + identityColumns + `, v text)`)
+	s := db.start(options{inFlight: 2, columns: `[{name: v, from: field, path: [v]}]`})
+	s.MustProduce(record(0, `{"v": "5"}`))
+	db.exec(`ALTER TABLE t ALTER v TYPE jsonb USING to_jsonb(v)`)
+	s.MustProduce(record(1, `{"v": "5"}`), record(2, `{"v": true}`))
+	db.exec(`ALTER TABLE t ALTER v TYPE text USING v #>> '{}'`)
+	s.MustProduce(record(3, `{"v": "5"}`), record(4, `{"v": true}`))
+	equal(t, "rows", db.text(`SELECT string_agg(v, ' ' ORDER BY "offset") FROM t`), "5 5 true 5 true")
+	equal(t, "log lines of an outage", s.logged("waiting"), 0)
+	db.exec(`TRUNCATE t; ALTER TABLE t ALTER v TYPE boolean USING v::boolean`)
+	s.MustProduce(record(5, `{"v": true}`))
+	db.exec(`ALTER TABLE t ALTER v TYPE jsonb USING to_jsonb(v)`)
+	s.MustProduce(record(6, `{"v": "true"}`), record(7, `{"v": true}`))
+	equal(t, "rows", db.text(`SELECT string_agg(v::text, ' ' ORDER BY "offset") FROM t`), `true "true" true`)
+	equal(t, "dead letters", len(s.Dead.Sent()), 0)
+}
+
 func TestFormatsGiveTheExactTime(t *testing.T) {
 	db := newDatabase(t)
 	for _, c := range []struct{ typeName, more, value, want string }{
@@ -157,6 +177,10 @@ func TestFormatsGiveTheExactTime(t *testing.T) {
 		{"timestamptz", "zone: Europe/Berlin", `"2026-07-01T10:00:00+05:30"`, "2026-07-01 04:30:00+00"},
 		{"timestamptz", "zone: Europe/Berlin", `"2026-10-25 02:30"`, "2026-10-25 00:30:00+00"},
 		{"timestamptz", "zone: Europe/Berlin", `"2026-03-29 02:30"`, "[bad_format]"},
+		{"timestamptz", "format: iso", `"2016-12-31T23:59:60Z"`, "2017-01-01 00:00:00+00"},
+		{"timestamptz", "format: iso", `"2016-12-31T24:00:00+01:00"`, "2016-12-31 23:00:00+00"},
+		{"timestamptz", "format: iso", `"2016-12-31T24:00:01Z"`, "[bad_format]"},
+		{"time", `format: "%H:%M:%S"`, `"24:00:00"`, "24:00:00"},
 		{"timestamp", "format: iso", `"2026-07-01T10:00:00+05:30"`, "2026-07-01 04:30:00"},
 		{"timestamp", "", `"2026-07-01T10:00:00+05:30"`, "2026-07-01 10:00:00"},
 		{"date", `format: "%d/%b/%y"`, `"05/Mar/26"`, "2026-03-05"},

@@ -3,6 +3,7 @@ package postgrescopy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ddpm/engine/reason"
@@ -19,19 +20,38 @@ type outcome struct {
 // write makes one attempt to bring a batch into the table. An error means that nothing is known
 // about the batch and that the session is of no more use; a row that the server refuses is no error.
 func (s *session) write(ctx context.Context, b *encoded) (outcome, error) {
+	if !s.fits(b) {
+		return outcome{}, errReshaped
+	}
 	result, err := s.attempt(ctx, b)
 	if !isStale(err) {
 		return result, err
 	}
-	// Another key may have taken the place of the one that was seen, or there are other triggers.
+	// Another key may have taken the place of the one that was seen, or there are other types or triggers.
 	if _, err := s.exec(ctx, "ROLLBACK"); err != nil {
 		return outcome{}, err
 	}
 	if err := s.prepare(ctx); err != nil {
 		return outcome{}, err
 	}
+	if !s.fits(b) {
+		return outcome{}, errReshaped
+	}
 	return s.attempt(ctx, b)
 }
+
+// fits tells whether a batch's text is for the columns' types as this session has seen them; if not, the next one will be.
+func (s *session) fits(b *encoded) bool {
+	shapes := s.shapes
+	if slices.Equal(b.shapes, shapes) {
+		return true
+	}
+	s.pool.encoder.shapes.Store(&shapes)
+	return false
+}
+
+// errReshaped asks for other text of the same batch, since the columns' types are others.
+var errReshaped = &obstacle{classContention, "the types of columns are being changed"}
 
 // stale says that the table is no longer what the session knows of it.
 type stale struct{ *obstacle }
@@ -121,7 +141,7 @@ func (s *session) incomplete(missing, sent int) error {
 func (s *session) commit(ctx context.Context) error {
 	_, err := s.exec(ctx, s.sql.commit)
 	if pgErr := serverError(err); pgErr != nil && pgErr.Code == divisionByZero {
-		return &stale{&obstacle{classContention, "the key or the triggers of " + s.sql.target + " are being changed"}}
+		return &stale{&obstacle{classContention, "the key, the types or the triggers of " + s.sql.target + " are being changed"}}
 	}
 	return err
 }

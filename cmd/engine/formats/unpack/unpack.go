@@ -202,6 +202,11 @@ func unlz4(payload []byte, limit int64) ([]byte, error) {
 }
 
 func block(packed []byte, size int64) ([]byte, error) {
+	// No byte of a block stands for more: what claims so gets no memory.
+	const mostPerByte = 255
+	if size > mostPerByte*int64(len(packed)) {
+		return nil, errCut
+	}
 	content := make([]byte, size)
 	n, err := lz4.UncompressBlock(packed, content)
 	if err == nil && int64(n) != size {

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"encoding/binary"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +99,21 @@ func lz4Block(t testing.TB, content []byte) []byte {
 		t.Fatal(err)
 	}
 	return packed[:n]
+}
+
+func TestABlockGetsNoMemoryForALengthThatItCannotHave(t *testing.T) {
+	const claimed = 64 << 20
+	length := binary.LittleEndian.AppendUint32(nil, claimed)
+	java := append([]byte("LZ4Block\x20\x01\x00\x00\x00"), length...)
+	for _, payload := range [][]byte{append(length, 0), append(java, 0, 0, 0, 0, 0)} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, failure := unpack.Record(payload, unpack.LZ4, claimed)
+		runtime.ReadMemStats(&after)
+		if grown := after.TotalAlloc - before.TotalAlloc; failure == nil || grown > claimed/2 {
+			t.Errorf("%q: %d bytes, %v", payload, grown, failure)
+		}
+	}
 }
 
 func TestALongWindowIsNamedAndReadOnceTheLimitAllowsIt(t *testing.T) {
