@@ -27,5 +27,6 @@ def test_a_topic_that_was_made_again_is_still_shared() -> None:
     tables.take("eu", Provisioned({"a": 1}, 1, table=TABLE))
     again = Provisioned({"a": 2}, 1, table=TABLE)
     assert tables.launchable("eu", lambda _: launchable, again) is launchable
+    assert tables.newest("eu") is again, "letters of the present topic are replayed under its number"
     with pytest.raises(ConfigError, match="the pipelines eu and us"):
         tables.take("us", again)

@@ -50,7 +50,10 @@ def replay_command(
     letter_id: IdOption = None,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Letters a second at most.", show_default=False)] = None,
     force: Annotated[
-        bool, typer.Option("--force", help=f"Also letters that failed in {MOST_ATTEMPTS} attempts or more.")
+        bool,
+        typer.Option(
+            "--force", help=f"Also letters that failed in {MOST_ATTEMPTS} attempts, or whose headers were cut."
+        ),
     ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -64,7 +67,7 @@ def replay_command(
         wanted = Wish(reason, message, since, until, letter_id).selection(shelf, owner.name)
         chosen = plan(shelf.entries(owner.name, wanted), force=force)
         _say_left_out(owner.name, chosen)
-        if not chosen.taken and (chosen.exhausted or chosen.unplaced):
+        if not chosen.taken and chosen.left_out:
             msg = f"none of the selected dead letters of {owner.name} may be replayed"
             raise RefusedError(msg, hint=_way_out(chosen))
         run, done = new_run(), Done(len(chosen.taken))
@@ -108,6 +111,9 @@ def _say_left_out(pipeline: str, chosen: Plan) -> None:
     if chosen.exhausted:
         text = f"{counted(len(chosen.exhausted))} of {plain(pipeline)} left out: failed in {MOST_ATTEMPTS} attempts"
         console.print(f"{text}; --force takes them too", style="yellow", soft_wrap=True)
+    if chosen.cut:
+        text = f"{counted(len(chosen.cut))} of {plain(pipeline)} left out: their headers were cut"
+        console.print(f"{text}; --force takes them without", style="yellow", soft_wrap=True)
     if chosen.unplaced:
         text = f"{counted(len(chosen.unplaced))} of {plain(pipeline)} left out: where they came from is unknown"
         console.print(text, style="yellow", soft_wrap=True)
@@ -116,6 +122,8 @@ def _say_left_out(pipeline: str, chosen: Plan) -> None:
 def _way_out(chosen: Plan) -> str:
     if chosen.exhausted:
         return f"they failed in {MOST_ATTEMPTS} attempts; look at one with `ddpm dlq show`, or say --force"
+    if chosen.cut:
+        return "their headers were cut to fit the topic; look at one with `ddpm dlq show`, or say --force"
     return "look at one with `ddpm dlq show`, and produce its record again"
 
 
@@ -127,5 +135,5 @@ def _answer(pipeline: Pipeline, chosen: Plan, done: Done, run: str, *, dry_run: 
         "meant": len(chosen.taken),
         "replayed": done.landed,
         "failed_again": done.failed_again,
-        "left_out": len(chosen.exhausted) + len(chosen.unplaced),
+        "left_out": chosen.left_out,
     }

@@ -16,9 +16,9 @@ from ddpm.deadletters.mark import Deed, Mark
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|`[^`]*`')
 _HEX = re.compile(r"\b0x[0-9a-fA-F]+\b|\\x[0-9a-fA-F]+|\b(?=[0-9a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{8,}\b")
-# Not the 8 of UTF-8.
 # Where a step of the user's stands, which is the same for all that it fails on.
 _STEP = re.compile(r"(?:[^\s:]{1,100}:\d{1,9}: )?processors\[\d{1,4}\](?:\.mapping|\.filter)?: ")
+# Not the 8 of UTF-8.
 _NUMBER = re.compile(r"(?<![A-Za-z]-)\b\d+(?:[.,:]\d+)*\b")
 _LONGEST_PATTERN = 160
 # Messages may differ without end; what is beyond so many patterns of a code is counted together.
@@ -37,7 +37,10 @@ class Reason(NamedTuple):
 
 @dataclass(slots=True)
 class Entry:
-    """A letter in the books; `copies` are letters of the same origin and attempt, itself included."""
+    """A letter in the books; `copies` are letters of the same origin and attempt, itself included.
+
+    `headers_cut` is whether it lacks headers of its record, since it fitted nowhere with them.
+    """
 
     id: LetterId
     pipeline: str
@@ -47,6 +50,7 @@ class Entry:
     attempt: int
     copies: int = 1
     mark: Mark | None = None
+    headers_cut: bool = False
 
     @property
     def open(self) -> bool:
@@ -105,6 +109,7 @@ class Books:
             letter.failed_at_ms,
             letter.attempt,
             mark=page.marks.get(key),
+            headers_cut=letter.headers_cut is not None,
         )
 
     def note(self, mark: Mark) -> None:

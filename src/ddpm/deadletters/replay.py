@@ -54,12 +54,19 @@ class Plan:
         taken: Letters to replay, as they lie in the topic.
         exhausted: Letters that failed in too many attempts; taken only by force.
         unplaced: Letters whose origin is unknown: their rows would have no identity.
+        cut: Letters without some headers of their records, which steps may read; taken only by force.
 
     """
 
     taken: tuple[Entry, ...]
     exhausted: tuple[Entry, ...]
     unplaced: tuple[Entry, ...]
+    cut: tuple[Entry, ...] = ()
+
+    @property
+    def left_out(self) -> int:
+        """How many are not taken."""
+        return len(self.exhausted) + len(self.unplaced) + len(self.cut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +81,14 @@ class Progress:
 
 
 def plan(entries: Sequence[Entry], *, force: bool) -> Plan:
-    """Choose among letters those that may be replayed; `force` takes letters that failed in too many attempts too."""
+    """Choose among letters those that may be replayed; `force` takes all but those of unknown origin."""
     unplaced = tuple(each for each in entries if each.origin is None)
     placed = [each for each in entries if each.origin is not None]
     exhausted = () if force else tuple(each for each in placed if each.attempt >= MOST_ATTEMPTS)
     left_out = {each.id for each in exhausted}
-    return Plan(tuple(each for each in placed if each.id not in left_out), exhausted, unplaced)
+    rest = [each for each in placed if each.id not in left_out]
+    cut = () if force else tuple(each for each in rest if each.headers_cut)
+    return Plan(tuple(each for each in rest if force or not each.headers_cut), exhausted, unplaced, cut)
 
 
 def replay(

@@ -109,6 +109,11 @@ class _Tables:
             check_sharing({**self._taken, name: provisioned})
             self._taken[name] = provisioned
 
+    def newest(self, name: str) -> Provisioned | None:
+        """What was found out last of a pipeline; None while it is not ready."""
+        with self._lock:
+            return self._taken.get(name)
+
     def launchable(self, name: str, make: Callable[[Provisioned], Launchable], provisioned: Provisioned) -> Launchable:
         """How a pipeline is started, now or when its topics have other numbers; raises as `take` does."""
         self.take(name, provisioned)
@@ -181,7 +186,7 @@ def run(config: Config, options: RunOptions) -> None:
                     _tell_provisioned(config, options, preparations)
                     bounds = {pipeline.name: _bound(pipeline) for pipeline in config.pipelines if pipeline.once}
                     shelved = shelves(config.pipelines).by_pipeline
-                    letters.open(shelved, _refeeders(config, binaries, preparations))
+                    letters.open(shelved, _refeeders(config, binaries, tables.newest))
                     desk.hand_over(supervisor)
                     for name in makers.keys() - ready.keys():
                         preparations.when_made(name, partial(_launch_late, supervisor, name))
@@ -264,15 +269,14 @@ def _launch_late(supervisor: Supervisor, name: str, prepared: _Prepared) -> None
 
 
 def _refeeders(
-    config: Config, binaries: Mapping[Path | None, Path], preparations: Preparations[_Prepared]
+    config: Config, binaries: Mapping[Path | None, Path], newest: Callable[[str], Provisioned | None]
 ) -> dict[str, Refeed]:
     def refeeder(pipeline: Pipeline) -> Refeed:
         def feed(letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
-            prepared = preparations.get(pipeline.name)
-            if prepared is None:
+            provisioned = newest(pipeline.name)
+            if provisioned is None:
                 raise ServiceError(f"the topics and table of {pipeline.name} are not there yet", hint="`ddpm status`")
-            sources = prepared.provisioned.sources
-            refeeder_of(config, pipeline, binaries[pipeline.engine.binary], sources)(letters, told)
+            refeeder_of(config, pipeline, binaries[pipeline.engine.binary], provisioned.sources)(letters, told)
 
         return feed
 

@@ -137,10 +137,10 @@ def _requests(api: APIRouter, supervisor: Supervisor, desk: Desk) -> None:
         asked(supervisor, name)
         with _translated():
             job, chosen = desk.replay(name, _selection(body), force=body.force, rate=body.rate)
-        count, left_out = len(chosen.taken), len(chosen.exhausted) + len(chosen.unplaced)
+        count, left_out = len(chosen.taken), chosen.left_out
         message = f"{count} dead letter{' is' if count == 1 else 's are'} replayed"
         if left_out:
-            message += f", {left_out} left out: they failed too often, or where they came from is unknown"
+            message += f", {left_out} left out: they failed too often, lack headers, or where they came from is unknown"
         view = _replay_view(job)
         assert view is not None  # noqa: S101 -- there is a job
         return ReplayedView(pipeline=name, message=message, left_out=left_out, replay=view)

@@ -124,7 +124,8 @@ def test_a_mistake_in_a_mapping_is_told_before_any_record(tmp_path: Path) -> Non
     for command in (("parse", "-"), ("validate",)):
         ran = ddpm(*command, "--config", str(config), cwd=tmp_path, stdin=b"{}")
         assert (ran.returncode, ran.stdout) == (2, "")
-        assert "app.processors[1].mapping:2:23: unrecognised method 'nope'" in ran.stderr
+        assert "error[mapping] app.processors[1].mapping: there is no method" in ran.stderr
+        assert "root.a = this.b.nope()" in ran.stderr, "the line of the user's file"
 
 
 def test_a_schema_that_cannot_be_used_is_found_by_validate(tmp_path: Path) -> None:

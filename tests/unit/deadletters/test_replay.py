@@ -108,6 +108,15 @@ def test_a_letter_that_failed_too_often_or_came_from_nowhere_is_left_out() -> No
     assert [str(each.id) for each in forced.unplaced] == ["0:2"]
 
 
+def test_a_letter_that_lacks_headers_is_left_out_since_steps_may_read_them() -> None:
+    shelf = FakeShelf(letter(0), letter(1, headers_cut='["trace"]'), letter(2, headers_cut='["trace"]', attempt="3"))
+    chosen = plan(shelf.entries("shop"), force=False)
+    assert [str(each.id) for each in chosen.taken] == ["0:0"]
+    assert [str(each.id) for each in chosen.cut] == ["0:1"]
+    assert chosen.left_out == 2
+    assert [str(each.id) for each in plan(shelf.entries("shop"), force=True).taken] == ["0:0", "0:1", "0:2"]
+
+
 def test_a_rate_is_kept() -> None:
     shelf = FakeShelf(*(letter(number) for number in range(21)))
     begun = time.monotonic()
