@@ -13,8 +13,11 @@ pytest_plugins = ["fix_services", "fix_world", "fix_docker"]
 settings.register_profile("ddpm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ddpm")
 
-# A script's background job inherits that Ctrl-C is ignored, and so would every command that a test interrupts.
+# A script's background job inherits that Ctrl-C is ignored, and one of nohup that a hangup is; so would every command
+# that a test sends these signals to. What is caught here is not ignored there.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 TESTS = Path(__file__).parent
 SLOWEST_FIRST = ("faults", "integration", "browser", "unit")

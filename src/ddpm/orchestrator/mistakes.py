@@ -1,5 +1,6 @@
 """Mistakes in the user's mappings, told at their places in the files that the user wrote."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ def _problems(binary: Path, pipeline: Pipeline) -> Iterator[Problem]:
     folder, plugin = pipeline.folder or Path.cwd(), _plugin_file(pipeline)
     texts = [code(step).text for step in pipeline.processors]
     if plugin is not None:
-        texts.append(f'from "{plugin}"')
+        texts.append(f"from {json.dumps(plugin, ensure_ascii=False)}")
     for index, said in enumerate(mappings.look_at(binary, texts, folder)):
         if said is None:
             continue

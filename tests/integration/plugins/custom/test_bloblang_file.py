@@ -44,6 +44,5 @@ def test_a_mistake_in_the_file_is_answered_before_anything_is_read(world: World,
     config = world.config(source={"parser": "mine", "plugin_path": "broken.blobl"})
     with Ddpm(config, tmp_path) as running:
         assert running.popen.wait(60) != 0
-    assert f"{tmp_path / 'broken.blobl'}:2:" in running.log
-    assert "unrecognised method" in running.log
+    assert 'broken.blobl:2:15: error[mapping] there is no method "nope"' in running.log
     assert "engine started" not in running.log
