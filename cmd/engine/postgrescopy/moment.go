@@ -194,14 +194,7 @@ func appendDateTime(dst []byte, seconds, picos int64, to kind) ([]byte, bool) {
 	if to == kindClock {
 		return m.appendClock(dst), true
 	}
-	year, month, day := civil(days)
-	beforeChrist := year <= 0
-	if beforeChrist {
-		year = 1 - year
-	}
-	dst = appendPadded(dst, year, 4)
-	dst = appendPadded(append(dst, '-'), month, 2)
-	dst = appendPadded(append(dst, '-'), day, 2)
+	dst, beforeChrist := appendDate(dst, days)
 	if to != kindDate {
 		dst = m.appendClock(append(dst, ' '))
 	}

@@ -22,14 +22,7 @@ func appendTimestamp(dst []byte, ms int64) []byte {
 	if inDay < 0 {
 		days, inDay = days-1, inDay+dayMS
 	}
-	year, month, day := civil(days)
-	beforeChrist := year <= 0
-	if beforeChrist {
-		year = 1 - year
-	}
-	dst = appendPadded(dst, year, 4)
-	dst = appendPadded(append(dst, '-'), month, 2)
-	dst = appendPadded(append(dst, '-'), day, 2)
+	dst, beforeChrist := appendDate(dst, days)
 	dst = appendPadded(append(dst, ' '), inDay/3600000, 2)
 	dst = appendPadded(append(dst, ':'), inDay/60000%60, 2)
 	dst = appendPadded(append(dst, ':'), inDay/1000%60, 2)
@@ -72,4 +65,17 @@ func appendPadded(dst []byte, n int64, width int) []byte {
 		}
 	}
 	return strconv.AppendInt(dst, n, 10)
+}
+
+// appendDate appends the date that lies so many days after 1970-01-01; years before Christ count from 1, and want a word
+// behind the clock.
+func appendDate(dst []byte, days int64) (date []byte, beforeChrist bool) {
+	year, month, day := civil(days)
+	beforeChrist = year <= 0
+	if beforeChrist {
+		year = 1 - year
+	}
+	dst = appendPadded(dst, year, 4)
+	dst = appendPadded(append(dst, '-'), month, 2)
+	return appendPadded(append(dst, '-'), day, 2), beforeChrist
 }
