@@ -5,22 +5,22 @@ file a pipeline, written atomically, keeps the last offsets that ddpm saw commit
 that cannot be read or written costs the memory, never the run; only what a newer ddpm wrote is refused.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import structlog
-
-from ddpm import __version__
 from ddpm.broker.marks import Mark, Marks
 from ddpm.broker.offsets import Partition
-from ddpm.errors import NewerStateError
-from ddpm.files import write_atomically
 from ddpm.orchestrator.prepare import DATA_DIR
+from ddpm.supervisor.statefile import Kind, StateFile
 
-VERSION = 1
+_KIND = Kind(
+    1,
+    "the offsets",
+    "the offsets that were remembered of this pipeline cannot be read and are left aside",
+    "the offsets of this pipeline cannot be kept for the next start of ddpm",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,7 @@ class ProgressFile:
     """Where the progress of one pipeline is kept."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._complained = False
+        self._file = StateFile(path, _KIND)
 
     def load(self) -> Progress | None:
         """What was remembered; None when there is no file, or none that can be read.
@@ -91,47 +90,19 @@ class ProgressFile:
             NewerStateError: A newer ddpm wrote it.
 
         """
-        try:
-            body = json.loads(self._path.read_text(encoding="utf-8"))
-            version = body["version"]
-            if isinstance(version, int) and version > VERSION:
-                raise NewerStateError(f"the offsets in {self._path}", version, VERSION, body.get("ddpm"))
-            return _read(body)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            structlog.get_logger().warning(
-                "the offsets that were remembered of this pipeline cannot be read and are left aside",
-                file=str(self._path),
-                error=str(error),
-            )
-            return None
+        return self._file.load(_read)
 
     def save(self, progress: Progress) -> None:
         """Keep it; a failure is logged once."""
-        body = {
-            "version": VERSION,
-            "ddpm": __version__,
-            "group": progress.group,
-            "topics": {
-                name: {
-                    "id": each.topic_id,
-                    "committed": {str(key): at for key, at in sorted(each.committed.items())},
-                    "marks": {str(key): [astuple(mark) for mark in marks] for key, marks in sorted(each.marks.items())},
-                }
-                for name, each in sorted(progress.topics.items())
-            },
+        topics = {
+            name: {
+                "id": each.topic_id,
+                "committed": {str(key): at for key, at in sorted(each.committed.items())},
+                "marks": {str(key): [astuple(mark) for mark in marks] for key, marks in sorted(each.marks.items())},
+            }
+            for name, each in sorted(progress.topics.items())
         }
-        try:
-            write_atomically(self._path, json.dumps(body, indent=1))
-        except OSError as error:
-            if not self._complained:
-                self._complained = True
-                structlog.get_logger().warning(
-                    "the offsets of this pipeline cannot be kept for the next start of ddpm",
-                    file=str(self._path),
-                    error=error.strerror,
-                )
+        self._file.save({"group": progress.group, "topics": topics})
 
 
 def progress_file(pipeline: str) -> ProgressFile:
@@ -140,9 +111,6 @@ def progress_file(pipeline: str) -> ProgressFile:
 
 
 def _read(body: dict[str, Any]) -> Progress:
-    if body["version"] != VERSION:
-        msg = f"it has version {body['version']}, this ddpm understands {VERSION}"
-        raise ValueError(msg)
     topics = {
         str(name): TopicProgress(
             each["id"],

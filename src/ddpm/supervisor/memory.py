@@ -11,15 +11,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from ddpm import __version__
-from ddpm.errors import NewerStateError
 from ddpm.files import write_atomically
+from ddpm.supervisor.statefile import Kind, StateFile
 from ddpm.supervisor.states import Wish
 from ddpm.supervisor.status import Exit
 
 VERSION = 1
+_KIND = Kind(
+    VERSION,
+    "the state",
+    "what was remembered of this pipeline cannot be read and is left aside",
+    "the state of this pipeline cannot be kept for the next start of ddpm",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,7 @@ class MemoryFile:
     """Where the memory of one pipeline is kept."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._complained = False
+        self._file = StateFile(path, _KIND)
 
     def load(self) -> Memory:
         """What was remembered; nothing when there is no file, or none that can be read.
@@ -49,44 +52,18 @@ class MemoryFile:
             NewerStateError: A newer ddpm wrote it.
 
         """
-        try:
-            body = json.loads(self._path.read_text(encoding="utf-8"))
-            self._check(body["version"], body.get("ddpm"))
-            return _read(body)
-        except FileNotFoundError:
-            return Memory()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            structlog.get_logger().warning(
-                "what was remembered of this pipeline cannot be read and is left aside",
-                file=str(self._path),
-                error=str(error),
-            )
-            return Memory()
-
-    def _check(self, version: Any, writer: Any) -> None:  # noqa: ANN401 -- JSON
-        if isinstance(version, int) and version > VERSION:
-            raise NewerStateError(f"the state in {self._path}", version, VERSION, str(writer) if writer else None)
+        return self._file.load(_read) or Memory()
 
     def save(self, memory: Memory) -> None:
-        """Keep it; a failure is told once."""
-        body = {
-            "version": VERSION,
-            "ddpm": __version__,
-            "wish": memory.wish.value,
-            "replicas": memory.replicas,
-            "paused_because": memory.paused_because,
-            "last_exit": asdict(memory.last_exit) if memory.last_exit else None,
-        }
-        try:
-            write_atomically(self._path, json.dumps(body, indent=1))
-        except OSError as error:
-            if not self._complained:
-                self._complained = True
-                structlog.get_logger().warning(
-                    "the state of this pipeline cannot be kept for the next start of ddpm",
-                    file=str(self._path),
-                    error=error.strerror,
-                )
+        """Keep it; a failure is logged once."""
+        self._file.save(
+            {
+                "wish": memory.wish.value,
+                "replicas": memory.replicas,
+                "paused_because": memory.paused_because,
+                "last_exit": asdict(memory.last_exit) if memory.last_exit else None,
+            }
+        )
 
 
 class HistoryFile:
@@ -113,9 +90,6 @@ class HistoryFile:
 
 
 def _read(body: dict[str, Any]) -> Memory:
-    if body["version"] != VERSION:
-        msg = f"it has version {body['version']}, this ddpm understands {VERSION}"
-        raise ValueError(msg)
     last, replicas = body["last_exit"], body["replicas"]
     if replicas is not None and not (isinstance(replicas, int) and replicas > 0):
         msg = f"{replicas!r} is not a number of replicas"
