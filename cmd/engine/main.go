@@ -23,6 +23,7 @@ import (
 	_ "ddpm/engine/deadletters"
 	_ "ddpm/engine/feed"
 	_ "ddpm/engine/formats"
+	_ "ddpm/engine/input"
 	_ "ddpm/engine/origin"
 	_ "ddpm/engine/postgrescopy"
 	_ "ddpm/engine/trial"

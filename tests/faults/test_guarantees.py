@@ -13,7 +13,7 @@ import pytest
 
 from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from ddpm.engine.progress import Progress
-from harness.faults import FAULTS, Fault, kill_engine, may_mount, small_disk, template_with_franz
+from harness.faults import FAULTS, Fault, kill_engine, may_mount, small_disk
 from harness.mutants import Mutate
 from harness.rig import Result, Rig, Servers
 
@@ -74,8 +74,7 @@ def rig(fault: Fault, servers: Servers, tmp_path: Path, request: pytest.FixtureR
         disk = stack.enter_context(small_disk(DISK_MEGABYTES)) if fault.disk else None
         folder = disk if disk and fault.disk == "ddpm" else tmp_path
         small = disk if fault.disk == "table" else None
-        template = {"pipeline_template": str(template_with_franz(folder))} if fault.franz else {}
-        yield stack.enter_context(Rig(servers, folder, times, small, {**fault.sections, **template}))
+        yield stack.enter_context(Rig(servers, folder, times, small, fault.sections))
 
 
 # A broker that is killed costs the producer's client a socket that it does not close.

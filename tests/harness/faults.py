@@ -19,7 +19,6 @@ from psycopg import sql
 from ddpm.broker.connection import admin
 from ddpm.broker.topics import TopicSpec, ensure_topics
 from ddpm.devstack.identity import account_for_server
-from ddpm.orchestrator.prepare import default_template
 from harness.process import alive
 from harness.proxy import Mode
 from harness.rig import Rig, scratch
@@ -389,32 +388,6 @@ def may_mount() -> bool:
         folder.rmdir()
 
 
-# The engine's other Kafka client, told what ddpm tells the default one.
-_FRANZ = """\
-  {{ {
-    "kafka_franz": {
-      "seed_brokers": input.kafka.addresses,
-      "topics": input.kafka.topics,
-      "consumer_group": input.kafka.consumer_group,
-      "client_id": input.kafka.client_id,
-      "start_from_oldest": input.kafka.start_from_oldest,
-      "checkpoint_limit": input.kafka.checkpoint_limit,
-      "multi_header": input.kafka.multi_header,
-      "batching": input.kafka.batching,
-    }
-  } | yaml(2) }}
-"""
-
-
-def template_with_franz(folder: Path) -> Path:
-    """Write a pipeline template with the engine's input `kafka_franz` instead of `kafka`."""
-    skeleton, line = default_template().read_text(encoding="utf-8"), "  {{ input | yaml(2) }}\n"
-    assert line in skeleton
-    path = folder / "franz.yaml"
-    path.write_text(skeleton.replace(line, _FRANZ), encoding="utf-8")
-    return path
-
-
 @dataclass(frozen=True)
 class Fault:
     """A fault, with what it needs.
@@ -423,7 +396,6 @@ class Fault:
         happen: What happens.
         short: Whether it is in the short form, which `make test` runs.
         disk: Whether the table, or ddpm, is on a small disk of its own.
-        franz: Whether the engine reads with `kafka_franz` instead of its default input.
         sections: What the configuration says besides the usual.
 
     """
@@ -431,13 +403,12 @@ class Fault:
     happen: Callable[[Rig], None]
     short: bool = False
     disk: Literal["table", "ddpm"] | None = None
-    franz: bool = False
     sections: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """Its name in the table of results."""
-        return self.happen.__name__.replace("_", " ") + (" on kafka_franz" if self.franz else "")
+        return self.happen.__name__.replace("_", " ")
 
 
 FAULTS = (
@@ -467,6 +438,4 @@ FAULTS = (
     Fault(offsets_deleted_while_paused, short=True, sections={"kafka": {"start_from": "latest"}}),
     Fault(rebalance_storm, short=True),
     Fault(rebalance_storm_with_postgres_stalled),
-    Fault(rebalance_storm, franz=True),
-    Fault(rebalance_storm_with_postgres_stalled, franz=True),
 )

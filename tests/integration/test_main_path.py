@@ -106,10 +106,9 @@ def test_ten_thousand_levels_are_one_dead_letter_and_harm_nobody(world: World, t
 
 
 def test_absurd_timestamps_are_no_poison(world: World, tmp_path: Path) -> None:
-    times = [0, 1, 253_402_300_800_000, 9_000_000_000_000_000, 2**62]
+    times = [0, 1, 253_402_300_800_000, 9_000_000_000_000_000, 2**57 - 1]
     world.create_topic(**{"message.timestamp.after.max.ms": str(2**63 - 1)})
-    for moment in times:  # one batch each: the engine's client misreads times that lie 292 years apart in one batch
-        world.produce([Record(value=b"{}", timestamp=moment, partition=0)])
+    world.produce([Record(value=b"{}", timestamp=moment, partition=0) for moment in times])
     with Ddpm(world.config(), tmp_path) as running:
         world.wait_consumed()
         assert running.stop() == 0

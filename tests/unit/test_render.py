@@ -142,7 +142,7 @@ def test_a_value_arrives_as_it_is_and_never_becomes_structure_or_substitution(
     )
     assert [match.group() for match in ENGINE_SUBSTITUTION.finditer(text)] == ["${DDPM_ENGINE_PORT}"]
     document = yaml.safe_load(text)
-    assert document["input"]["kafka"]["consumer_group"] == group
+    assert document["input"]["ddpm_kafka"]["consumer_group"] == group
     (step,) = document["pipeline"]["processors"][-3]["try"]
     assert step["mapping"] == mapping.lstrip("\r\n")
     copy = document["output"]["fallback"][0]["reject_errored"]["postgres_copy"]
@@ -152,7 +152,7 @@ def test_a_value_arrives_as_it_is_and_never_becomes_structure_or_substitution(
 def test_a_template_of_ones_own_may_place_sections_inline() -> None:
     text = rendered(CASES["sink-stdout"], "input: {{ input }}\nlabel: {{ name ~ ': [x]' }}\n")
     document = yaml.safe_load(text)
-    assert document["input"]["kafka"]["topics"] == ["events"]
+    assert document["input"]["ddpm_kafka"]["topics"] == ["events"]
     assert document["label"] == "pipeline: [x]"
 
 
@@ -176,7 +176,7 @@ def test_batches_of_what_expands_are_smaller_unless_somebody_says_otherwise(
     section: dict[str, Any], expected: int
 ) -> None:
     document = yaml.safe_load(rendered(CASES["sink-stdout"] | section))
-    assert document["input"]["kafka"]["batching"]["byte_size"] == expected
+    assert document["input"]["ddpm_kafka"]["batching"]["byte_size"] == expected
 
 
 def test_a_parser_that_is_not_there_is_named() -> None:

@@ -1,4 +1,4 @@
-// Package enginetest lets tests run streams of the engine without Kafka: messages look as the kafka
+// Package enginetest lets tests run streams of the engine without Kafka: messages look as the engine's
 // input makes them, and an output named "capture" keeps what the kafka output would send.
 package enginetest
 
@@ -12,6 +12,8 @@ import (
 
 	"github.com/warpstreamlabs/bento/public/bloblang"
 	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/origin"
 
 	// Streams use the engine's common components.
 	_ "github.com/warpstreamlabs/bento/public/components/pure"
@@ -28,26 +30,35 @@ type Record struct {
 	Timestamp time.Time
 }
 
-// Message returns what the kafka input makes of a record with multi_header: the headers first and
-// its own metadata after them.
-func (r Record) Message() *service.Message {
-	msg := service.NewMessage(r.Value)
-	for name, values := range r.Headers {
-		list := make([]any, len(values))
-		for i, v := range values {
-			list[i] = v
-		}
-		msg.MetaSetMut(name, list)
+// Origin returns the record as the engine's input captures it.
+func (r Record) Origin() origin.Origin {
+	o := origin.Origin{
+		Topic:     r.Topic,
+		Partition: r.Partition,
+		Offset:    r.Offset,
+		Key:       r.Key,
+		Value:     r.Value,
+		Null:      r.Value == nil,
 	}
-	msg.MetaSetMut("kafka_key", r.Key)
-	msg.MetaSetMut("kafka_partition", r.Partition)
-	msg.MetaSetMut("kafka_topic", r.Topic)
-	msg.MetaSetMut("kafka_offset", int(r.Offset))
-	msg.MetaSetMut("kafka_lag", int64(0))
-	msg.MetaSetMut("kafka_timestamp_unix", r.Timestamp.Unix())
-	msg.MetaSetMut("kafka_timestamp_unix_ms", r.Timestamp.UnixMilli())
-	msg.MetaSetMut("kafka_tombstone_message", r.Value == nil)
-	return msg
+	if !r.Timestamp.IsZero() {
+		o.TimestampMS, o.HasTimestamp = r.Timestamp.UnixMilli(), true
+	}
+	for name, values := range r.Headers {
+		o.Headers = append(o.Headers, origin.Header{Name: name, Values: values})
+	}
+	return o
+}
+
+// Message returns the record as a message of the engine's input.
+func (r Record) Message() *service.Message { return origin.Message(r.Origin()) }
+
+// Chunk returns records as the one message of a pipeline that needs no processors of a user.
+func Chunk(records ...Record) service.MessageBatch {
+	chunk := &origin.Chunk{}
+	for _, r := range records {
+		chunk.Records = append(chunk.Records, origin.Record{Origin: r.Origin(), Document: r.Value})
+	}
+	return service.MessageBatch{chunk.Message()}
 }
 
 // Sent is a record as the kafka output would send it.

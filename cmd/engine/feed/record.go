@@ -1,8 +1,6 @@
 package feed
 
 import (
-	"time"
-
 	"github.com/warpstreamlabs/bento/public/service"
 
 	"ddpm/engine/origin"
@@ -12,7 +10,7 @@ import (
 type record struct {
 	Topic       string   `json:"topic"`
 	Partition   int      `json:"partition"`
-	Offset      int      `json:"offset"`
+	Offset      int64    `json:"offset"`
 	TimestampMS *int64   `json:"timestamp_ms"`
 	Key         []byte   `json:"key"`
 	Value       []byte   `json:"value"`
@@ -28,28 +26,23 @@ type header struct {
 
 func (r *record) size() int { return len(r.Key) + len(r.Value) }
 
-// message returns what the kafka input makes of the record with multi_header: its headers first, and
-// what it says itself, which no header can stand for, after them.
+// message returns the record as the engine's own input would hand it on.
 func (r *record) message() *service.Message {
-	msg := service.NewMessage(r.Value)
-	headers := map[string][]any{}
-	for _, h := range r.Headers {
-		headers[h.Name] = append(headers[h.Name], string(h.Value))
+	o := origin.Origin{
+		Topic:     r.Topic,
+		Partition: r.Partition,
+		Offset:    r.Offset,
+		Key:       string(r.Key),
+		Value:     r.Value,
+		Null:      r.Value == nil,
+		Source:    r.Source,
+		Attempt:   r.Attempt,
 	}
-	for name, values := range headers {
-		msg.MetaSetMut(name, values)
-	}
-	at := time.Time{}
 	if r.TimestampMS != nil {
-		at = time.UnixMilli(*r.TimestampMS)
+		o.TimestampMS, o.HasTimestamp = *r.TimestampMS, true
 	}
-	msg.MetaSetMut("kafka_key", string(r.Key))
-	msg.MetaSetMut("kafka_partition", r.Partition)
-	msg.MetaSetMut("kafka_topic", r.Topic)
-	msg.MetaSetMut("kafka_offset", r.Offset)
-	msg.MetaSetMut("kafka_lag", int64(0))
-	msg.MetaSetMut("kafka_timestamp_unix", at.Unix())
-	msg.MetaSetMut("kafka_timestamp_unix_ms", at.UnixMilli())
-	msg.MetaSetMut("kafka_tombstone_message", r.Value == nil)
-	return origin.Annotate(msg, origin.Note{Source: r.Source, Attempt: r.Attempt})
+	for _, h := range r.Headers {
+		o.AddHeader(h.Name, string(h.Value))
+	}
+	return origin.Message(o)
 }

@@ -62,6 +62,14 @@ type unpacker struct {
 }
 
 func (u unpacker) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	if chunk, ok := origin.ChunkOf(batch); ok {
+		for i := range chunk.Records {
+			if r := &chunk.Records[i]; r.Failure == nil && !r.Parsed && !r.Origin.Null {
+				r.Document, r.Failure = unpack.Record(r.Document, u.method, u.limit)
+			}
+		}
+		return []service.MessageBatch{batch}, nil
+	}
 	for _, msg := range batch {
 		if o, ok := origin.From(msg); msg.GetError() != nil || (ok && o.Null) {
 			continue

@@ -13,11 +13,11 @@ import (
 func init() {
 	spec := service.NewConfigSpec().
 		Categories("ddpm").
-		Summary("Captures where a Kafka record came from, with its key, headers and bytes.").
+		Summary("Completes what an input of ddpm's keeps of a record: which log it is of, and its page in the books.").
 		Description(`
-Must be the first processor behind a `+"`kafka`"+` input with `+"`multi_header: true`"+`. What it
-captures is out of reach of all later processors; `+"`postgres_copy`"+` takes a row's identity from it and
-`+"`ddpm_dead_letter`"+` the original record. The message itself stays as it is.`).
+Must be the first processor behind `+"`ddpm_kafka` or `ddpm_feed`"+`. What is kept is out of reach of all later processors;
+`+"`postgres_copy`"+` takes a row's identity from it and `+"`ddpm_dead_letter`"+` the original record. The message itself
+stays as it is.`).
 		Fields(
 			service.NewStringListField("addresses").
 				Description("The brokers, to ask whether topics are still the same ones; none asks nobody.").
@@ -74,9 +74,6 @@ captures is out of reach of all later processors; `+"`postgres_copy`"+` takes a 
 	}
 }
 
-// zeroTimeMS is what the input reports for a record without a timestamp: the year 1.
-const zeroTimeMS = -62135596800000
-
 // taken counts the records of all threads.
 var taken atomic.Uint64
 
@@ -91,56 +88,70 @@ type capture struct {
 }
 
 func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
-	holders := make([]holder, len(batch))
-	out := make(service.MessageBatch, len(batch))
-	first := taken.Add(uint64(len(batch))) - uint64(len(batch))
+	records := c.records(batch)
+	first := taken.Add(uint64(len(records))) - uint64(len(records))
 	ticket := c.incarnations.ticket()
 	var last lastRecords
-	for i, msg := range batch {
-		h := &holders[i]
-		h.origin.Ticket = ticket
-		h.origin.Place = first + uint64(i)
-		if !read(msg, &h.origin) {
-			c.once.Do(func() {
-				c.log.Error("ddpm_origin found no Kafka metadata: it must directly follow a kafka input")
-			})
-			h.origin.Topic = ""
-			out[i] = msg
+	for i, o := range records {
+		if o == nil {
 			continue
 		}
-		last.add(&h.origin)
-		if c.forks != nil {
-			h.origin.Source = c.forks.source(&h.origin)
-		}
-		h.Context = msg.Context()
-		if note, ok := h.Context.Value(noteKey{}).(Note); ok {
-			h.origin.Attempt = note.Attempt
-			if note.Source != nil {
-				h.origin.Source = note.Source
-			}
-		}
-		out[i] = msg.WithContext(h)
-		if c.plain {
-			flatten(out[i], h.origin.Headers)
+		o.Ticket = ticket
+		o.Place = first + uint64(i)
+		last.add(o)
+		if c.forks != nil && o.Source == nil {
+			o.Source = c.forks.source(o)
 		}
 	}
 	ticket.ask(last.byPlace())
-	c.enter(holders)
-	return []service.MessageBatch{out}, nil
+	c.enter(records)
+	if c.plain {
+		for i, o := range records {
+			if o != nil {
+				flatten(batch[i], o.Headers)
+			}
+		}
+	}
+	return []service.MessageBatch{batch}, nil
+}
+
+// records returns those of a batch; nil for a message that is not of an input of ddpm's.
+func (c *capture) records(batch service.MessageBatch) []*Origin {
+	if chunk, ok := ChunkOf(batch); ok {
+		records := make([]*Origin, len(chunk.Records))
+		for i := range chunk.Records {
+			records[i] = &chunk.Records[i].Origin
+		}
+		return records
+	}
+	records := make([]*Origin, len(batch))
+	for i, msg := range batch {
+		o, ok := From(msg)
+		if !ok {
+			c.once.Do(func() {
+				c.log.Error("ddpm_origin found no Kafka record: it must directly follow the input ddpm_kafka")
+			})
+			continue
+		}
+		records[i] = o
+	}
+	return records
 }
 
 // enter puts the records of a batch into the books, those of one partition in a row at once.
-func (c *capture) enter(holders []holder) {
-	for from := 0; from < len(holders); {
-		first := &holders[from].origin
+func (c *capture) enter(records []*Origin) {
+	for from := 0; from < len(records); {
+		first := records[from]
 		to := from + 1
-		for to < len(holders) && holders[to].origin.Topic == first.Topic && holders[to].origin.Partition == first.Partition {
+		for first != nil && to < len(records) && records[to] != nil &&
+			records[to].Topic == first.Topic && records[to].Partition == first.Partition {
 			to++
 		}
-		if last := &holders[to-1].origin; first.Topic != "" {
-			page := c.ledger.Enter(first.Topic, first.Partition, first.Offset, last.Offset, last.behind, to-from)
-			for i := from; i < to; i++ {
-				holders[i].origin.Page = page
+		if first != nil {
+			last := records[to-1]
+			page := c.ledger.Enter(first.Topic, first.Partition, first.Offset, last.Offset, last.Behind, to-from)
+			for _, o := range records[from:to] {
+				o.Page = page
 			}
 		}
 		from = to
@@ -159,63 +170,6 @@ func flatten(msg *service.Message, headers []Header) {
 			msg.MetaSetMut(header.Name, header.Values[last])
 		}
 	}
-}
-
-// read fills in an Origin from a message of the kafka input. The input writes its own metadata after
-// the record's headers, with types that no header can have (a header is text or a list of texts), so
-// that a header of the same name is overwritten and never believed.
-func read(msg *service.Message, o *Origin) bool {
-	var hasTopic, hasPartition, hasOffset bool
-	_ = msg.MetaWalkMut(func(name string, value any) error {
-		switch name {
-		case "kafka_topic":
-			o.Topic, hasTopic = value.(string)
-		case "kafka_partition":
-			o.Partition, hasPartition = value.(int)
-		case "kafka_offset":
-			var offset int
-			offset, hasOffset = value.(int)
-			o.Offset = int64(offset)
-		case "kafka_timestamp_unix_ms":
-			if ms, ok := value.(int64); ok {
-				o.TimestampMS, o.HasTimestamp = timestamp(ms)
-			}
-		case "kafka_key":
-			o.Key, _ = value.(string)
-		case "kafka_tombstone_message":
-			o.Null, _ = value.(bool)
-		case "kafka_lag":
-			o.behind, _ = value.(int64)
-		case "kafka_timestamp_unix":
-		default:
-			o.Headers = append(o.Headers, Header{name, texts(value)})
-		}
-		return nil
-	})
-	if !hasTopic || !hasPartition || !hasOffset {
-		return false
-	}
-	value, err := msg.AsBytes()
-	if err != nil {
-		return false
-	}
-	o.Value = value[:len(value):len(value)]
-	if o.Null {
-		o.Value = nil
-	}
-	return true
-}
-
-// timestamp undoes what the input makes of Kafka's "no timestamp" (-1). It counts from the year 1
-// where a batch of records begins with one that has none, also for the records behind it.
-func timestamp(ms int64) (int64, bool) {
-	if ms >= 0 {
-		return ms, true
-	}
-	if ms -= zeroTimeMS + 1; ms >= 0 {
-		return ms, true
-	}
-	return 0, false
 }
 
 // texts copies a header's values: a mapping may change the list that metadata holds.

@@ -93,6 +93,9 @@ func sources(text string) map[string]int {
 }
 
 func (d *deadLetter) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	if chunk, ok := ChunkOf(batch); ok {
+		batch = chunk.Failed()
+	}
 	out := make(service.MessageBatch, len(batch))
 	for i, msg := range batch {
 		out[i] = d.restore(msg)
@@ -105,15 +108,13 @@ func (d *deadLetter) Close(context.Context) error { return nil }
 func (d *deadLetter) restore(rejected *service.Message) *service.Message {
 	cause := CauseOf(rejected)
 	o, known := From(rejected)
-	if !known {
-		o = &Origin{}
-		read(rejected, o)
-	}
 	letter := rejected.Copy()
 	letter.SetError(nil)
 	wipe(letter)
 	if known {
 		letter.SetBytes(o.Value)
+	} else {
+		o = &Origin{}
 	}
 	ours := d.headers(o, cause)
 	for name, value := range ours {

@@ -133,6 +133,16 @@ func digest(key, value []byte, ms int64) uint32 {
 	return crc32.Update(sum, crc32.IEEETable, moment[:])
 }
 
+// unixMilli undoes what the client makes of Kafka's "no timestamp" (-1): it counts from the year 1 where a batch of records
+// begins with one that has none, also for the records behind it.
+func unixMilli(moment time.Time) int64 {
+	ms := moment.UnixMilli()
+	if ms < 0 {
+		ms -= zeroTimeMS + 1
+	}
+	return max(ms, -1)
+}
+
 var errShort = errors.New("the log ends before a record that was read from it")
 
 // compare looks at all marks; it returns ErrAnotherIncarnation if a log has another record at one of them, and errShort
@@ -216,12 +226,7 @@ func recordAt(block *sarama.FetchResponseBlock, offset int64) (uint32, bool) {
 			if batch.LogAppendTime {
 				moment = batch.MaxTimestamp
 			}
-			// As in what the input says of it: times behind one that is missing are counted from another year.
-			ms, ok := timestamp(moment.UnixMilli())
-			if !ok {
-				ms = -1
-			}
-			return digest(record.Key, record.Value, ms), true
+			return digest(record.Key, record.Value, unixMilli(moment)), true
 		}
 	}
 	return 0, false

@@ -1,5 +1,5 @@
 // Package origin keeps what a record was when it came out of Kafka: its place, key, headers and
-// bytes. The record is kept in the message's Go context, where no mapping can reach it, so that a
+// bytes. The input keeps it in the message's Go context, where no mapping can reach it, so that a
 // mapping may break a record but neither its identity nor its dead letter.
 package origin
 
@@ -11,7 +11,7 @@ import (
 	"ddpm/engine/audit"
 )
 
-// Origin is a record as it was consumed. It is never changed after it was captured.
+// Origin is a record as it was consumed. It is never changed after the ddpm_origin processor.
 type Origin struct {
 	Topic     string
 	Partition int
@@ -21,8 +21,7 @@ type Origin struct {
 	TimestampMS  int64
 	HasTimestamp bool
 
-	// Key is empty for a record without a key as well as for one with an empty key: the input
-	// does not tell them apart.
+	// Key is empty for a record without a key as well as for one with an empty key.
 	Key string
 
 	// Value is the payload; Null tells a tombstone from an empty payload.
@@ -31,7 +30,8 @@ type Origin struct {
 
 	Headers []Header
 
-	// Source is the number of the topic's incarnation; nil for the present one, whose number others know.
+	// Source is the number of the topic's incarnation; nil for the present one, whose number others know. Who hands a record
+	// on may know it.
 	Source *int64
 
 	// Attempt is above 1 for a record that was dead before and is tried again.
@@ -42,8 +42,8 @@ type Origin struct {
 	// Ticket tells whether the record is of the topic that its source number stands for; nil when nobody asks.
 	Ticket *Ticket
 
-	// behind is how many offsets of the log stood behind the record when it was read.
-	behind int64
+	// Behind is how many offsets of the log stood behind the record when it was read.
+	Behind int64
 
 	// Page is where the books say what became of the record; nil where none are kept.
 	Page *audit.Page
@@ -77,22 +77,6 @@ func (h *holder) Value(key any) any {
 		return &h.origin
 	}
 	return h.Context.Value(key)
-}
-
-// Note is what is known of a record besides what was consumed.
-type Note struct {
-	Source  *int64
-	Attempt int
-}
-
-type noteKey struct{}
-
-// Annotate returns the message with a Note, which capturing adds to its Origin.
-func Annotate(msg *service.Message, note Note) *service.Message {
-	if note == (Note{}) {
-		return msg
-	}
-	return msg.WithContext(context.WithValue(msg.Context(), noteKey{}, note))
 }
 
 // From returns what was captured for a message; false if it never passed the ddpm_origin processor.

@@ -41,6 +41,11 @@ type jsonCheck struct {
 }
 
 func (c *jsonCheck) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	if chunk, ok := ChunkOf(batch); ok {
+		// The sink reads the documents anyway.
+		chunk.Unchecked = true
+		return []service.MessageBatch{batch}, nil
+	}
 	scanner := c.scanners.Get().(*jsontext.Scanner)
 	defer c.scanners.Put(scanner)
 	for _, msg := range batch {
@@ -58,27 +63,44 @@ func (c *jsonCheck) Close(context.Context) error { return nil }
 
 func check(scanner *jsontext.Scanner, msg *service.Message) *reason.Reason {
 	if o, ok := From(msg); ok && o.Null {
-		return parseFailure(codeNull, tombstoneMessage)
+		return Tombstone()
 	}
-	doc, err := msg.AsBytes()
+	marked, err := msg.AsBytes()
 	if err != nil {
 		return parseFailure(codeNotJSON, err.Error())
 	}
-	if marked := doc; len(jsontext.WithoutMark(marked)) < len(marked) {
-		doc = jsontext.WithoutMark(marked)
+	doc, failure := Text(marked)
+	if len(doc) < len(marked) {
 		msg.SetBytes(doc)
 	}
-	if len(bytes.TrimSpace(doc)) == 0 {
-		return parseFailure(codeEmpty, "empty message: there is no JSON document")
-	}
-	if at := jsontext.InvalidUTF8(doc); at >= 0 {
-		return parseFailure(codeUTF8, fmt.Sprintf("invalid UTF-8 at byte %d: 0x%02x", at, doc[at]))
+	if failure != nil {
+		return failure
 	}
 	if err := scanner.Validate(doc); err != nil {
-		return parseFailure(codeNotJSON, "not JSON: "+err.Error())
+		return NotJSON(err)
 	}
 	return nil
 }
+
+// Text returns a document without a byte order mark, and why it cannot be JSON if it is empty, or not UTF-8.
+func Text(doc []byte) ([]byte, *reason.Reason) {
+	doc = jsontext.WithoutMark(doc)
+	if len(bytes.TrimSpace(doc)) == 0 {
+		return doc, parseFailure(codeEmpty, "empty message: there is no JSON document")
+	}
+	if at := jsontext.InvalidUTF8(doc); at >= 0 {
+		return doc, parseFailure(codeUTF8, fmt.Sprintf("invalid UTF-8 at byte %d: 0x%02x", at, doc[at]))
+	}
+	return doc, nil
+}
+
+// NotJSON is the reason of a document that a scanner of jsontext refuses.
+func NotJSON(err error) *reason.Reason {
+	return parseFailure(codeNotJSON, "not JSON: "+err.Error())
+}
+
+// Tombstone is the reason of a record with a null value, which is no document.
+func Tombstone() *reason.Reason { return parseFailure(codeNull, tombstoneMessage) }
 
 func parseFailure(code, message string) *reason.Reason {
 	return reason.New(reason.StageParse, code, message)

@@ -3,6 +3,7 @@ package origin
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/warpstreamlabs/bento/public/service"
 )
@@ -40,7 +41,7 @@ func init() {
 	err = service.RegisterBatchProcessor("ddpm_tombstones_passed", behind,
 		func(conf *service.ParsedConfig, _ *service.Resources) (service.BatchProcessor, error) {
 			many, err := conf.FieldBool("many")
-			return each(func(msg *service.Message) *service.Message { return passed(msg, many) }), err
+			return tombstonesPassed{many}, err
 		})
 	if err != nil {
 		panic(err)
@@ -50,6 +51,12 @@ func init() {
 type tombstones struct{ action string }
 
 func (t tombstones) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	if chunk, ok := ChunkOf(batch); ok {
+		if t.chunk(chunk); len(chunk.Records) == 0 {
+			return nil, nil
+		}
+		return []service.MessageBatch{batch}, nil
+	}
 	out := make(service.MessageBatch, 0, len(batch))
 	for _, msg := range batch {
 		if o, ok := From(msg); !ok || !o.Null {
@@ -65,7 +72,7 @@ func (t tombstones) ProcessBatch(_ context.Context, batch service.MessageBatch) 
 			msg = msg.Copy()
 			msg.SetError(errPassed)
 		default:
-			msg.SetError(parseFailure(codeNull, tombstoneMessage))
+			msg.SetError(Tombstone())
 		}
 		out = append(out, msg)
 	}
@@ -75,7 +82,42 @@ func (t tombstones) ProcessBatch(_ context.Context, batch service.MessageBatch) 
 	return []service.MessageBatch{out}, nil
 }
 
+func (t tombstones) chunk(chunk *Chunk) {
+	if t.action == tombstonesSkip {
+		chunk.Records = slices.DeleteFunc(chunk.Records, func(r Record) bool { return r.Origin.Null })
+		return
+	}
+	for i := range chunk.Records {
+		switch r := &chunk.Records[i]; {
+		case !r.Origin.Null:
+		case t.action == tombstonesPass:
+			r.Document, r.Parsed = []byte("null"), true
+		default:
+			r.Failure = Tombstone()
+		}
+	}
+}
+
 func (tombstones) Close(context.Context) error { return nil }
+
+type tombstonesPassed struct{ many bool }
+
+func (t tombstonesPassed) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	if chunk, ok := ChunkOf(batch); ok {
+		for i := range chunk.Records {
+			if r := &chunk.Records[i]; r.Origin.Null && r.Parsed && t.many {
+				r.Origin.Index, r.Origin.HasIndex = 0, true
+			}
+		}
+		return []service.MessageBatch{batch}, nil
+	}
+	for i, msg := range batch {
+		batch[i] = passed(msg, t.many)
+	}
+	return []service.MessageBatch{batch}, nil
+}
+
+func (tombstonesPassed) Close(context.Context) error { return nil }
 
 func passed(msg *service.Message, many bool) *service.Message {
 	if !errors.Is(msg.GetError(), errPassed) {

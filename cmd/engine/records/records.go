@@ -14,7 +14,6 @@ import (
 
 // Codes of the reasons for which a record has no documents.
 const (
-	codeNull   = "null_value"
 	codeNotOne = "not_one_document"
 	codeBroken = "parser_failed"
 )
@@ -106,6 +105,14 @@ func ledgerOf(mgr *service.Resources, many bool) *audit.Ledger {
 }
 
 func (p *processor) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	if chunk, ok := origin.ChunkOf(batch); ok {
+		p.parse(ctx, chunk)
+		p.reached(batch)
+		if len(chunk.Records) == 0 {
+			return nil, nil
+		}
+		return []service.MessageBatch{batch}, nil
+	}
 	decoders, err := p.decoders(ctx, batch)
 	if err != nil {
 		p.fallSilent()
@@ -126,13 +133,18 @@ func (p *processor) ProcessBatch(ctx context.Context, batch service.MessageBatch
 			out = append(out[:before], msg)
 		}
 	}
-	if p.ledger != nil {
-		origin.EachPage(out, func(page *audit.Page, from, to int) { p.ledger.Reached(audit.Parsed, page, to-from) })
-	}
+	p.reached(out)
 	if len(out) == 0 {
 		return nil, nil
 	}
 	return []service.MessageBatch{out}, nil
+}
+
+// reached enters into the books how many documents there are.
+func (p *processor) reached(out service.MessageBatch) {
+	if p.ledger != nil {
+		origin.EachPage(out, func(page *audit.Page, from, to int) { p.ledger.Reached(audit.Parsed, page, to-from) })
+	}
 }
 
 func (p *processor) Close(ctx context.Context) error {
@@ -148,16 +160,24 @@ func (p *processor) fallSilent() { select {} }
 
 // decoders returns who decodes each message of a batch; a message that is not to be decoded has no one.
 func (p *processor) decoders(ctx context.Context, batch service.MessageBatch) (func(int) Decoder, error) {
+	return p.decodersOf(ctx, len(batch), func(i int) (Record, bool) {
+		o := originOf(batch[i])
+		payload, err := batch[i].AsBytes()
+		return Record{o, payload}, err == nil && batch[i].GetError() == nil && !o.Null
+	})
+}
+
+// decodersOf returns who decodes each of count records; at tells what one is, and whether it is to be decoded at all.
+func (p *processor) decodersOf(ctx context.Context, count int, at func(int) (Record, bool)) (func(int) Decoder, error) {
 	if p.together == nil {
 		return func(int) Decoder { return p.decoder }, nil
 	}
-	places := make([]int, len(batch))
-	readable := make([]Record, 0, len(batch))
-	for i, msg := range batch {
+	places := make([]int, count)
+	readable := make([]Record, 0, count)
+	for i := range count {
 		places[i] = len(readable)
-		o := originOf(msg)
-		if payload, err := msg.AsBytes(); err == nil && msg.GetError() == nil && !o.Null {
-			readable = append(readable, Record{o, payload})
+		if record, ok := at(i); ok {
+			readable = append(readable, record)
 		}
 	}
 	results, err := p.together.DecodeBatch(ctx, readable)
@@ -194,54 +214,114 @@ func originOf(msg *service.Message) *origin.Origin {
 	return &origin.Origin{}
 }
 
-// read appends a record's messages. A decoder's panic costs no more than the record.
+// read appends a record's messages.
 func (p *processor) read(
 	ctx context.Context, out service.MessageBatch, msg *service.Message, decoder Decoder,
 ) (_ service.MessageBatch, failure *reason.Reason, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			failure = parseFailure(codeBroken, fmt.Sprintf("the parser failed: %v", cause))
-		}
-	}()
 	o := originOf(msg)
 	if o.Null {
-		return out, parseFailure(codeNull, "tombstone: the record has a null value"), nil
+		return out, origin.Tombstone(), nil
 	}
 	payload, err := msg.AsBytes()
 	if err != nil {
 		return out, parseFailure(codeBroken, err.Error()), nil
 	}
-	count := 0
-	var single *reason.Reason
-	whole, err := decoder.Decode(ctx, payload, func(doc []byte, bad *reason.Reason) bool {
+	failure, err = p.decode(ctx, decoder, payload, func(index int, doc []byte, bad *reason.Reason) {
 		one := msg.Copy()
 		if p.many {
 			place := *o
-			place.Index, place.HasIndex = count, true
+			place.Index, place.HasIndex = index, true
 			one = origin.Attach(one, place)
-		} else {
-			single = bad
 		}
-		count++
 		if bad != nil {
 			one.SetError(bad)
 		} else {
 			one.SetBytes(doc)
 		}
 		out = append(out, one)
+	})
+	return out, failure, err
+}
+
+// parse replaces the records of a chunk by their documents.
+func (p *processor) parse(ctx context.Context, chunk *origin.Chunk) {
+	decoders, err := p.decodersOf(ctx, len(chunk.Records), func(i int) (Record, bool) {
+		r := &chunk.Records[i]
+		return Record{&r.Origin, r.Document}, r.Failure == nil && !r.Parsed && !r.Origin.Null
+	})
+	if err != nil {
+		p.fallSilent()
+	}
+	var out []origin.Record
+	if p.many {
+		out = make([]origin.Record, 0, len(chunk.Records))
+	}
+	for i := range chunk.Records {
+		r := &chunk.Records[i]
+		before := len(out)
+		switch {
+		case r.Failure != nil || r.Parsed:
+		case r.Origin.Null:
+			r.Failure = origin.Tombstone()
+		default:
+			var doc []byte
+			failure, err := p.decode(ctx, decoders(i), r.Document, func(index int, found []byte, bad *reason.Reason) {
+				doc = found
+				if p.many {
+					one := origin.Record{Origin: r.Origin, Document: found, Failure: bad}
+					one.Origin.Index, one.Origin.HasIndex = index, true
+					out = append(out, one)
+				}
+			})
+			if err != nil {
+				p.fallSilent()
+			}
+			if failure == nil {
+				r.Document = doc
+				continue
+			}
+			r.Failure = failure
+		}
+		if p.many {
+			out = append(out[:before], *r)
+		}
+	}
+	if p.many {
+		chunk.Records = out
+	}
+}
+
+// decode hands on a record's documents, each with its place in the record, or says why it cannot be read as a whole; what
+// was handed on does not count then. A decoder's panic costs no more than the record.
+func (p *processor) decode(
+	ctx context.Context, decoder Decoder, payload []byte, take func(index int, doc []byte, bad *reason.Reason),
+) (failure *reason.Reason, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			failure = parseFailure(codeBroken, fmt.Sprintf("the parser failed: %v", cause))
+		}
+	}()
+	count := 0
+	var single *reason.Reason
+	whole, err := decoder.Decode(ctx, payload, func(doc []byte, bad *reason.Reason) bool {
+		if !p.many {
+			single = bad
+		}
+		take(count, doc, bad)
+		count++
 		return p.many
 	})
 	switch {
 	case err != nil:
-		return out, nil, err
+		return nil, err
 	case whole != nil:
-		return out, whole, nil
+		return whole, nil
 	case !p.many && single != nil:
-		return out, single, nil
+		return single, nil
 	case !p.many && count != 1:
-		return out, parseFailure(codeNotOne, fmt.Sprintf("the record holds %d documents instead of one", count)), nil
+		return parseFailure(codeNotOne, fmt.Sprintf("the record holds %d documents instead of one", count)), nil
 	}
-	return out, nil, nil
+	return nil, nil
 }
 
 func parseFailure(code, message string) *reason.Reason {

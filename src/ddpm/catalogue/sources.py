@@ -1,11 +1,8 @@
-"""Where records come from: the engine's `kafka` input."""
+"""Where records come from: the engine's `ddpm_kafka` input."""
 
 from ddpm.catalogue.component import Component, duration
 from ddpm.catalogue.parsers import expands
 from ddpm.config.model import Pipeline
-
-# Records waiting between the client and the batcher, per partition: small, because it counts records and not bytes.
-FETCH_BUFFER_RECORDS = 16
 
 # A batch is parsed as a whole, and compressed files and columns can stand for a hundred times their size.
 EXPANDING_BATCH_BYTES = 1_000_000
@@ -15,18 +12,12 @@ def kafka(pipeline: Pipeline) -> Component:
     """The input of a pipeline: batches form here and nowhere else, so that an error keeps naming its record."""
     source, batching = pipeline.kafka, pipeline.batching
     return {
-        "kafka": {
+        "ddpm_kafka": {
             "addresses": list(source.brokers),
             "topics": list(source.topics),
             "consumer_group": source.consumer_group,
             "client_id": client_id(pipeline),
-            # Where a new group begins ddpm commits itself. A partition without a committed offset is one that was added
-            # since then, and one whose offset retention has overtaken goes on at the first record that is left.
-            "start_from_oldest": True,
-            # A batch must never wait for the commit of an earlier one, so several batches fit below the limit.
-            "checkpoint_limit": max(1024, batching.count * (max_in_flight(pipeline) + 2)),
-            "fetch_buffer_cap": FETCH_BUFFER_RECORDS,
-            "multi_header": True,
+            "isolation_level": source.isolation_level.value,
             "batching": {
                 "count": batching.count,
                 "byte_size": batch_bytes(pipeline),

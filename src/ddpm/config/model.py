@@ -215,6 +215,13 @@ class StartFrom(StrEnum):
     LATEST = "latest"
 
 
+class IsolationLevel(StrEnum):
+    """Which records of transactions are read."""
+
+    READ_COMMITTED = "read_committed"
+    READ_UNCOMMITTED = "read_uncommitted"
+
+
 class PluginKind(StrEnum):
     """What a parser's plugin is."""
 
@@ -287,6 +294,7 @@ class Kafka(Model):
     min_partitions: int = Field(default=1, ge=1, le=10_000)
     replication_factor: int = Field(default=1, ge=1, le=32_767)
     start_from: StartFrom = StartFrom.EARLIEST
+    isolation_level: IsolationLevel = IsolationLevel.READ_COMMITTED
     topic_configs: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
     @property

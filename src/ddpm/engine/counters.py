@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ddpm.engine.exposition import samples
 
-RECEIVED = "input_received"
+RECEIVED = "kafka_records_received"
 SENT = "output_sent"
 COMMITTED = "postgres_copy_rows_committed"
 DUPLICATES = "postgres_copy_duplicates_skipped"

@@ -320,7 +320,14 @@ ENGINE: tuple[EngineFamily, ...] = (
         "ddpm_engine_input_records_total",
         "counter",
         "Records that the engine received from the source.",
-        "input_received",
+        "kafka_records_received",
+    ),
+    EngineFamily(
+        "ddpm_engine_input_behind_records",
+        "gauge",
+        "Offsets from the last record that is done, with all before it, to the end of the log as the engine knows it.",
+        "kafka_records_behind",
+        (("topic", "topic"), ("partition", "partition")),
     ),
     EngineFamily(
         "ddpm_engine_input_latency_seconds",

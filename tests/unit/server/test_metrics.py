@@ -157,7 +157,8 @@ def test_timings_in_nanoseconds_become_seconds() -> None:
 def test_an_odd_engine_spoils_nothing() -> None:
     odd = (
         "# TYPE ddpm_pipeline_up gauge\nddpm_pipeline_up 5\n# TYPE up bogus\nup{ 1\n"
-        '# TYPE input_received gauge\ninput_received{label="a"} 1\ninput_received{label="b"} 2\ninput_received x\n'
+        '# TYPE kafka_records_received gauge\nkafka_records_received{label="a"} 1\n'
+        'kafka_records_received{label="b"} 2\nkafka_records_received x\n'
         '# TYPE input_latency_ns histogram\ninput_latency_ns_bucket{le="many"} 1\ninput_latency_ns_sum NaN\n'
         'output_sent{path="a\\"b\\\\c\\nd"} 3\n<html>'
     )

@@ -1,0 +1,137 @@
+package input
+
+import (
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/origin"
+)
+
+// lot is a batch: records of one or several partitions, those of one partition in the order of the log.
+type lot struct {
+	segments     []segment
+	count, bytes int
+	// returns counts how often it came back.
+	returns int
+}
+
+// segment are the records of one partition in a batch, without the markers of transactions.
+type segment struct {
+	at   place
+	of   *progress
+	part *part
+	// last is the highest offset that was read, be it a marker's.
+	last, end int64
+	records   []*kgo.Record
+}
+
+func (s *segment) next() int64 { return s.last + 1 }
+
+func (l *lot) empty() bool { return len(l.segments) == 0 }
+
+func (l *lot) full(most limits) bool { return l.count >= most.count || l.bytes >= most.bytes }
+
+// room returns how many records still go into the batch: at least one of a batch that is not full.
+func (l *lot) room(most limits, records []*kgo.Record) int {
+	bytes := l.bytes
+	n := 0
+	for n < len(records) && l.count+n < most.count && bytes < most.bytes {
+		bytes += size(records[n])
+		n++
+	}
+	return n
+}
+
+func size(r *kgo.Record) int { return len(r.Key) + len(r.Value) }
+
+// add takes records of one partition in.
+func (l *lot) add(f fetched) {
+	s := segment{at: f.at, of: f.of, last: f.records[len(f.records)-1].Offset, end: f.end, records: f.records}
+	if slices.ContainsFunc(s.records, isMarker) {
+		s.records = slices.DeleteFunc(slices.Clone(s.records), isMarker)
+	}
+	for _, r := range s.records {
+		l.bytes += size(r)
+	}
+	l.count += len(s.records)
+	l.segments = append(l.segments, s)
+}
+
+func isMarker(r *kgo.Record) bool { return r.Attrs.IsControl() }
+
+// keep leaves out the other segments.
+func (l *lot) keep(wanted func(*segment) bool) {
+	kept := l.segments[:0]
+	l.count = 0
+	for _, s := range l.segments {
+		if wanted(&s) {
+			kept = append(kept, s)
+			l.count += len(s.records)
+		}
+	}
+	l.segments = kept
+}
+
+func (l *lot) parts() []*part {
+	parts := make([]*part, len(l.segments))
+	for i := range l.segments {
+		parts[i] = l.segments[i].part
+	}
+	return parts
+}
+
+// messages returns the batch as the engine's messages, made anew each time: those of before may have been changed.
+func (l *lot) messages(c *config) service.MessageBatch {
+	if c.direct {
+		chunk := &origin.Chunk{Records: make([]origin.Record, l.count)}
+		l.each(func(i int, o origin.Origin) {
+			chunk.Records[i] = origin.Record{Origin: o, Document: o.Value}
+		})
+		return service.MessageBatch{chunk.Message()}
+	}
+	origins := make([]origin.Origin, l.count)
+	l.each(func(i int, o origin.Origin) { origins[i] = o })
+	return origin.Messages(origins)
+}
+
+func (l *lot) each(do func(i int, o origin.Origin)) {
+	i := 0
+	for _, s := range l.segments {
+		for _, r := range s.records {
+			do(i, captured(r, s.end))
+			i++
+		}
+	}
+}
+
+// captured returns what a record is, in a log that ends at end.
+func captured(r *kgo.Record, end int64) origin.Origin {
+	o := origin.Origin{
+		Topic:     r.Topic,
+		Partition: int(r.Partition),
+		Offset:    r.Offset,
+		Key:       string(r.Key),
+		Value:     r.Value[:len(r.Value):len(r.Value)],
+		Null:      r.Value == nil,
+		Behind:    max(0, end-r.Offset-1),
+	}
+	// Kafka's "no timestamp" is -1, and no broker takes another one below 0.
+	if ms := unixMilli(r.Timestamp); ms >= 0 {
+		o.TimestampMS, o.HasTimestamp = ms, true
+	}
+	for _, h := range r.Headers {
+		o.AddHeader(h.Key, string(h.Value))
+	}
+	return o
+}
+
+// unixMilli returns the milliseconds that a record has. The client counts in nanoseconds, which overflow in the year 2262:
+// milliseconds times 2^6 · 15625, modulo 2^64. 15625 has an inverse there, so that all but the six highest bits come back:
+// times are right up to the year 4,500,000.
+func unixMilli(moment time.Time) int64 {
+	const inverse, lost = 0x790fb65668c26139, 6
+	return int64(uint64(moment.UnixNano())>>lost*inverse) << lost >> lost
+}

@@ -1,0 +1,120 @@
+package origin
+
+import (
+	"context"
+
+	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/reason"
+)
+
+// Message returns a record as a message of the engine; see Messages.
+func Message(o Origin) *service.Message {
+	return Messages([]Origin{o})[0]
+}
+
+// Messages returns records as messages of the engine. Their metadata are what Bento's own kafka input gives its messages
+// with multi_header: the headers, each a list of its values, and the fields `kafka_…`, which no header can stand for.
+func Messages(records []Origin) service.MessageBatch {
+	holders := make([]holder, len(records))
+	out := make(service.MessageBatch, len(records))
+	for i := range records {
+		h := &holders[i]
+		h.Context, h.origin = context.Background(), records[i]
+		msg := service.NewMessage(h.origin.Value)
+		describe(msg, &h.origin)
+		out[i] = msg.WithContext(h)
+	}
+	return out
+}
+
+func describe(msg *service.Message, o *Origin) {
+	for _, header := range o.Headers {
+		values := make([]any, len(header.Values))
+		for i, value := range header.Values {
+			values[i] = value
+		}
+		msg.MetaSetMut(header.Name, values)
+	}
+	ms := int64(zeroTimeMS)
+	if o.HasTimestamp {
+		ms = o.TimestampMS
+	}
+	msg.MetaSetMut("kafka_key", o.Key)
+	msg.MetaSetMut("kafka_partition", o.Partition)
+	msg.MetaSetMut("kafka_topic", o.Topic)
+	msg.MetaSetMut("kafka_offset", int(o.Offset))
+	msg.MetaSetMut("kafka_lag", o.Behind)
+	msg.MetaSetMut("kafka_timestamp_unix", floorDiv(ms, 1000))
+	msg.MetaSetMut("kafka_timestamp_unix_ms", ms)
+	msg.MetaSetMut("kafka_tombstone_message", o.Null)
+}
+
+// zeroTimeMS is what the engine's own input says of a record without a timestamp: the year 1.
+const zeroTimeMS = -62135596800000
+
+func floorDiv(a, b int64) int64 {
+	if a < 0 && a%b != 0 {
+		return a/b - 1
+	}
+	return a / b
+}
+
+// AddHeader adds a header of the record, behind the values that one of that name has already.
+func (o *Origin) AddHeader(name, value string) {
+	for i := range o.Headers {
+		if o.Headers[i].Name == name {
+			o.Headers[i].Values = append(o.Headers[i].Values, value)
+			return
+		}
+	}
+	o.Headers = append(o.Headers, Header{name, []string{value}})
+}
+
+// Chunk is a batch of records that travels through the engine as one message, from the input to the sink. A message of its
+// own has only a record that has failed.
+type Chunk struct {
+	Records []Record
+	// Unchecked tells that the documents are to be JSON, and that nobody has looked yet.
+	Unchecked bool
+}
+
+// Record is a document of a chunk, with what its record was, or why there is none.
+type Record struct {
+	Origin   Origin
+	Document []byte
+	Failure  *reason.Reason
+	// Parsed tells that no parser is to look at the document any more.
+	Parsed bool
+}
+
+type chunkKey struct{}
+
+// Message returns the message that carries the chunk.
+func (c *Chunk) Message() *service.Message {
+	return service.NewMessage(nil).WithContext(context.WithValue(context.Background(), chunkKey{}, c))
+}
+
+// ChunkOf returns the chunk that a batch is, if it is one.
+func ChunkOf(batch service.MessageBatch) (*Chunk, bool) {
+	if len(batch) != 1 {
+		return nil, false
+	}
+	c, ok := batch[0].Context().Value(chunkKey{}).(*Chunk)
+	return c, ok
+}
+
+// Failed returns the records that have failed, as messages of their own with the reason as their error.
+func (c *Chunk) Failed() service.MessageBatch {
+	var out service.MessageBatch
+	for i := range c.Records {
+		r := &c.Records[i]
+		if r.Failure == nil {
+			continue
+		}
+		msg := service.NewMessage(r.Document).WithContext(&holder{Context: context.Background(), origin: r.Origin})
+		msg.SetError(r.Failure)
+		out = append(out, msg)
+	}
+	return out
+}
