@@ -96,7 +96,7 @@ def test_the_suite_fails_without_identity(mutate: Mutate, servers: Servers, tmp_
     # Each engine has an identity of its own for the same record.
     careless = mutate(
         ("postgrescopy/encode.go", "AppendInt(text, source, 10)", "AppendInt(text, source+run, 10)"),
-        ("postgrescopy/health.go", "// pause doubles", "var run = rand.Int64N(1 << 20)\n\n// pause doubles"),
+        ("postgrescopy/config.go", "// identity returns", "var run = int64(os.Getpid())\n\n// identity returns"),
     )
     with (
         Rig(replace(servers, engine=careless), tmp_path, 1) as rig,
@@ -112,7 +112,7 @@ def test_the_suite_fails_without_isolation(mutate: Mutate, servers: Servers, tmp
 				p.refused = append(p.refused, refusedRow{row: i, err: err})
 			}
 			_, err := s.exec(ctx, "ROLLBACK")
-			return outcome{failures: p.failures()}, err
+			return sink.Result{Failures: p.failures()}, err
 """
     careless = mutate(("postgrescopy/write.go", "\t\t\trefusal = err\n", all_are_to_blame.replace("    ", "\t")))
     told = "good records in the dead letters|both in the table and in the dead letters"

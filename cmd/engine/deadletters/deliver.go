@@ -11,6 +11,7 @@ import (
 	"github.com/warpstreamlabs/bento/public/service"
 
 	"ddpm/engine/origin"
+	"ddpm/engine/sink"
 )
 
 // letter is one dead letter as it is sent.
@@ -20,10 +21,11 @@ type letter struct {
 	msg        *service.Message
 }
 
-func lettersOf(batch service.MessageBatch) ([]*letter, error) {
-	letters := make([]*letter, len(batch))
-	for i, msg := range batch {
-		value, err := msg.AsBytes()
+func lettersOf(rows sink.Rows) ([]*letter, error) {
+	letters := make([]*letter, rows.Len())
+	for i := range letters {
+		msg := rows.Message(i)
+		value, err := rows.Document(i)
 		if err != nil {
 			return nil, err
 		}

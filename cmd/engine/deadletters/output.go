@@ -16,8 +16,8 @@ import (
 
 	"github.com/warpstreamlabs/bento/public/service"
 
-	"ddpm/engine/audit"
 	"ddpm/engine/origin"
+	"ddpm/engine/sink"
 )
 
 func init() {
@@ -50,21 +50,35 @@ the records unacknowledged.`).
 			if maxInFlight, err = conf.FieldMaxInFlight(); err != nil {
 				return
 			}
-			out, err = newOutput(conf, mgr)
-			return
+			o, err := newOutput(conf, mgr)
+			if err != nil {
+				return nil, policy, 0, err
+			}
+			return sink.New(o, sink.Options{
+				Name:         "the dead letters",
+				Waits:        "the dead letters wait (%s): %s",
+				Resumes:      "the dead letters wait no more after %s (was: %s)",
+				Classes:      classes,
+				Metrics:      sink.Metrics{Waiting: "dead_letter_waiting", NeedsPerson: "dead_letter_needs_person"},
+				FirstPause:   firstPause,
+				LongestPause: longestPause,
+				Books:        sink.AsDeadLetters,
+				TakesFailed:  true,
+			}, mgr), policy, maxInFlight, nil
 		})
 	if err != nil {
 		panic(err)
 	}
 }
 
+// output is the sink.
 type output struct {
 	addresses []string
 	topic     string
 	sarama    *sarama.Config
 	breaker   *breaker
 	store     *store
-	waiting   *waiting
+	log       *service.Logger
 	held      *service.MetricGauge
 
 	mu       sync.Mutex
@@ -80,7 +94,7 @@ type output struct {
 type breakerKey struct{ pipeline string }
 
 func newOutput(conf *service.ParsedConfig, mgr *service.Resources) (*output, error) {
-	o := &output{waiting: newWaiting(mgr), held: mgr.Metrics().NewGauge("dead_letter_held", "code"), holding: map[string]int64{}}
+	o := &output{log: mgr.Logger(), held: mgr.Metrics().NewGauge("dead_letter_held", "code"), holding: map[string]int64{}}
 	var errs [9]error
 	var client, pipeline, dsnEnv, schema string
 	var maxBytes, window int
@@ -128,40 +142,65 @@ func producerConfig(client string, maxBytes int) *sarama.Config {
 	return conf
 }
 
-// Connect has nothing to wait for: the producer is made for the first letter, which waits for it.
+var _ sink.Preparer = (*output)(nil)
+
+// Connect has nothing to do: the producer is made for the first letter, which waits for it.
 func (o *output) Connect(context.Context) error { return nil }
 
-// WriteBatch returns when every letter is delivered or kept, or with service.ErrNotConnected at the hard stop.
-func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
-	places := make([]uint64, 0, len(batch))
-	for _, msg := range batch {
-		if from, ok := origin.From(msg); ok {
+// Write makes one attempt at all letters.
+func (o *output) Write(ctx context.Context, rows sink.Rows) (sink.Result, error) {
+	w := o.Prepare(rows)
+	defer w.Release()
+	return w.Write(ctx)
+}
+
+// Prepare returns the letters, of which later attempts deliver what is left.
+func (o *output) Prepare(rows sink.Rows) sink.Prepared { return &writing{output: o, rows: rows} }
+
+// writing are the letters of a batch on their way.
+type writing struct {
+	*output
+	rows sink.Rows
+	// letters are those that are left, once the breaker has let them through.
+	letters []*letter
+	begun   bool
+}
+
+// Write delivers or keeps every letter that is left.
+func (w *writing) Write(ctx context.Context) (sink.Result, error) {
+	if !w.begun {
+		if !w.breaker.admit(w.places()) {
+			w.breaker.sampled.Do(func() { w.sample(ctx, w.rows) })
+			return sink.Result{}, w.hold(w.rows)
+		}
+		letters, err := lettersOf(w.rows)
+		if err != nil {
+			return sink.Result{}, err
+		}
+		w.letters, w.begun = letters, true
+	} else if err := w.refresh(); err != nil {
+		return sink.Result{}, err
+	}
+	left, err := w.deliver(ctx, w.letters)
+	if err != nil {
+		w.letters = left
+		return sink.Result{}, err
+	}
+	return sink.Result{Committed: w.rows.Len()}, nil
+}
+
+// Release has nothing to give back.
+func (w *writing) Release() {}
+
+// places are where the records of the letters stand in the order of reading.
+func (w *writing) places() []uint64 {
+	places := make([]uint64, 0, w.rows.Len())
+	for i := range w.rows.Len() {
+		if from, ok := w.rows.Origin(i); ok {
 			places = append(places, from.Place)
 		}
 	}
-	if !o.breaker.admit(places) {
-		o.breaker.sampled.Do(func() { o.sample(ctx, batch) })
-		return o.hold(ctx, batch)
-	}
-	letters, err := lettersOf(batch)
-	if err != nil {
-		return err
-	}
-	again := false
-	err = o.waiting.persist(ctx, func() (err error) {
-		if again {
-			if err := o.refresh(); err != nil {
-				return err
-			}
-		}
-		again = true
-		letters, err = o.deliver(ctx, letters)
-		return err
-	})
-	if err == nil {
-		origin.EachPage(batch, func(page *audit.Page, from, to int) { page.Settle(audit.Settled{Dead: to - from}) })
-	}
-	return err
+	return places
 }
 
 // sampleSize is how many of the records that are held back are shown.
@@ -169,21 +208,21 @@ const sampleSize = 20
 
 // sample delivers letters of some of the records that are held back, so that a person sees what the breaker saw. Nothing
 // depends on them: the records are read again, and a letter that comes again is the same one.
-func (o *output) sample(ctx context.Context, batch service.MessageBatch) {
+func (o *output) sample(ctx context.Context, rows sink.Rows) {
 	ctx, cancel := context.WithTimeout(ctx, samplePatience)
 	defer cancel()
-	shown := make(service.MessageBatch, min(len(batch), sampleSize))
+	shown := make(service.MessageBatch, min(rows.Len(), sampleSize))
 	for i := range shown {
-		shown[i] = batch[i].Copy()
+		shown[i] = rows.Message(i).Copy()
 		message, _ := shown[i].MetaGet(origin.HeaderMessage)
 		shown[i].MetaSetMut(origin.HeaderMessage, message+heldBack)
 	}
-	letters, err := lettersOf(shown)
+	letters, err := lettersOf(sink.RowsOf(shown))
 	if err == nil {
 		_, err = o.deliver(ctx, letters)
 	}
 	if err != nil {
-		o.waiting.log.Warnf("a sample of the dead letters that are held back was not delivered: %s", err.Error())
+		o.log.Warnf("a sample of the dead letters that are held back was not delivered: %s", err.Error())
 	}
 }
 
@@ -193,18 +232,19 @@ const heldBack = " (held back by the breaker: the record is read again after a r
 // samplePatience bounds how long a sample may take.
 const samplePatience = 5 * time.Second
 
-func (o *output) hold(ctx context.Context, batch service.MessageBatch) error {
+// hold counts what is held back, and returns why.
+func (o *output) hold(rows sink.Rows) error {
 	o.mu.Lock()
-	for _, msg := range batch {
-		code, _ := msg.MetaGet(origin.HeaderCode)
+	defer o.mu.Unlock()
+	for i := range rows.Len() {
+		code, _ := rows.Message(i).MetaGet(origin.HeaderCode)
 		o.holding[code]++
 		o.held.Set(o.holding[code], code)
 	}
-	o.mu.Unlock()
-	message, _ := batch[0].MetaGet(origin.HeaderMessage)
-	return o.waiting.hold(ctx, &obstacle{classBreaker, fmt.Sprintf(
+	message, _ := rows.Message(0).MetaGet(origin.HeaderMessage)
+	return &obstacle{classBreaker, fmt.Sprintf(
 		"%d of %d records in a row are dead, which is no matter of single records; the first that is held back: %s",
-		o.breaker.limit, o.breaker.window, message)})
+		o.breaker.limit, o.breaker.window, message)}
 }
 
 // Close ends the connection to the brokers.

@@ -44,6 +44,12 @@ var classes = []class{
 	classUnknownSource, classIncarnation, classSource, classNoOrigin, classOther,
 }
 
+// needPerson are the classes that do not pass by themselves.
+var needPerson = []class{
+	classLogin, classRights, classMissing, classColumns, classPartition, classIdentity, classTrigger, classRefused,
+	classUnknownSource, classNoOrigin,
+}
+
 // obstacle is a reason to wait: nothing that a record is to blame for.
 type obstacle struct {
 	class class

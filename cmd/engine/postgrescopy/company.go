@@ -3,6 +3,8 @@ package postgrescopy
 import (
 	"slices"
 	"sync"
+
+	"ddpm/engine/sink"
 )
 
 // company brings batches together in which nothing shows that the table takes rows now with others in which something
@@ -35,7 +37,7 @@ func (c *company) wait(b *encoded, why *lonely) {
 
 // leave ends the waiting of a batch, or returns what became of it meanwhile. It is false while another batch has
 // taken it along.
-func (c *company) leave(b *encoded) (result *outcome, left bool) {
+func (c *company) leave(b *encoded) (result *sink.Result, left bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if b.lonely == nil || b.result != nil {
@@ -90,7 +92,7 @@ func (c *company) join(b *encoded) *join {
 }
 
 // part hands the guests what became of them, and returns what became of the host; after an error the guests wait on.
-func (c *company) part(j *join, all outcome, err error) (outcome, error) {
+func (c *company) part(j *join, all sink.Result, err error) (sink.Result, error) {
 	if len(j.guests) == 0 {
 		return all, err
 	}
@@ -98,27 +100,27 @@ func (c *company) part(j *join, all outcome, err error) (outcome, error) {
 	defer c.mu.Unlock()
 	if err != nil {
 		c.waiting = append(c.waiting, j.guests...)
-		return outcome{}, err
+		return sink.Result{}, err
 	}
-	parts := make([]outcome, len(j.ends))
-	for _, f := range all.failures {
-		nth, _ := slices.BinarySearch(j.ends, f.index+1)
+	parts := make([]sink.Result, len(j.ends))
+	for _, f := range all.Failures {
+		nth, _ := slices.BinarySearch(j.ends, f.Index+1)
 		if nth > 0 {
-			f.index -= j.ends[nth-1]
+			f.Index -= j.ends[nth-1]
 		}
-		parts[nth].failures = append(parts[nth].failures, f)
+		parts[nth].Failures = append(parts[nth].Failures, f)
 	}
 	// Which of the batches the duplicates are of is not known. The guests were tried before, so theirs would be no news.
 	// Rows that the server neither took nor had stay missing.
 	left := all
 	for nth := len(parts) - 1; nth >= 0; nth-- {
 		part := &parts[nth]
-		taken := j.sizes[nth] - len(part.failures)
-		part.duplicates = min(left.duplicates, taken)
-		part.committed = min(left.committed, taken-part.duplicates)
-		part.again = all.again
-		left.duplicates -= part.duplicates
-		left.committed -= part.committed
+		taken := j.sizes[nth] - len(part.Failures)
+		part.Duplicates = min(left.Duplicates, taken)
+		part.Committed = min(left.Committed, taken-part.Duplicates)
+		part.Again = all.Again
+		left.Duplicates -= part.Duplicates
+		left.Committed -= part.Committed
 	}
 	for i, guest := range j.guests {
 		guest.result = &parts[i+1]

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"ddpm/engine/reason"
+	"ddpm/engine/sink"
 )
 
 func TestWhatBecameOfBatchesThatWereWrittenTogetherIsTakenApart(t *testing.T) {
@@ -29,18 +30,18 @@ func TestWhatBecameOfBatchesThatWereWrittenTogetherIsTakenApart(t *testing.T) {
 		t.Error("a batch left that another has taken along")
 	}
 	why := reason.New(reason.StageSink, "P0001", "no")
-	failed := func(nth int) failure { return failure{j.rows[nth].index, why} }
+	failed := func(nth int) sink.Failure { return sink.Failure{Index: j.rows[nth].index, Reason: why} }
 	// Of the six rows two were refused, one was there, and one is missing.
-	result, err := c.part(j, outcome{committed: 2, duplicates: 1, failures: []failure{failed(3), failed(5)}, again: true}, nil)
-	if want := (outcome{committed: 2, again: true}); err != nil || !reflect.DeepEqual(result, want) {
+	result, err := c.part(j, sink.Result{Committed: 2, Duplicates: 1, Failures: []sink.Failure{failed(3), failed(5)}, Again: true}, nil)
+	if want := (sink.Result{Committed: 2, Again: true}); err != nil || !reflect.DeepEqual(result, want) {
 		t.Errorf("host: %+v, want %+v", result, want)
 	}
 	for name, each := range map[string]struct {
 		guest *encoded
-		want  outcome
+		want  sink.Result
 	}{
-		"first":  {first, outcome{failures: []failure{{1, why}}, again: true}},
-		"second": {second, outcome{duplicates: 1, failures: []failure{{5, why}}, again: true}},
+		"first":  {first, sink.Result{Failures: []sink.Failure{{Index: 1, Reason: why}}, Again: true}},
+		"second": {second, sink.Result{Duplicates: 1, Failures: []sink.Failure{{Index: 5, Reason: why}}, Again: true}},
 	} {
 		result, left := c.leave(each.guest)
 		if !left || !reflect.DeepEqual(*result, each.want) {

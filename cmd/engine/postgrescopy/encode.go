@@ -9,11 +9,10 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/warpstreamlabs/bento/public/service"
-
 	"ddpm/engine/jsontext"
 	"ddpm/engine/origin"
 	"ddpm/engine/reason"
+	"ddpm/engine/sink"
 )
 
 // Codes of the reasons for which a message cannot become a row.
@@ -39,7 +38,7 @@ type row struct {
 type encoded struct {
 	text     []byte
 	rows     []row
-	failures []failure
+	failures []sink.Failure
 	// shapes are the columns' types that the text is for.
 	shapes []shape
 
@@ -47,7 +46,7 @@ type encoded struct {
 	conflicted bool
 	// lonely is why the batch waits for company, if it does; result is what became of it when it got some.
 	lonely *lonely
-	result *outcome
+	result *sink.Result
 	// tried tells whether the batch has waited for company before.
 	tried bool
 	// single is set when the batch has to go without company.
@@ -101,32 +100,33 @@ func newEncoder(c *config) *encoder {
 
 // encode returns the batch as COPY text. Its errors are obstacles: they say that the configuration
 // does not fit, never that a record is bad.
-func (e *encoder) encode(batch service.MessageBatch) (*encoded, error) {
+func (e *encoder) encode(rows sink.Rows) (*encoded, error) {
 	b := e.buffers.Get().(*encoded)
 	s := e.scratch.Get().(*scratch)
 	defer e.scratch.Put(s)
-	b.text = slices.Grow(b.text, estimate(batch))
+	b.text = slices.Grow(b.text, estimate(rows))
 	shapes := *e.shapes.Load()
 	b.shapes = shapes
 	before := e.finds.unseen(s)
-	for i, msg := range batch {
-		if err := e.add(b, s, shapes, i, msg); err != nil {
+	for i := range rows.Len() {
+		if err := e.add(b, s, shapes, i, rows); err != nil {
 			e.release(b)
 			return nil, err
 		}
 	}
-	if before > 0 && len(batch) > 0 {
-		e.finds.note(s, before, len(b.rows), batch)
+	if last := rows.Len() - 1; before > 0 && last >= 0 {
+		document, _ := rows.Document(last)
+		e.finds.note(s, before, len(b.rows), document)
 	}
 	return b, nil
 }
 
 // estimate returns about how long a batch's text becomes, so that its buffer need not grow by copies.
-func estimate(batch service.MessageBatch) int {
+func estimate(rows sink.Rows) int {
 	const identityAndNewline = 40
 	size := 0
-	for _, msg := range batch {
-		if doc, err := msg.AsBytes(); err == nil {
+	for i := range rows.Len() {
+		if doc, err := rows.Document(i); err == nil {
 			size += len(doc) + len(doc)/32 + identityAndNewline
 		}
 	}
@@ -142,8 +142,8 @@ func (e *encoder) release(b *encoded) {
 	e.buffers.Put(b)
 }
 
-func (e *encoder) add(b *encoded, s *scratch, shapes []shape, index int, msg *service.Message) error {
-	o, ok := origin.From(msg)
+func (e *encoder) add(b *encoded, s *scratch, shapes []shape, index int, rows sink.Rows) error {
+	o, ok := rows.Origin(index)
 	if !ok {
 		return &obstacle{class: classNoOrigin, text: "a record has no origin: the pipeline must begin with the ddpm_origin processor"}
 	}
@@ -159,9 +159,10 @@ func (e *encoder) add(b *encoded, s *scratch, shapes []shape, index int, msg *se
 		return &obstacle{class: classUnknownSource, text: fmt.Sprintf("the topic %q has no source number; known are: %s",
 			o.Topic, e.knownTopics())}
 	}
-	doc, refused := e.read(s, msg)
+	doc, err := rows.Document(index)
+	refused := e.read(s, doc, err, o)
 	if refused != nil {
-		b.failures = append(b.failures, failure{index, refused})
+		b.failures = append(b.failures, sink.Failure{Index: index, Reason: refused})
 		return nil
 	}
 	start := len(b.text)
@@ -175,7 +176,7 @@ func (e *encoder) add(b *encoded, s *scratch, shapes []shape, index int, msg *se
 	text, refused = e.appendColumns(text, s, shapes, doc, o)
 	if refused != nil {
 		b.text = text[:start]
-		b.failures = append(b.failures, failure{index, refused})
+		b.failures = append(b.failures, sink.Failure{Index: index, Reason: refused})
 		return nil
 	}
 	b.text = append(text, '\n')
@@ -183,30 +184,28 @@ func (e *encoder) add(b *encoded, s *scratch, shapes []shape, index int, msg *se
 	return nil
 }
 
-// read returns a message's document and keeps in s where the values of its columns are, or says why it
-// has none.
-func (e *encoder) read(s *scratch, msg *service.Message) ([]byte, *reason.Reason) {
-	doc, err := msg.AsBytes()
-	if err != nil {
-		return nil, refusal(codeNotJSON, "the message cannot be encoded: "+err.Error())
+// read keeps in s where the values of a document's columns are, or says why it has none. missing is why there is no
+// document.
+func (e *encoder) read(s *scratch, doc []byte, missing error, o *origin.Origin) *reason.Reason {
+	if missing != nil {
+		return refusal(codeNotJSON, "the message cannot be encoded: "+missing.Error())
 	}
 	if e.finder == nil {
-		return doc, nil
+		return nil
 	}
 	kind, err := e.finder.Find(&s.scanner, doc, s.values)
 	if err != nil {
-		return nil, refusal(codeNotJSON, "not JSON: "+err.Error())
+		return refusal(codeNotJSON, "not JSON: "+err.Error())
 	}
-	if kind != jsontext.Object && !passedTombstone(kind, msg) {
-		return nil, refusal(codeNotObject, "the document is not a JSON object, so that it has no fields to fill the columns from")
+	if kind != jsontext.Object && !passedTombstone(kind, o) {
+		return refusal(codeNotObject, "the document is not a JSON object, so that it has no fields to fill the columns from")
 	}
-	return doc, nil
+	return nil
 }
 
 // passedTombstone tells whether a document is the null that stands for a record without a value: all its fields are NULL.
-func passedTombstone(kind jsontext.Kind, msg *service.Message) bool {
-	o, ok := origin.From(msg)
-	return kind == jsontext.Null && ok && o.Null
+func passedTombstone(kind jsontext.Kind, o *origin.Origin) bool {
+	return kind == jsontext.Null && o.Null
 }
 
 // appendColumns appends the values of a document that was read, each behind a tab, or says which of them

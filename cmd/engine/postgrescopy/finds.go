@@ -57,8 +57,8 @@ func (s *scratch) found(nth int) {
 	s.unseen = s.unseen[:last]
 }
 
-// note takes in what is still without a value behind a batch.
-func (f *finds) note(s *scratch, before, rows int, batch service.MessageBatch) {
+// note takes in what is still without a value behind a batch, and the last document of it.
+func (f *finds) note(s *scratch, before, rows int, document []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rows += rows
@@ -66,7 +66,6 @@ func (f *finds) note(s *scratch, before, rows int, batch service.MessageBatch) {
 	if changed {
 		f.missing = slices.DeleteFunc(f.missing, func(i int) bool { return !slices.Contains(s.unseen, i) })
 	}
-	document, _ := batch[len(batch)-1].AsBytes()
 	if (f.told && changed) || (!f.told && f.suspicious(document)) {
 		f.told = true
 		f.tell(f.missing, f.rows, document)

@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/sink"
 )
 
 // FuzzPostgresReadsBackWhatWasEncoded sends any bytes as a document, and as text inside of one, and
@@ -64,7 +66,7 @@ func FuzzPostgresReadsBackWhatWasEncoded(f *testing.F) {
 func store(t *testing.T, conn *pgconn.PgConn, e *encoder, sql string, document []byte) (columns [2]string, refused bool) {
 	t.Helper()
 	ctx := context.Background()
-	b, err := e.encode(service.MessageBatch{message(string(document))})
+	b, err := e.encode(sink.RowsOf(service.MessageBatch{message(string(document))}))
 	if err != nil || len(b.rows) != 1 {
 		t.Fatalf("%q was not encoded: %v", document, err)
 	}

@@ -5,14 +5,14 @@ package postgrescopy
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/warpstreamlabs/bento/public/service"
 
-	"ddpm/engine/audit"
 	"ddpm/engine/origin"
 	"ddpm/engine/reason"
+	"ddpm/engine/sink"
 )
 
 func init() {
@@ -31,100 +31,153 @@ func init() {
 	}
 }
 
-type output struct {
+// copier is the sink: batches go by COPY, each in a transaction of its own.
+type copier struct {
 	conf     *config
-	log      *service.Logger
 	encoder  *encoder
 	sessions *sessions
-	health   *health
-	metrics  *writeMetrics
+	seconds  *service.MetricTimer
 	company  company
 }
 
-func newOutput(c *config, mgr *service.Resources) *output {
-	audit.Of(mgr).Settles()
+var _ sink.Preparer = (*copier)(nil)
+
+func newOutput(c *config, mgr *service.Resources) *sink.Output {
 	encoder := newEncoder(c)
 	encoder.finds.tell = tellMissing(c.columns, mgr)
-	return &output{
+	names := sink.MetricsOf("postgres_copy")
+	o := &copier{
 		conf:     c,
-		log:      mgr.Logger(),
 		encoder:  encoder,
 		sessions: newSessions(c, encoder),
-		health:   newHealth(mgr),
-		metrics:  newWriteMetrics(mgr.Metrics()),
+		// Only the attempts that the server saw are timed, by those that make them.
+		seconds: mgr.Metrics().NewTimer(names.Seconds),
+	}
+	names.Seconds = ""
+	return sink.New(o, sink.Options{
+		Name:         "Postgres",
+		Classes:      texts(classes),
+		Metrics:      names,
+		FailedClass:  failedClass,
+		FirstPause:   c.firstPause,
+		LongestPause: c.longestPause,
+	}, mgr)
+}
+
+func texts(classes []class) []string {
+	texts := make([]string, len(classes))
+	for i, c := range classes {
+		texts[i] = string(c)
+	}
+	return texts
+}
+
+// failedClass is the class of the SQLSTATE for which a row was refused.
+func failedClass(why *reason.Reason) string {
+	if len(why.SQLState) == 5 {
+		return why.SQLState[:2]
+	}
+	return "payload"
+}
+
+// Connect returns once the server answers and the table can be written exactly once.
+func (o *copier) Connect(ctx context.Context) error {
+	s, err := o.sessions.open(ctx)
+	if err == nil {
+		o.sessions.give(s)
+	}
+	return err
+}
+
+// Write makes one attempt that shares nothing with others.
+func (o *copier) Write(ctx context.Context, rows sink.Rows) (sink.Result, error) {
+	w := o.Prepare(rows)
+	defer w.Release()
+	return w.Write(ctx)
+}
+
+// Prepare returns the batch, whose text is made with the first attempt.
+func (o *copier) Prepare(rows sink.Rows) sink.Prepared { return &writing{copier: o, rows: rows} }
+
+// Close ends all connections.
+func (o *copier) Close(context.Context) error {
+	o.sessions.close()
+	return nil
+}
+
+// Classify says what the server's error, or a lost connection, has rows wait for. A row that is refused is no error.
+func (o *copier) Classify(err error) sink.Verdict {
+	why := obstacleOf(err)
+	v := sink.Verdict{Class: string(why.class), Text: why.Error()}
+	if slices.Contains(needPerson, why.class) {
+		v.Kind = sink.Person
+	}
+	if alone, is := err.(*lonely); is {
+		v.News = alone.news
+	}
+	return v
+}
+
+// writing is a batch on its way.
+type writing struct {
+	*copier
+	rows     sink.Rows
+	b        *encoded
+	attempts int
+}
+
+// Release lets another batch have the memory.
+func (w *writing) Release() {
+	if w.b == nil {
+		return
+	}
+	// One that another batch has taken along will still be told what became of it.
+	if _, left := w.company.leave(w.b); left {
+		w.encoder.release(w.b)
 	}
 }
 
-// Connect returns once the server answers and the table can be written exactly once; until then it
-// waits as a write does.
-func (o *output) Connect(ctx context.Context) error {
-	return o.persist(ctx, func(ctx context.Context) error {
-		s, err := o.sessions.open(ctx)
-		if err == nil {
-			o.sessions.give(s)
-		}
-		return err
-	})
-}
-
-// WriteBatch returns when every record of the batch is in the table or has a reason why it never
-// will be. Only the end of the context, at the engine's hard stop, ends it earlier.
-func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
-	var b *encoded
-	defer func() {
-		if b == nil {
-			return
-		}
-		// One that another batch has taken along will still be told what became of it.
-		if _, left := o.company.leave(b); left {
-			o.encoder.release(b)
-		}
-	}()
-	var outcome outcome
-	attempts := 0
-	attempt := func(ctx context.Context) (err error) {
-		if b == nil {
-			if err = o.sessions.ready(ctx); err != nil {
-				return err
-			}
-			if b, err = o.encoder.encode(batch); err != nil {
-				return err
-			}
-		}
-		if len(b.rows) == 0 {
-			return nil
-		}
-		if err = confirm(ctx, batch); err != nil {
-			return err
-		}
-		attempts++
-		outcome, err = o.write(ctx, b)
-		return err
+// Write makes one attempt, with other text as often as the table's types change under it.
+func (w *writing) Write(ctx context.Context) (sink.Result, error) {
+	result, err := w.attempt(ctx)
+	for err == errReshaped {
+		w.encoder.release(w.b)
+		w.b = nil
+		result, err = w.attempt(ctx)
 	}
-	err := o.persist(ctx, func(ctx context.Context) error {
-		err := attempt(ctx)
-		for err == errReshaped {
-			o.encoder.release(b)
-			b = nil
-			err = attempt(ctx)
-		}
-		return err
-	})
 	if err != nil {
-		return err
+		return sink.Result{}, err
 	}
-	failures := append(b.failures, outcome.failures...)
-	o.metrics.count(outcome, failures)
+	result.Failures = append(w.b.failures, result.Failures...)
 	// An attempt that ended with its connection may have brought rows in all the same.
-	settle(batch, outcome, failures, attempts > 1 || outcome.again)
-	return batchError(batch, failures)
+	result.Again = result.Again || w.attempts > 1
+	return result, nil
+}
+
+func (w *writing) attempt(ctx context.Context) (result sink.Result, err error) {
+	if w.b == nil {
+		if err := w.sessions.ready(ctx); err != nil {
+			return result, err
+		}
+		if w.b, err = w.encoder.encode(w.rows); err != nil {
+			return result, err
+		}
+	}
+	if len(w.b.rows) == 0 {
+		return result, nil
+	}
+	if err := confirm(ctx, w.rows); err != nil {
+		return result, err
+	}
+	w.attempts++
+	return w.write(ctx, w.b)
 }
 
 // confirm makes sure that no row gets the number of a topic that was deleted before its record was read.
-func confirm(ctx context.Context, batch service.MessageBatch) error {
+func confirm(ctx context.Context, rows sink.Rows) error {
 	var last *origin.Ticket
-	for _, msg := range batch {
-		o, ok := origin.From(msg)
+	for i := range rows.Len() {
+		o, ok := rows.Origin(i)
 		if !ok || o.Ticket == last {
 			continue
 		}
@@ -139,11 +192,11 @@ func confirm(ctx context.Context, batch service.MessageBatch) error {
 }
 
 // write makes one attempt, together with batches that wait for company.
-func (o *output) write(ctx context.Context, b *encoded) (outcome, error) {
+func (o *copier) write(ctx context.Context, b *encoded) (sink.Result, error) {
 	defer o.company.turn(b)()
 	switch result, left := o.company.leave(b); {
 	case !left:
-		return outcome{}, b.lonely
+		return sink.Result{}, b.lonely
 	case result != nil:
 		return *result, nil
 	}
@@ -159,97 +212,26 @@ func (o *output) write(ctx context.Context, b *encoded) (outcome, error) {
 
 // writeJoined makes one attempt on a connection of its own. A connection that was idle may have died
 // unnoticed: that is no outage, and the next one is tried at once.
-func (o *output) writeJoined(ctx context.Context, j *join) (outcome, error) {
+func (o *copier) writeJoined(ctx context.Context, j *join) (sink.Result, error) {
 	again := false
 	for {
 		s, err := o.sessions.take(ctx)
 		if err != nil {
-			return outcome{}, err
+			return sink.Result{}, err
 		}
 		started := time.Now()
 		result, err := s.write(ctx, j.encoded)
 		if err == nil {
-			o.metrics.wrote(time.Since(started))
+			o.seconds.Timing(time.Since(started).Nanoseconds())
 			o.sessions.give(s)
-			result.again = again
+			result.Again = again
 			return result, nil
 		}
 		s.close()
 		if !s.wasIdle || !lost(err) || ctx.Err() != nil {
-			return outcome{}, err
+			return sink.Result{}, err
 		}
 		again = true
-	}
-}
-
-// persist repeats an attempt with growing pauses until it succeeds or the context ends, which is
-// reported as service.ErrNotConnected: the engine then keeps the batch unacknowledged, where any
-// other error would send it to the dead letters.
-func (o *output) persist(ctx context.Context, attempt func(context.Context) error) error {
-	waiting := o.health.wait()
-	pause := newPause(o.conf.firstPause, o.conf.longestPause)
-	for {
-		err := attempt(ctx)
-		if err == nil {
-			waiting.over()
-			return nil
-		}
-		if ctx.Err() != nil {
-			waiting.abandon()
-			return service.ErrNotConnected
-		}
-		waiting.because(err)
-		var news <-chan struct{}
-		if why, is := err.(*lonely); is {
-			news = why.news
-		}
-		if !sleep(ctx, pause.next(), news) {
-			waiting.abandon()
-			return service.ErrNotConnected
-		}
-	}
-}
-
-// Close ends all connections.
-func (o *output) Close(context.Context) error {
-	o.sessions.close()
-	return nil
-}
-
-// failure is a record, by its place in the batch, with the reason why it was refused.
-type failure struct {
-	index  int
-	reason *reason.Reason
-}
-
-// batchError names the failed records of a batch. For a batch of one the headline is what the
-// fallback output hands on, so that it must be the reason itself.
-func batchError(batch service.MessageBatch, failures []failure) error {
-	if len(failures) == 0 {
-		return nil
-	}
-	var headline error = failures[0].reason
-	if len(batch) > 1 {
-		headline = fmt.Errorf("%d of %d records refused, the first one: %s", len(failures), len(batch), failures[0].reason.Message)
-	}
-	err := service.NewBatchError(batch, headline)
-	for _, f := range failures {
-		err.Failed(f.index, f.reason)
-	}
-	return err
-}
-
-// sleep pauses unless there are news before; false means that the context has ended.
-func sleep(ctx context.Context, d time.Duration, news <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-news:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -64,7 +64,8 @@ func (p *Preview) Row(msg *service.Message) ([]Cell, *reason.Reason) {
 	if !ok {
 		o = &origin.Origin{}
 	}
-	doc, failure := p.encoder.read(s, msg)
+	doc, err := msg.AsBytes()
+	failure := p.encoder.read(s, doc, err, o)
 	if failure != nil {
 		return nil, failure
 	}

@@ -13,6 +13,7 @@ import (
 
 	"ddpm/engine/origin"
 	"ddpm/engine/reason"
+	"ddpm/engine/sink"
 )
 
 func parse(t *testing.T, yaml string) (*config, error) {
@@ -97,7 +98,7 @@ func TestRowsAreCopyText(t *testing.T) {
 		`{"s":"\\N","n":0,"o":"not nested"}`: "7\t2\t5\t" + `\\N` + "\t0\t" + `\N` + "\t" + `\N` + "\t" + `\N` + "\t" + `{"s":"\\\\N","n":0,"o":"not nested"}` + "\t1970-01-01 00:00:01.000+00\n",
 		"{\"s\":\n\"\\\\.\"}":                "7\t2\t5\t" + `\\.` + "\t" + `\N` + "\t" + `\N` + "\t" + `\N` + "\t" + `\N` + "\t" + `{"s":\n"\\\\."}` + "\t1970-01-01 00:00:01.000+00\n",
 	} {
-		b, err := e.encode(service.MessageBatch{message(doc)})
+		b, err := e.encode(sink.RowsOf(service.MessageBatch{message(doc)}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,21 +110,21 @@ func TestRowsAreCopyText(t *testing.T) {
 }
 
 func TestDocumentsNeedNotBeJSONWithoutFieldColumns(t *testing.T) {
-	b, err := testEncoder(column{name: "d", from: fromDocument}).encode(service.MessageBatch{message("no\tjson\xff")})
+	b, err := testEncoder(column{name: "d", from: fromDocument}).encode(sink.RowsOf(service.MessageBatch{message("no\tjson\xff")}))
 	if err != nil || string(b.text) != "7\t2\t5\tno\\tjson\xff\n" {
 		t.Errorf("%q, %v", b.text, err)
 	}
 }
 
 func TestMessagesThatCannotBecomeRowsFailAlone(t *testing.T) {
-	b, err := testEncoder(fieldColumn("a")).encode(service.MessageBatch{
+	b, err := testEncoder(fieldColumn("a")).encode(sink.RowsOf(service.MessageBatch{
 		message(`{"a":1}`), message(`{"a":`), message(`[1]`), message(`{"a":2}`),
-	})
+	}))
 	if err != nil || len(b.rows) != 2 || b.rows[1].index != 3 || string(b.lines(1, 2)) != "7\t2\t5\t2\n" {
 		t.Fatalf("%+v, %v", b, err)
 	}
 	for i, want := range []string{codeNotJSON, codeNotObject} {
-		if f := b.failures[i]; f.index != i+1 || f.reason.Code != want || f.reason.Stage != reason.StageSink {
+		if f := b.failures[i]; f.Index != i+1 || f.Reason.Code != want || f.Reason.Stage != reason.StageSink {
 			t.Errorf("failure %d is %+v", i, f)
 		}
 	}
@@ -132,7 +133,7 @@ func TestMessagesThatCannotBecomeRowsFailAlone(t *testing.T) {
 func TestStructuredMessagesAreEncodedAsJSON(t *testing.T) {
 	msg := message("{}")
 	msg.SetStructured(map[string]any{"a": "x\ty"})
-	b, err := testEncoder(fieldColumn("a")).encode(service.MessageBatch{msg})
+	b, err := testEncoder(fieldColumn("a")).encode(sink.RowsOf(service.MessageBatch{msg}))
 	if err != nil || string(b.text) != "7\t2\t5\tx\\ty\n" {
 		t.Errorf("%q, %v", b.text, err)
 	}
@@ -144,7 +145,7 @@ func TestConfigurationThatDoesNotFitIsAnObstacle(t *testing.T) {
 		classUnknownSource: other,
 		classNoOrigin:      service.NewMessage([]byte("{}")),
 	} {
-		_, err := testEncoder().encode(service.MessageBatch{message("{}"), msg})
+		_, err := testEncoder().encode(sink.RowsOf(service.MessageBatch{message("{}"), msg}))
 		var o *obstacle
 		if !errors.As(err, &o) || o.class != class {
 			t.Errorf("%s: %v", class, err)
@@ -248,28 +249,6 @@ func TestTheLineIsReadFromTheContextOfOurCOPYOnly(t *testing.T) {
 	}
 }
 
-func TestPausesGrowUpToTheLongest(t *testing.T) {
-	p := newPause(500*time.Millisecond, 30*time.Second)
-	longest := 500 * time.Millisecond
-	for range 20 {
-		if d := p.next(); d < longest/2 || d > longest {
-			t.Errorf("a pause of %s instead of %s", d, longest)
-		}
-		longest = min(2*longest, 30*time.Second)
-	}
-}
-
-func TestTheHeadlineOfABatchOfOneIsItsReason(t *testing.T) {
-	why := reason.New(reason.StageSink, "22P02", "no number")
-	one := service.MessageBatch{message("{}")}
-	if got, ok := reason.Parse(batchError(one, []failure{{0, why}}).Error()); !ok || *got != *why {
-		t.Errorf("the headline is %v", got)
-	}
-	if batchError(one, nil) != nil {
-		t.Error("a batch without failures failed")
-	}
-}
-
 func BenchmarkEncode(b *testing.B) {
 	paths := []string{"id", "user", "kind", "amount", "currency", "at", "ok", "note"}
 	columns := make([]column, len(paths))
@@ -284,7 +263,7 @@ func BenchmarkEncode(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		out, err := e.encode(batch)
+		out, err := e.encode(sink.RowsOf(batch))
 		if err != nil || len(out.rows) != len(batch) {
 			b.Fatal(err)
 		}

@@ -7,21 +7,14 @@ import (
 	"strings"
 
 	"ddpm/engine/reason"
+	"ddpm/engine/sink"
 )
-
-// outcome is what became of a batch's rows.
-type outcome struct {
-	committed, duplicates int
-	failures              []failure
-	// again tells whether an earlier attempt ended with its connection.
-	again bool
-}
 
 // write makes one attempt to bring a batch into the table. An error means that nothing is known
 // about the batch and that the session is of no more use; a row that the server refuses is no error.
-func (s *session) write(ctx context.Context, b *encoded) (outcome, error) {
+func (s *session) write(ctx context.Context, b *encoded) (sink.Result, error) {
 	if !s.fits(b) {
-		return outcome{}, errReshaped
+		return sink.Result{}, errReshaped
 	}
 	result, err := s.attempt(ctx, b)
 	if !isStale(err) {
@@ -29,13 +22,13 @@ func (s *session) write(ctx context.Context, b *encoded) (outcome, error) {
 	}
 	// Another key may have taken the place of the one that was seen, or there are other types or triggers.
 	if _, err := s.exec(ctx, "ROLLBACK"); err != nil {
-		return outcome{}, err
+		return sink.Result{}, err
 	}
 	if err := s.prepare(ctx); err != nil {
-		return outcome{}, err
+		return sink.Result{}, err
 	}
 	if !s.fits(b) {
-		return outcome{}, errReshaped
+		return sink.Result{}, errReshaped
 	}
 	return s.attempt(ctx, b)
 }
@@ -67,45 +60,45 @@ func isStale(err error) bool {
 	return pgErr != nil && (pgErr.Code == "42P10" || pgErr.Code == "55000")
 }
 
-func (s *session) attempt(ctx context.Context, b *encoded) (outcome, error) {
+func (s *session) attempt(ctx context.Context, b *encoded) (sink.Result, error) {
 	var refusal error
 	// Where poison keeps coming the first attempt would be in vain.
 	if !b.conflicted && !(s.pool.poisoned.Load() && s.tolerant()) {
 		n, err := s.copy(ctx, s.sql.begin+"; "+s.sql.copyTable, b.lines(0, len(b.rows)))
 		if err == nil {
 			if err := s.complete(ctx, n, b.rows); err != nil {
-				return outcome{}, err
+				return sink.Result{}, err
 			}
-			return outcome{committed: n}, s.commit(ctx)
+			return sink.Result{Committed: n}, s.commit(ctx)
 		}
 		switch judge(err) {
 		case mustWait:
-			return outcome{}, err
+			return sink.Result{}, err
 		case conflict:
 			b.conflicted = true
 		default:
 			refusal = err
 		}
 		if _, err := s.exec(ctx, "ROLLBACK"); err != nil {
-			return outcome{}, err
+			return sink.Result{}, err
 		}
 	}
 	p := &piecewise{s: s, b: b}
 	err := p.run(ctx, refusal)
 	if err == errConflict {
 		if _, err := s.exec(ctx, "ROLLBACK"); err != nil {
-			return outcome{}, err
+			return sink.Result{}, err
 		}
 		b.conflicted = true
 		p = &piecewise{s: s, b: b}
 		err = p.run(ctx, nil)
 	}
 	if err != nil {
-		return outcome{}, err
+		return sink.Result{}, err
 	}
 	if len(p.suspects()) > 0 {
 		if p, err = p.retrial(ctx); err != nil {
-			return outcome{}, err
+			return sink.Result{}, err
 		}
 	}
 	return p.commit(ctx)
@@ -194,18 +187,18 @@ func (p *piecewise) judgeRefused(ctx context.Context) error {
 	return p.convict(ctx)
 }
 
-func (p *piecewise) commit(ctx context.Context) (outcome, error) {
+func (p *piecewise) commit(ctx context.Context) (sink.Result, error) {
 	if err := p.complete(ctx); err != nil {
-		return outcome{}, err
+		return sink.Result{}, err
 	}
 	if err := p.s.commit(ctx); err != nil {
-		return outcome{}, err
+		return sink.Result{}, err
 	}
 	p.s.pool.poisoned.Store(len(p.refused) > 0)
-	return outcome{
-		committed:  p.inserted,
-		duplicates: p.accepted - p.inserted + len(p.duplicates),
-		failures:   p.failures(),
+	return sink.Result{
+		Committed:  p.inserted,
+		Duplicates: p.accepted - p.inserted + len(p.duplicates),
+		Failures:   p.failures(),
 	}, nil
 }
 
@@ -421,10 +414,10 @@ func (p *piecewise) acquit(ctx context.Context) error {
 	return nil
 }
 
-func (p *piecewise) failures() []failure {
-	failures := make([]failure, len(p.refused))
+func (p *piecewise) failures() []sink.Failure {
+	failures := make([]sink.Failure, len(p.refused))
 	for i, r := range p.refused {
-		failures[i] = failure{p.b.rows[r.row].index, p.reasonOf(r)}
+		failures[i] = sink.Failure{Index: p.b.rows[r.row].index, Reason: p.reasonOf(r)}
 	}
 	return failures
 }

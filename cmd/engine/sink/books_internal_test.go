@@ -1,4 +1,4 @@
-package postgrescopy
+package sink
 
 import (
 	"testing"
