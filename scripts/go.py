@@ -23,7 +23,9 @@ def main(arguments: list[str]) -> int:
         if listed:
             sys.stderr.write(f"gofmt would change:\n{listed}")
         return int(bool(listed))
-    return subprocess.run([go.path, *arguments], cwd=SOURCES, env=go.environment(), check=False).returncode
+    # The race detector is C.
+    environment = go.environment() | ({"CGO_ENABLED": "1"} if "-race" in arguments else {})
+    return subprocess.run([go.path, *arguments], cwd=SOURCES, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":
