@@ -136,20 +136,24 @@ type Stream struct {
 	ended   chan error
 	// Dead is what the capture output received.
 	Dead *Capture
+	// Metrics are those of all components.
+	Metrics *Metrics
 }
 
 // Start runs a stream of processors and an output, each in YAML, and stops it at the end of the test.
 // Log lines go to the listeners.
 func Start(t testing.TB, processors []string, output string, listeners ...func(string)) *Stream {
 	t.Helper()
-	s := &Stream{t: t, Dead: &Capture{}, ended: make(chan error, 1)}
+	s := &Stream{t: t, Dead: &Capture{}, Metrics: &Metrics{}, ended: make(chan error, 1)}
 	env := service.NewEnvironment().Clone()
 	must(t, s.Dead.register(env))
+	must(t, s.Metrics.register(env))
 	builder := env.NewStreamBuilder()
 	must(t, builder.AddOutputYAML(output))
 	for _, processor := range processors {
 		must(t, builder.AddProcessorYAML(processor))
 	}
+	must(t, builder.SetMetricsYAML("captured: {}"))
 	builder.SetThreads(4)
 	builder.SetPrintLogger(printer{listeners})
 	var err error

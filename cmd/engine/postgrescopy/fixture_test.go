@@ -1,12 +1,10 @@
 package postgrescopy_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -256,126 +254,9 @@ func equal(t testing.TB, what string, got, want any) {
 	}
 }
 
-// proxy is a server in front of Postgres that can refuse, cut, mute or freeze its connections.
-type proxy struct {
-	listener net.Listener
-	target   string
-
-	mu     sync.Mutex
-	refuse bool
-	muted  bool
-	// muteAt mutes the answers once a client has sent it.
-	muteAt  []byte
-	frozen  chan struct{}
-	clients map[net.Conn]bool
-}
-
-func newProxy(t testing.TB, target string) *proxy {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	p := &proxy{listener: listener, target: target, clients: map[net.Conn]bool{}}
-	go p.serve()
-	t.Cleanup(func() {
-		listener.Close()
-		p.thaw()
-		p.cut()
-	})
-	return p
-}
-
-func (p *proxy) serve() {
-	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		p.mu.Lock()
-		refuse := p.refuse
-		p.clients[client] = !refuse
-		p.mu.Unlock()
-		server, err := net.Dial("tcp", p.target)
-		if refuse || err != nil {
-			client.Close()
-			continue
-		}
-		go p.pump(client, server, false)
-		go p.pump(server, client, true)
-	}
-}
-
-func (p *proxy) pump(from, to net.Conn, answers bool) {
-	defer from.Close()
-	defer to.Close()
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		p.mu.Lock()
-		if !answers && p.muteAt != nil && bytes.Contains(buf[:n], p.muteAt) {
-			p.muted = true
-		}
-		frozen, muted := p.frozen, p.muted
-		p.mu.Unlock()
-		if frozen != nil {
-			<-frozen
-		}
-		if muted && answers && err == nil {
-			continue
-		}
-		if _, writeErr := to.Write(buf[:n]); err != nil || writeErr != nil {
-			return
-		}
-	}
-}
-
-// freeze makes all connections silent; thaw lets them go on where they were.
-func (p *proxy) freeze() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.frozen = make(chan struct{})
-}
-
-func (p *proxy) thaw() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.frozen != nil {
-		close(p.frozen)
-		p.frozen = nil
-	}
-}
-
-// muteCommits swallows what the server answers to a commit and from then on; unmute ends that.
-func (p *proxy) muteCommits() {
-	p.mu.Lock()
-	p.muteAt = []byte("COMMIT\x00")
-	p.mu.Unlock()
-}
-
-func (p *proxy) unmute() {
-	p.mu.Lock()
-	p.muteAt, p.muted = nil, false
-	p.mu.Unlock()
-}
-
-// cut ends all connections, and new ones too as long as refuse is set.
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for client := range p.clients {
-		client.Close()
-		delete(p.clients, client)
-	}
-}
-
-func (p *proxy) setRefuse(refuse bool) {
-	p.mu.Lock()
-	p.refuse = refuse
-	p.mu.Unlock()
-}
-
-// through returns the database's address by way of the proxy.
-func (p *proxy) through(dsn *url.URL) *url.URL {
+// through returns the address of a database by way of a proxy.
+func through(p *enginetest.Proxy, dsn *url.URL) *url.URL {
 	u := *dsn
-	u.Host = p.listener.Addr().String()
+	u.Host = p.Address()
 	return &u
 }
