@@ -166,6 +166,9 @@ func Start(t testing.TB, processors []string, output string, listeners ...func(s
 	return s
 }
 
+// ErrRunning says that a stream has not ended.
+var ErrRunning = errors.New("the stream did not end")
+
 // Stop ends the stream and returns what its run returned.
 func (s *Stream) Stop(patience time.Duration) error {
 	_ = s.stream.StopWithin(patience)
@@ -174,7 +177,7 @@ func (s *Stream) Stop(patience time.Duration) error {
 		s.ended <- err
 		return err
 	case <-time.After(patience):
-		return errors.New("the stream did not end")
+		return ErrRunning
 	}
 }
 

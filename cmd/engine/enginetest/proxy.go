@@ -25,7 +25,9 @@ type Proxy struct {
 	// cutAfter is how many bytes of clients pass before one of them is cut; below 0 none is.
 	cutAfter int
 	cuts     int
-	conns    map[net.Conn]bool
+	// held counts what stands still while all is frozen.
+	held  int
+	conns map[net.Conn]bool
 }
 
 // NewProxy starts a proxy on a free port of loopback, which ends with the test.
@@ -90,6 +92,9 @@ func (p *Proxy) pump(from, to net.Conn, answers bool) {
 			}
 		}
 		frozen, muted, delay, rewrite := p.frozen, p.muted, p.delay, p.rewrite
+		if frozen != nil {
+			p.held++
+		}
 		p.mu.Unlock()
 		if frozen != nil {
 			<-frozen
@@ -121,7 +126,14 @@ func (p *Proxy) end(conns ...net.Conn) {
 func (p *Proxy) Freeze() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.frozen = make(chan struct{})
+	p.frozen, p.held = make(chan struct{}), 0
+}
+
+// Held is how much stands still since Freeze.
+func (p *Proxy) Held() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
 }
 
 // Thaw undoes Freeze.
