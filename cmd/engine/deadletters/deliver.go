@@ -117,13 +117,13 @@ type failure struct {
 
 // send tries all letters once and returns those that failed; the brokers' client has tried each a few times by then.
 func (o *output) send(ctx context.Context, letters []*letter, how company) ([]failure, error) {
-	producer, err := o.connected()
-	if err == nil {
-		if how == alone {
-			producer = o.single
+	err := within(ctx, func() error {
+		producer, err := o.connected(how)
+		if err != nil {
+			return err
 		}
-		err = within(ctx, func() error { return producer.SendMessages(o.messages(letters)) })
-	}
+		return producer.SendMessages(o.messages(letters))
+	})
 	if err == nil {
 		return nil, nil
 	}
@@ -153,37 +153,48 @@ func (o *output) messages(letters []*letter) []*sarama.ProducerMessage {
 	return messages
 }
 
-func (o *output) connected() (sarama.SyncProducer, error) {
+func (o *output) connected(how company) (sarama.SyncProducer, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.producer != nil {
-		return o.producer, nil
+	if o.producer == nil {
+		if err := o.connect(); err != nil {
+			return nil, err
+		}
 	}
+	if how == alone {
+		return o.single, nil
+	}
+	return o.producer, nil
+}
+
+func (o *output) connect() error {
 	client, err := sarama.NewClient(o.addresses, o.sarama)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	producer, err := sarama.NewSyncProducerFromClient(client)
 	if err != nil {
 		_ = client.Close()
-		return nil, err
+		return err
 	}
 	single, err := sarama.NewSyncProducerFromClient(client)
 	if err != nil {
 		_ = errors.Join(producer.Close(), client.Close())
-		return nil, err
+		return err
 	}
 	o.client, o.producer, o.single = client, producer, single
-	return producer, nil
+	return nil
 }
 
 // refresh asks anew where the topic is, which tells why it cannot be written: the producer itself soon says no more
 // than that it does not try for now.
-func (o *output) refresh() error {
-	if _, err := o.connected(); err != nil {
-		return err
-	}
-	return o.client.RefreshMetadata(o.topic)
+func (o *output) refresh(ctx context.Context) error {
+	return within(ctx, func() error {
+		if _, err := o.connected(together); err != nil {
+			return err
+		}
+		return o.client.RefreshMetadata(o.topic)
+	})
 }
 
 // within gives up waiting for a call that knows no context when the context ends; what it sends may be sent twice.

@@ -178,7 +178,7 @@ func (w *writing) Write(ctx context.Context) (sink.Result, error) {
 			return sink.Result{}, err
 		}
 		w.letters, w.begun = letters, true
-	} else if err := w.refresh(); err != nil {
+	} else if err := w.refresh(ctx); err != nil {
 		return sink.Result{}, err
 	}
 	left, err := w.deliver(ctx, w.letters)
@@ -247,8 +247,17 @@ func (o *output) hold(rows sink.Rows) error {
 		o.breaker.limit, o.breaker.window, message)}
 }
 
+// closePatience bounds how long the brokers' client may take to end: it waits for answers that nobody needs any more.
+const closePatience = 3 * time.Second
+
 // Close ends the connection to the brokers.
-func (o *output) Close(context.Context) error {
+func (o *output) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, closePatience)
+	defer cancel()
+	return within(ctx, o.disconnect)
+}
+
+func (o *output) disconnect() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.producer == nil {

@@ -33,12 +33,14 @@ func New(s Sink, options Options, mgr *service.Resources) *Output {
 	return o
 }
 
-// Connect returns once the sink has connected; until then it waits as a write does.
+// Connect returns once the sink has connected; until then it waits as a write does. It always fails after the end of the
+// context.
 func (o *Output) Connect(ctx context.Context) error {
 	w := o.newWriting()
 	for {
 		err := w.attempt(func() error { return o.sink.Connect(ctx) })
-		if err == nil {
+		// The engine asks again and again, without a pause, unless it hears that this was in vain.
+		if err == nil && ctx.Err() == nil {
 			w.over()
 			return nil
 		}
