@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -134,6 +135,7 @@ type Stream struct {
 	produce service.MessageBatchHandlerFunc
 	stream  *service.Stream
 	ended   chan error
+	direct  bool
 	// Dead is what the capture output received.
 	Dead *Capture
 	// Metrics are those of all components.
@@ -183,11 +185,26 @@ func (s *Stream) Stop(patience time.Duration) error {
 
 // Produce sends one batch and returns when the stream has acknowledged it, or why it did not.
 func (s *Stream) Produce(ctx context.Context, records ...Record) error {
+	if s.direct {
+		return s.produce(ctx, Chunk(records...))
+	}
 	batch := make(service.MessageBatch, len(records))
 	for i, r := range records {
 		batch[i] = r.Message()
 	}
 	return s.produce(ctx, batch)
+}
+
+// Direct has streams get their batches as one message each where they have no processors but ddpm's own.
+var Direct bool
+
+func allOurs(processors []string) bool {
+	for _, processor := range processors {
+		if !strings.Contains(processor, "ddpm_") {
+			return false
+		}
+	}
+	return true
 }
 
 // MustProduce sends one batch and fails the test unless it is acknowledged soon.

@@ -104,17 +104,26 @@ func ChunkOf(batch service.MessageBatch) (*Chunk, bool) {
 	return c, ok
 }
 
+// Origin returns the record that a document came from.
+func (c *Chunk) Origin(i int) (*Origin, bool) { return &c.Records[i].Origin, true }
+
+// MessageOf returns a document as a message of its own, with the reason as its error if it has failed.
+func (c *Chunk) MessageOf(i int) *service.Message {
+	r := &c.Records[i]
+	msg := service.NewMessage(r.Document).WithContext(&holder{Context: context.Background(), origin: r.Origin})
+	if r.Failure != nil {
+		msg.SetError(r.Failure)
+	}
+	return msg
+}
+
 // Failed returns the records that have failed, as messages of their own with the reason as their error.
 func (c *Chunk) Failed() service.MessageBatch {
 	var out service.MessageBatch
 	for i := range c.Records {
-		r := &c.Records[i]
-		if r.Failure == nil {
-			continue
+		if c.Records[i].Failure != nil {
+			out = append(out, c.MessageOf(i))
 		}
-		msg := service.NewMessage(r.Document).WithContext(&holder{Context: context.Background(), origin: r.Origin})
-		msg.SetError(r.Failure)
-		out = append(out, msg)
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package postgrescopy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -159,8 +160,7 @@ func (e *encoder) add(b *encoded, s *scratch, shapes []shape, index int, rows si
 		return &obstacle{class: classUnknownSource, text: fmt.Sprintf("the topic %q has no source number; known are: %s",
 			o.Topic, e.knownTopics())}
 	}
-	doc, err := rows.Document(index)
-	refused := e.read(s, doc, err, o)
+	doc, refused := e.read(s, rows, index, o)
 	if refused != nil {
 		b.failures = append(b.failures, sink.Failure{Index: index, Reason: refused})
 		return nil
@@ -184,23 +184,38 @@ func (e *encoder) add(b *encoded, s *scratch, shapes []shape, index int, rows si
 	return nil
 }
 
-// read keeps in s where the values of a document's columns are, or says why it has none. missing is why there is no
-// document.
-func (e *encoder) read(s *scratch, doc []byte, missing error, o *origin.Origin) *reason.Reason {
-	if missing != nil {
-		return refusal(codeNotJSON, "the message cannot be encoded: "+missing.Error())
+// read returns a row's document and keeps in s where the values of its columns are, or says why it has none.
+func (e *encoder) read(s *scratch, rows sink.Rows, index int, o *origin.Origin) ([]byte, *reason.Reason) {
+	doc, err := rows.Document(index)
+	var known *reason.Reason
+	if errors.As(err, &known) {
+		return nil, known
+	} else if err != nil {
+		return nil, refusal(codeNotJSON, "the message cannot be encoded: "+err.Error())
+	}
+	notJSON := func(err error) *reason.Reason { return refusal(codeNotJSON, "not JSON: "+err.Error()) }
+	if rows.Unchecked() {
+		if doc, known = origin.Text(doc); known != nil {
+			return nil, known
+		}
+		notJSON = origin.NotJSON
 	}
 	if e.finder == nil {
-		return nil
+		if rows.Unchecked() {
+			if err := s.scanner.Validate(doc); err != nil {
+				return nil, notJSON(err)
+			}
+		}
+		return doc, nil
 	}
 	kind, err := e.finder.Find(&s.scanner, doc, s.values)
 	if err != nil {
-		return refusal(codeNotJSON, "not JSON: "+err.Error())
+		return nil, notJSON(err)
 	}
 	if kind != jsontext.Object && !passedTombstone(kind, o) {
-		return refusal(codeNotObject, "the document is not a JSON object, so that it has no fields to fill the columns from")
+		return nil, refusal(codeNotObject, "the document is not a JSON object, so that it has no fields to fill the columns from")
 	}
-	return nil
+	return doc, nil
 }
 
 // passedTombstone tells whether a document is the null that stands for a record without a value: all its fields are NULL.

@@ -20,6 +20,13 @@ import (
 	_ "ddpm/engine/postgrescopy"
 )
 
+// TestMain runs the tests with a message for each record, and once more with one for each batch.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	enginetest.Direct = true
+	os.Exit(max(code, m.Run()))
+}
+
 // envDSN names a Postgres server on which the tests may create schemas and roles.
 const envDSN = "DDPM_TEST_POSTGRES_DSN"
 

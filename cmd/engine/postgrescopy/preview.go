@@ -9,6 +9,7 @@ import (
 	"ddpm/engine/origin"
 	"ddpm/engine/pgtext"
 	"ddpm/engine/reason"
+	"ddpm/engine/sink"
 )
 
 const fieldColumnType = "type"
@@ -64,8 +65,7 @@ func (p *Preview) Row(msg *service.Message) ([]Cell, *reason.Reason) {
 	if !ok {
 		o = &origin.Origin{}
 	}
-	doc, err := msg.AsBytes()
-	failure := p.encoder.read(s, doc, err, o)
+	doc, failure := p.encoder.read(s, sink.RowsOf(service.MessageBatch{msg}), 0, o)
 	if failure != nil {
 		return nil, failure
 	}

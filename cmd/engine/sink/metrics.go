@@ -31,6 +31,10 @@ func (m *metrics) count(result Result, classOf func(*reason.Reason) string) {
 	m.committed.Incr(int64(result.Committed))
 	m.duplicates.Incr(int64(result.Duplicates))
 	for _, f := range result.Failures {
+		// A document that the sink was the first to read may have failed as one that a parser reads would have.
+		if f.Reason.Stage != reason.StageSink {
+			continue
+		}
 		m.failed.Incr(1, classOf(f.Reason))
 	}
 }

@@ -22,6 +22,9 @@ type Rows interface {
 	// Document is the row's document, which must not be changed, nor kept beyond the write. The error is the row's own.
 	Document(i int) ([]byte, error)
 
+	// Unchecked tells that the documents are to be JSON, and that nobody has looked yet: see origin.Text and origin.NotJSON.
+	Unchecked() bool
+
 	// Failure is why the row failed before it came to the sink; nil if it did not.
 	Failure(i int) *reason.Reason
 
@@ -33,7 +36,52 @@ type Rows interface {
 }
 
 // RowsOf returns the rows of a batch. It costs nothing for each of them.
-func RowsOf(batch service.MessageBatch) Rows { return messages(batch) }
+func RowsOf(batch service.MessageBatch) Rows {
+	if c, ok := origin.ChunkOf(batch); ok {
+		return &chunk{c}
+	}
+	return messages(batch)
+}
+
+// chunk is a batch that travels as one message.
+type chunk struct{ *origin.Chunk }
+
+func (c *chunk) Len() int { return len(c.Records) }
+
+func (c *chunk) Document(i int) ([]byte, error) {
+	r := &c.Records[i]
+	if r.Origin.Null && !r.Parsed {
+		return nil, origin.Tombstone()
+	}
+	return r.Document, nil
+}
+
+func (c *chunk) Unchecked() bool { return c.Chunk.Unchecked }
+
+func (c *chunk) Failure(i int) *reason.Reason { return c.Records[i].Failure }
+
+func (c *chunk) Message(i int) *service.Message { return c.MessageOf(i) }
+
+// refused notes with the records which of them failed; the message fails as a whole, and the dead letters take out of it
+// what is theirs.
+func (c *chunk) refused(failures []Failure) error {
+	if len(failures) == 0 {
+		return nil
+	}
+	for _, f := range failures {
+		c.Records[f.Index].Failure = f.Reason
+	}
+	return headline(failures, len(c.Records))
+}
+
+// headline is one line for all failures. For a batch of one the headline is what the fallback output hands on, so that it
+// must be the reason itself.
+func headline(failures []Failure, rows int) error {
+	if rows == 1 {
+		return failures[0].Reason
+	}
+	return fmt.Errorf("%d of %d records refused, the first one: %s", len(failures), rows, failures[0].Reason.Message)
+}
 
 // messages is a batch with a message for each row.
 type messages service.MessageBatch
@@ -51,19 +99,16 @@ func (m messages) Failure(i int) *reason.Reason {
 	return origin.CauseOf(m[i])
 }
 
+func (m messages) Unchecked() bool { return false }
+
 func (m messages) Message(i int) *service.Message { return m[i] }
 
-// refused names the failed records. For a batch of one the headline is what the fallback output hands on, so that it
-// must be the reason itself.
+// refused names the failed records.
 func (m messages) refused(failures []Failure) error {
 	if len(failures) == 0 {
 		return nil
 	}
-	var headline error = failures[0].Reason
-	if len(m) > 1 {
-		headline = fmt.Errorf("%d of %d records refused, the first one: %s", len(failures), len(m), failures[0].Reason.Message)
-	}
-	err := service.NewBatchError(service.MessageBatch(m), headline)
+	err := service.NewBatchError(service.MessageBatch(m), headline(failures, len(m)))
 	for _, f := range failures {
 		err.Failed(f.Index, f.Reason)
 	}

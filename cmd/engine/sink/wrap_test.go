@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/warpstreamlabs/bento/public/components/io"
 	"github.com/warpstreamlabs/bento/public/service"
 
 	"ddpm/engine/enginetest"

@@ -2,7 +2,7 @@
 
 from ddpm.catalogue.component import Component, duration
 from ddpm.catalogue.parsers import expands
-from ddpm.config.model import Pipeline
+from ddpm.config.model import Pipeline, PluginKind
 
 # A batch is parsed as a whole, and compressed files and columns can stand for a hundred times their size.
 EXPANDING_BATCH_BYTES = 1_000_000
@@ -18,6 +18,7 @@ def kafka(pipeline: Pipeline) -> Component:
             "consumer_group": source.consumer_group,
             "client_id": client_id(pipeline),
             "isolation_level": source.isolation_level.value,
+            **({"direct": True} if direct(pipeline) else {}),
             "batching": {
                 "count": batching.count,
                 "byte_size": batch_bytes(pipeline),
@@ -25,6 +26,17 @@ def kafka(pipeline: Pipeline) -> Component:
             },
         }
     }
+
+
+def direct(pipeline: Pipeline) -> bool:
+    """Whether a batch travels as one message, which nothing but ddpm's own components understand."""
+    plugin = pipeline.source.plugin
+    return (
+        not pipeline.processors
+        and (plugin is None or plugin.kind is PluginKind.FUNCTION)
+        and [sink.kind for sink in pipeline.sinks] == ["postgres"]
+        and pipeline.pipeline_template is None
+    )
 
 
 def client_id(pipeline: Pipeline) -> str:
