@@ -215,6 +215,9 @@ func TestPatternsOfRefusalsAreChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err = builder.AddBatchProducerFunc(); err != nil {
+		t.Fatal(err)
+	}
 	stream, err := builder.Build()
 	if err == nil {
 		err = stream.Run(context.Background())
