@@ -1,4 +1,4 @@
-"""The Go tests of the engine's plugins, against the embedded Postgres."""
+"""The Go tests of the engine's plugins, against the embedded servers."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpm.devstack import EmbeddedPostgres
+from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from ddpm.engine.progress import Silent
 from ddpm.engine.toolchain import find_go
 
@@ -14,12 +14,17 @@ ENGINE = Path(__file__).parents[2] / "cmd" / "engine"
 
 
 @pytest.mark.timeout(1200)  # the first run compiles the engine's libraries
-def test_go_tests_pass(postgres: EmbeddedPostgres) -> None:
+def test_go_tests_pass(postgres: EmbeddedPostgres, kafka: EmbeddedKafka) -> None:
     go = find_go(Silent())
     ran = subprocess.run(
         [go.path, "test", "./..."],
         cwd=ENGINE,
-        env=go.environment() | {"DDPM_TEST_POSTGRES_DSN": postgres.dsn, "DDPM_PYTHON": sys.executable},
+        env=go.environment()
+        | {
+            "DDPM_TEST_POSTGRES_DSN": postgres.dsn,
+            "DDPM_TEST_KAFKA_BROKERS": kafka.bootstrap,
+            "DDPM_PYTHON": sys.executable,
+        },
         capture_output=True,
         text=True,
         check=False,
