@@ -190,6 +190,16 @@ func TestConnectingWaitsToo(t *testing.T) {
 	equal(t, "lines", len(log.all()), 2)
 }
 
+// The engine would ask again and again, without a pause, until it is killed.
+func TestNobodyConnectsAfterTheEndOfTheContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	o, _ := output(&memory{})
+	if err := o.Connect(ctx); err != service.ErrNotConnected {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestTheEndOfTheContextLeavesTheBatchUnacknowledged(t *testing.T) {
 	for name, answer := range map[string]error{
 		"outage":  errors.New("refused"),

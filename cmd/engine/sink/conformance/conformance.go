@@ -75,6 +75,7 @@ func Run(t *testing.T, target Target) {
 		{"outage before the start", (*trial).outageBeforeTheStart, always},
 		{"outage before a batch", (*trial).outageBeforeABatch, always},
 		{"outages during a batch", (*trial).outagesDuringABatch, always},
+		{"many batches in outages", (*trial).manyInOutages, always},
 		{"slow", (*trial).slow, always},
 		{"silent", (*trial).silent, target.InSilence},
 		{"refusing everything", (*trial).refusing, always},
@@ -313,6 +314,31 @@ func (t *trial) outagesDuringABatch() {
 	t.balanced(0)
 }
 
+// manyInOutages cuts connections while several batches are written at the same time.
+func (t *trial) manyInOutages() {
+	t.start()
+	const batches, size, atOnce = 40, 50, 8
+	var running []<-chan error
+	for n := range batches {
+		if n%atOnce == 0 {
+			t.proxy.CutAfter(100 * n)
+		}
+		running = append(running, t.send(t.records(n*size, (n+1)*size)...))
+		if len(running) == atOnce {
+			t.acknowledged(running[0])
+			running = running[1:]
+		}
+	}
+	for _, done := range running {
+		t.acknowledged(done)
+	}
+	if t.proxy.Cuts() == 0 {
+		t.Error("no connection was cut")
+	}
+	t.holds(batches * size)
+	t.balanced(0)
+}
+
 func (t *trial) slow() {
 	t.start()
 	t.proxy.SlowDown(30 * time.Millisecond)
@@ -384,6 +410,7 @@ func (t *trial) redelivery() {
 	}
 	t.acknowledged(t.send(t.records(10, 30)...))
 	t.holds(30)
+	t.balanced(0)
 }
 
 func (t *trial) drainDuringAnOutage() {
