@@ -148,10 +148,32 @@ func (w *writing) Write(ctx context.Context) (sink.Result, error) {
 	if err != nil {
 		return sink.Result{}, err
 	}
+	result.Missing = w.missing()
 	result.Failures = append(w.b.failures, result.Failures...)
 	// An attempt that ended with its connection may have brought rows in all the same.
 	result.Again = result.Again || w.attempts > 1
 	return result, nil
+}
+
+// missing are the rows that have neither text nor a reason why not. There are none, or the audit must know whose they are.
+func (w *writing) missing() []int {
+	if len(w.b.rows)+len(w.b.failures) == w.rows.Len() {
+		return nil
+	}
+	known := make([]bool, w.rows.Len())
+	for _, r := range w.b.rows {
+		known[r.index] = true
+	}
+	for _, f := range w.b.failures {
+		known[f.Index] = true
+	}
+	var missing []int
+	for i, is := range known {
+		if !is {
+			missing = append(missing, i)
+		}
+	}
+	return missing
 }
 
 func (w *writing) attempt(ctx context.Context) (result sink.Result, err error) {

@@ -17,31 +17,36 @@ func settle(books Books, rows Rows, result Result) {
 }
 
 func settleRows(rows Rows, result Result) {
-	failed := make(map[int]struct{}, len(result.Failures))
-	for _, f := range result.Failures {
-		failed[f.Index] = struct{}{}
+	if result.Committed == rows.Len() {
+		eachPage(rows, func(page *audit.Page, from, to int) { page.Settle(audit.Settled{Rows: to - from}) })
+		return
 	}
-	left := audit.Settled{Rows: result.Committed, Redelivered: result.Duplicates}
+	out := make([]bool, rows.Len())
+	for _, f := range result.Failures {
+		out[f.Index] = true
+	}
+	for _, i := range result.Missing {
+		out[i] = true
+	}
+	var pages []*audit.Page
+	var stretches []stretch
 	eachPage(rows, func(page *audit.Page, from, to int) {
-		if len(failed) == 0 && left.Redelivered == 0 {
-			page.Settle(share(&left, to-from, 0))
-			return
-		}
-		taken, fresh := 0, 0
+		var s stretch
 		for i := from; i < to; i++ {
-			if _, dead := failed[i]; dead {
+			if out[i] {
 				continue
 			}
-			taken++
-			if o, ok := rows.Origin(i); ok && page.New(o.Offset) {
-				fresh++
+			if o, ok := rows.Origin(i); ok && page.New(o.Offset) && !result.Again {
+				s.fresh++
+			} else {
+				s.old++
 			}
 		}
-		if result.Again {
-			fresh = 0
-		}
-		page.Settle(share(&left, taken, fresh))
+		pages, stretches = append(pages, page), append(stretches, s)
 	})
+	for i, settled := range share(stretches, result.Committed, result.Duplicates) {
+		pages[i].Settle(settled)
+	}
 }
 
 func eachPage(rows Rows, do func(page *audit.Page, from, to int)) {
@@ -51,15 +56,25 @@ func eachPage(rows Rows, do func(page *audit.Page, from, to int)) {
 	}, do)
 }
 
-// share takes from what is left of a batch's outcome what belongs to so many of its messages, fresh of which nobody can
-// have read before. In a batch of several partitions it is not known which of them the duplicates are of; their number is.
-func share(left *audit.Settled, messages, fresh int) audit.Settled {
-	var s audit.Settled
-	duplicates := min(left.Redelivered, messages)
-	s.Rows = min(left.Rows, messages-duplicates)
-	s.Unexpected = max(0, min(duplicates-(messages-fresh), duplicates))
-	s.Redelivered = duplicates - s.Unexpected
-	left.Redelivered -= duplicates
-	left.Rows -= s.Rows
-	return s
+// stretch are rows of one page that the destination took or had. Nobody can have written the fresh ones before.
+type stretch struct{ old, fresh int }
+
+// share says which rows and duplicates of a batch belong to which stretch of it. In a batch of several partitions it is
+// not known which of them the duplicates are of; their number is. They are a surprise only if there are more of them than
+// old rows in all.
+func share(stretches []stretch, rows, duplicates int) []audit.Settled {
+	settled := make([]audit.Settled, len(stretches))
+	take := func(left *int, most int) int {
+		n := min(*left, most)
+		*left -= n
+		return n
+	}
+	for i, s := range stretches {
+		settled[i].Redelivered = take(&duplicates, s.old)
+	}
+	for i, s := range stretches {
+		settled[i].Unexpected = take(&duplicates, s.fresh)
+		settled[i].Rows = take(&rows, s.old+s.fresh-settled[i].Redelivered-settled[i].Unexpected)
+	}
+	return settled
 }

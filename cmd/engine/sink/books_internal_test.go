@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"slices"
 	"testing"
 
 	"ddpm/engine/audit"
@@ -8,21 +9,25 @@ import (
 
 func TestDuplicatesAreUnexpectedWhereTooFewRecordsAreOld(t *testing.T) {
 	for name, test := range map[string]struct {
-		left            audit.Settled
-		messages, fresh int
-		want            audit.Settled
+		rows, duplicates int
+		stretches        []stretch
+		want             []audit.Settled
 	}{
-		"all rows":                {audit.Settled{Rows: 10}, 10, 10, audit.Settled{Rows: 10}},
-		"old records":             {audit.Settled{Rows: 4, Redelivered: 6}, 10, 0, audit.Settled{Rows: 4, Redelivered: 6}},
-		"some may be old":         {audit.Settled{Rows: 4, Redelivered: 6}, 10, 4, audit.Settled{Rows: 4, Redelivered: 6}},
-		"more than are old":       {audit.Settled{Rows: 4, Redelivered: 6}, 10, 7, audit.Settled{Rows: 4, Redelivered: 3, Unexpected: 3}},
-		"none is old":             {audit.Settled{Redelivered: 10}, 10, 10, audit.Settled{Unexpected: 10}},
-		"missing ones stay open":  {audit.Settled{Rows: 7}, 10, 10, audit.Settled{Rows: 7}},
-		"another partition's too": {audit.Settled{Rows: 3, Redelivered: 12}, 10, 0, audit.Settled{Redelivered: 10}},
+		"all rows":               {10, 0, []stretch{{0, 10}}, []audit.Settled{{Rows: 10}}},
+		"old records":            {4, 6, []stretch{{10, 0}}, []audit.Settled{{Rows: 4, Redelivered: 6}}},
+		"some may be old":        {4, 6, []stretch{{6, 4}}, []audit.Settled{{Rows: 4, Redelivered: 6}}},
+		"more than are old":      {4, 6, []stretch{{3, 7}}, []audit.Settled{{Rows: 4, Redelivered: 3, Unexpected: 3}}},
+		"none is old":            {0, 10, []stretch{{0, 10}}, []audit.Settled{{Unexpected: 10}}},
+		"missing ones stay open": {7, 0, []stretch{{0, 10}}, []audit.Settled{{Rows: 7}}},
+		"one partition is read again and another is not": {
+			5, 10, []stretch{{0, 5}, {10, 0}}, []audit.Settled{{Rows: 5}, {Redelivered: 10}},
+		},
+		"there are more than that": {
+			4, 11, []stretch{{0, 5}, {10, 0}}, []audit.Settled{{Rows: 4, Unexpected: 1}, {Redelivered: 10}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			left := test.left
-			if got := share(&left, test.messages, test.fresh); got != test.want {
+			if got := share(test.stretches, test.rows, test.duplicates); !slices.Equal(got, test.want) {
 				t.Fatalf("%+v instead of %+v", got, test.want)
 			}
 		})

@@ -214,6 +214,9 @@ func (w *writing) add(p piece, result Result) {
 	w.result.Committed += result.Committed
 	w.result.Duplicates += result.Duplicates
 	w.result.Again = w.result.Again || result.Again
+	for _, i := range result.Missing {
+		w.result.Missing = append(w.result.Missing, p.place(i))
+	}
 	if w.result.Failures == nil && p.indexes == nil {
 		w.result.Failures = result.Failures
 		return

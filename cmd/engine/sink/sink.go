@@ -58,6 +58,8 @@ type Result struct {
 	Committed, Duplicates int
 	// Failures are the rows that the destination does not take for what they hold.
 	Failures []Failure
+	// Missing are rows that the sink finds it has done nothing with, which is a fault of its own: the audit tells of them.
+	Missing []int
 	// Again tells whether an earlier attempt may have brought rows in, so that duplicates are no surprise.
 	Again bool
 	// Left are, beside an error, the rows that it is about, in ascending order: all others are done. Without any it is
