@@ -85,7 +85,7 @@ def test_rows_that_the_engine_loses_are_told_until_a_person_asks_for_a_restart(
     world: World, mutate: Mutate, tmp_path: Path
 ) -> None:
     # Of partition 1 every tenth record is acknowledged, and written nowhere.
-    reads = "\tdoc, err := rows.Document(index)\n"
+    reads = "\tdoc, refused := e.read(s, rows, index, o)\n"
     loses = "\tif o.Partition == 1 && o.Offset%10 == 3 {\n\t\treturn nil\n\t}\n"
     careless = replace(world, engine=mutate(("postgrescopy/encode.go", reads, loses + reads)))
     with Ddpm(careless.config(postgres=NUMBERED), tmp_path) as ddpm:

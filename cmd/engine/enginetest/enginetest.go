@@ -146,7 +146,7 @@ type Stream struct {
 // Log lines go to the listeners.
 func Start(t testing.TB, processors []string, output string, listeners ...func(string)) *Stream {
 	t.Helper()
-	s := &Stream{t: t, Dead: &Capture{}, Metrics: &Metrics{}, ended: make(chan error, 1)}
+	s := &Stream{t: t, Dead: &Capture{}, Metrics: &Metrics{}, ended: make(chan error, 1), direct: Direct && allOurs(processors)}
 	env := service.NewEnvironment().Clone()
 	must(t, s.Dead.register(env))
 	must(t, s.Metrics.register(env))

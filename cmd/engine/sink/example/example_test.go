@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"ddpm/engine/enginetest"
 	"ddpm/engine/sink/conformance"
 )
 
@@ -68,7 +69,15 @@ func (s *server) offsets() []int64 {
 	return offsets
 }
 
-func TestConformance(t *testing.T) {
+func TestConformance(t *testing.T) { conform(t) }
+
+func TestConformanceWithOneMessageForABatch(t *testing.T) {
+	enginetest.Direct = true
+	defer func() { enginetest.Direct = false }()
+	conform(t)
+}
+
+func conform(t *testing.T) {
 	conformance.Run(t, conformance.Target{
 		Waiting:    "http_lines_waiting",
 		Says:       "the HTTP server does not take rows",
