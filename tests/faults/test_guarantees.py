@@ -7,6 +7,7 @@ short form: one round of some of them.
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,14 @@ from ddpm.engine.progress import Progress
 from harness.faults import FAULTS, Fault, kill_engine, may_mount, small_disk
 from harness.mutants import Mutate
 from harness.rig import Result, Rig, Servers
+from harness.waiting import eventually
 
 DOCS = Path(__file__).parents[2] / "docs" / "guarantees.md"
 MARK = "<!-- faults: written by tests/faults/test_guarantees.py -->"
 TIMES, TIMES_SHORT = 20, 3
 DISK_MEGABYTES = 64
+# A group waits for the session of a member that was killed.
+READING_SECONDS = 60
 
 Results = dict[str, list[Result]]
 
@@ -92,6 +96,18 @@ def killed_a_few_times(rig: Rig) -> None:
         rig.traffic.wait_for(1_000)
 
 
+def killed_while_rows_come_in(rig: Rig) -> None:
+    """The same, but never before the engine has begun to read, which leaves nothing to deliver again."""
+    for _ in range(3):
+        rows = rig.world.count()
+        eventually(partial(has_more_rows, rig, rows), "rows come in", READING_SECONDS)
+        kill_engine(rig)
+
+
+def has_more_rows(rig: Rig, than: int) -> bool:
+    return rig.world.count() > than
+
+
 def test_the_suite_fails_without_identity(mutate: Mutate, servers: Servers, tmp_path: Path) -> None:
     # Each engine has an identity of its own for the same record.
     careless = mutate(
@@ -102,7 +118,7 @@ def test_the_suite_fails_without_identity(mutate: Mutate, servers: Servers, tmp_
         Rig(replace(servers, engine=careless), tmp_path, 1) as rig,
         pytest.raises(AssertionError, match="a row is there twice"),
     ):
-        rig.suffer(killed_a_few_times)
+        rig.suffer(killed_while_rows_come_in)
 
 
 def test_the_suite_fails_without_isolation(mutate: Mutate, servers: Servers, tmp_path: Path) -> None:

@@ -185,17 +185,34 @@ func (s *session) query(ctx context.Context, sql string, params ...string) ([][]
 func (s *session) copy(ctx context.Context, sql string, text []byte) (int, error) {
 	ctx, watch := s.watch(ctx)
 	defer watch.stop()
-	tag, err := s.conn.CopyFrom(ctx, &watchedText{text, watch}, sql)
+	watched := &watchedText{rest: text, watch: watch}
+	defer watched.end()
+	tag, err := s.conn.CopyFrom(ctx, watched, sql)
 	return int(tag.RowsAffected()), watch.explain(err)
 }
 
+// watchedText is what a COPY sends. Where a connection is lost the client may go on reading when the call is over, and the
+// text is that of another batch by then.
 type watchedText struct {
+	mu    sync.Mutex
 	rest  []byte
+	ended bool
 	watch *watchdog
 }
 
+// end takes the text away.
+func (t *watchedText) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rest, t.ended = nil, true
+}
+
 func (t *watchedText) Read(p []byte) (int, error) {
-	t.watch.progress()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.ended {
+		t.watch.progress()
+	}
 	if len(t.rest) == 0 {
 		return 0, io.EOF
 	}
