@@ -64,6 +64,8 @@ the records unacknowledged.`).
 				LongestPause: longestPause,
 				Books:        sink.AsDeadLetters,
 				TakesFailed:  true,
+				// What is dead goes as it is.
+				TakesUnchecked: true,
 			}, mgr), policy, maxInFlight, nil
 		})
 	if err != nil {

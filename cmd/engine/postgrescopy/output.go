@@ -61,6 +61,8 @@ func newOutput(c *config, mgr *service.Resources) *sink.Output {
 		FailedClass:  failedClass,
 		FirstPause:   c.firstPause,
 		LongestPause: c.longestPause,
+		// It finds the columns in them.
+		TakesUnchecked: true,
 	}, mgr)
 }
 

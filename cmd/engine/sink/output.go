@@ -114,6 +114,9 @@ func (p piece) part(batch Rows, places []int, repeated bool) piece {
 // all writes the rows of a batch that may be written, and returns the failures of the others.
 func (w *writing) all(ctx context.Context, batch Rows) (failedBefore []Failure, err error) {
 	whole := piece{rows: batch}
+	if !w.o.options.TakesUnchecked {
+		batch.check()
+	}
 	if !w.o.options.TakesFailed {
 		if failedBefore = failures(batch); len(failedBefore) > 0 {
 			whole = whole.part(batch, others(batch.Len(), failedBefore), false)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/warpstreamlabs/bento/public/service"
 
+	"ddpm/engine/jsontext"
 	"ddpm/engine/origin"
 	"ddpm/engine/reason"
 )
@@ -23,6 +24,7 @@ type Rows interface {
 	Document(i int) ([]byte, error)
 
 	// Unchecked tells that the documents are to be JSON, and that nobody has looked yet: see origin.Text and origin.NotJSON.
+	// Only a sink with Options.TakesUnchecked ever sees it.
 	Unchecked() bool
 
 	// Failure is why the row failed before it came to the sink; nil if it did not.
@@ -30,6 +32,9 @@ type Rows interface {
 
 	// Message is the row as a message of the engine, for what needs its metadata. It may have to be made.
 	Message(i int) *service.Message
+
+	// check has a look at documents that are unchecked: those that are not JSON have failed afterwards.
+	check()
 
 	// refused returns the engine's error for the whole batch, in which the rows of the failures failed and no others.
 	refused(failures []Failure) error
@@ -54,6 +59,25 @@ func (c *chunk) Document(i int) ([]byte, error) {
 		return nil, origin.Tombstone()
 	}
 	return r.Document, nil
+}
+
+func (c *chunk) check() {
+	if !c.Chunk.Unchecked {
+		return
+	}
+	var scanner jsontext.Scanner
+	for i := range c.Records {
+		r := &c.Records[i]
+		if r.Failure != nil || r.Origin.Null && !r.Parsed {
+			continue
+		}
+		if r.Document, r.Failure = origin.Text(r.Document); r.Failure == nil {
+			if err := scanner.Validate(r.Document); err != nil {
+				r.Failure = origin.NotJSON(err)
+			}
+		}
+	}
+	c.Chunk.Unchecked = false
 }
 
 func (c *chunk) Unchecked() bool { return c.Chunk.Unchecked }
@@ -100,6 +124,8 @@ func (m messages) Failure(i int) *reason.Reason {
 }
 
 func (m messages) Unchecked() bool { return false }
+
+func (m messages) check() {}
 
 func (m messages) Message(i int) *service.Message { return m[i] }
 

@@ -152,6 +152,9 @@ type Options struct {
 	// The attempt goes on.
 	Silence time.Duration
 	Books   Books
+	// TakesUnchecked is set for a sink that reads the documents anyway, and sees by itself whether they are JSON. For others
+	// the kit does.
+	TakesUnchecked bool
 	// TakesFailed is set for a sink that is for rows that failed before. Others are never given one.
 	TakesFailed bool
 }

@@ -326,6 +326,39 @@ func TestRowsThatFailedBeforeAreNeverWritten(t *testing.T) {
 	equal(t, "letters", letters.rows, []string{"a", "b", "c"})
 }
 
+func TestDocumentsThatNobodyHasLookedAtAreCheckedForTheSink(t *testing.T) {
+	chunk := func() *origin.Chunk {
+		c := &origin.Chunk{Unchecked: true}
+		for _, text := range []string{`{"a": 1}`, `{"b":`, "\xef\xbb\xbf[]", "", "\"\xff\""} {
+			c.Records = append(c.Records, origin.Record{Document: []byte(text)})
+		}
+		return c
+	}
+	codes := func(c *origin.Chunk) []string {
+		codes := make([]string, len(c.Records))
+		for i, r := range c.Records {
+			if r.Failure != nil {
+				codes[i] = r.Failure.Code
+			}
+		}
+		return codes
+	}
+	m, c := &memory{}, chunk()
+	o, _ := output(m)
+	if err := o.WriteBatch(context.Background(), service.MessageBatch{c.Message()}); err == nil {
+		t.Error("the batch was acknowledged as a whole")
+	}
+	equal(t, "rows", m.rows, []string{`{"a": 1}`, "[]"})
+	equal(t, "failures", codes(c), []string{"", "not_json", "", "empty", "invalid_utf8"})
+
+	m, c = &memory{}, chunk()
+	o, _ = output(m, func(o *sink.Options) { o.TakesUnchecked = true })
+	if err := o.WriteBatch(context.Background(), service.MessageBatch{c.Message()}); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "rows as they are", len(m.rows), len(c.Records))
+}
+
 func TestSilenceIsToldWhileTheAttemptGoesOn(t *testing.T) {
 	m := &memory{}
 	o, log := output(m, func(o *sink.Options) { o.Silence = time.Millisecond })
