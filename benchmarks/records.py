@@ -259,16 +259,19 @@ WORKLOADS = (
         json_orders,
         reader="mapped",
         sections={"processors": [{"mapping": MAPPING}]},
+        peer=True,
     ),
     Workload("poison", "the same with 1 % poison", poisoned),
-    Workload("documents", "the same as whole documents (jsonb)", json_orders, reader="document", columns=None),
+    Workload(
+        "documents", "the same as whole documents (jsonb)", json_orders, reader="document", columns=None, peer=True
+    ),
     Workload("one-partition", "the same from 1 partition", json_orders, partitions=1),
     Workload("twelve-partitions", "the same from 12 partitions", json_orders, partitions=12),
     Workload(
         "function", "the same, parsed by a Python function", json_orders, sections={"source": FUNCTION}, share=0.3
     ),
-    Workload("small", "JSON of 50 B, 4 typed columns", clicks, reader="click", columns=CLICK),
-    Workload("large", "JSON of 20 KB, 8 typed columns", large, share=0.03),
+    Workload("small", "JSON of 50 B, 4 typed columns", clicks, reader="click", columns=CLICK, peer=True),
+    Workload("large", "JSON of 20 KB, 8 typed columns", large, share=0.03, peer=True),
     Workload(
         "csv",
         f"CSV, {LINES_A_RECORD} rows a record",
