@@ -222,7 +222,8 @@ def csv_record(rows: list[dict[str, Any]]) -> bytes:
 def avro_file(rows: list[dict[str, Any]]) -> bytes:
     """An object container file, compressed with deflate."""
     file = io.BytesIO()
-    fastavro.writer(file, AVRO, rows, codec="deflate")
+    # The mark between blocks is a random one by default.
+    fastavro.writer(file, AVRO, rows, codec="deflate", sync_marker=b"ddpm-benchmarks!")
     return file.getvalue()
 
 
