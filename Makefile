@@ -10,7 +10,7 @@ SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjs
 COMPILE = uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down image test test-unit test-integration test-integration-plugin test-faults test-tools fuzz lint format docs licences wheel lock bench profile-report reset clean
+.PHONY: help run up down image test test-unit test-integration test-integration-plugin test-faults test-tools fuzz lint format docs licences wheel lock bench bench-quick profile-report reset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,10 +91,11 @@ lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with ha
 	@$(COMPILE) --constraint requirements/dev.lock --extra embedded --output-file requirements/embedded.lock
 	@echo "hatchling==1.29.0" | $(COMPILE:pyproject.toml=-) --output-file requirements/build.lock
 
-bench: $(VENV)/.installed ## measure throughput next to a hand-written configuration and a Python loop, and the cost of idling, into docs/benchmarks.md
-	@PYTHONPATH=tests $(PY) -m benchmarks.throughput
-	@PYTHONPATH=tests $(PY) -m benchmarks.formats
-	@PYTHONPATH=tests $(PY) -m benchmarks.operation
+bench: $(VENV)/.installed ## measure ddpm and its peers in interleaved rounds into docs/benchmarks.md (an hour or more): make bench [parts="throughput recovery"]
+	@PYTHONPATH=tests $(PY) -m benchmarks $(parts)
+
+bench-quick: $(VENV)/.installed ## the main figures, roughly, in under four minutes; docs stay as they are
+	@PYTHONPATH=tests $(PY) -m benchmarks --quick $(parts)
 
 profile-report: $(VENV)/.installed ## record profiles of engine and orchestrator under load and draw them into docs/images
 	@PYTHONPATH=.:tests $(PY) scripts/profile_report.py

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import httpx2 as httpx
 import memray
+from benchmarks.records import COLUMNS, json_orders
 from benchmarks.report import machine
-from benchmarks.rig import COLUMNS
-from benchmarks.throughput import events
 from flamegraph import Kind, Picture, draw
 from rich.console import Console
 
@@ -107,14 +106,18 @@ def record(folder: Path, count: int, progress: Progress) -> Path:
     ):
         world = World(kafka.bootstrap, postgres.dsn, engine)
         world.create_topic()
-        config = world.config(postgres={"columns": COLUMNS}, profiling=True)
+        config = world.config(postgres={"columns": dict(COLUMNS)}, profiling=True)
         with Ddpm(config, folder) as running, _watched(running.wait_healthy().url):
             with progress.step("Recording: producing", "events") as step:
-                world.produce(_told(events(count), count, step))
+                world.produce(_told(map(_record, range(count), json_orders(count)), count, step))
             world.wait_consumed()
             if running.stop() != 0:
                 raise SystemExit(f"ddpm ended with {running.popen.returncode}:\n{running.log[-3000:]}")
     return folder / ".ddpm" / "profiles"
+
+
+def _record(number: int, value: bytes) -> Record:
+    return Record(value=value, partition=number % 3)
 
 
 def _told(records: Iterable[Record], count: int, step: Step) -> Iterator[Record]:

@@ -1,0 +1,1 @@
+"""Who carries the same records into Postgres: a file each."""

@@ -1,0 +1,1 @@
+"""What the benchmarks run as processes of their own."""
