@@ -2,25 +2,22 @@
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 
 import structlog
 
-from ddpm.catalogue import environment, parsers
-from ddpm.catalogue.processors import places
-from ddpm.config.model import Config, Pipeline, Source
+from ddpm.catalogue import environment
+from ddpm.config.model import Config, Pipeline
 from ddpm.config.paths import with_absolute_files
-from ddpm.engine import binary as engine_binary
 from ddpm.engine.launching import Engine, EngineSpec, Launcher
-from ddpm.errors import ConfigError
 from ddpm.observability.logging import EngineLog, Masker
 from ddpm.observability.profiling import engine_environment
+from ddpm.orchestrator.handed import handed_to_parser, handed_to_steps
+from ddpm.orchestrator.linting import write_and_lint
 from ddpm.orchestrator.mistakes import reads_files, refuse_mistakes
-from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered, write
+from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.progress import progress_file
 from ddpm.orchestrator.provision import Provisioned
-from ddpm.render import Rendered
 from ddpm.store.connection import parts
 from ddpm.supervisor.runner import Launchable
 
@@ -92,39 +89,9 @@ def _marks(pipeline: Pipeline, provisioned: Provisioned) -> str:
     return json.dumps(found, sort_keys=True)
 
 
-def handed_to_parser(source: Source) -> dict[str, str]:
-    """Environment variables for the parser of an engine."""
-    return {environment.PYTHON: sys.executable, **parsers.secrets(source)}
-
-
-def handed_to_steps(pipeline: Pipeline) -> dict[str, str]:
-    """Environment variables for the user's own steps: where they stand, for the reasons of dead letters.
-
-    Not in the configuration, whose hash must not change with a comment.
-    """
-    return {environment.STEPS: json.dumps(places(pipeline))}
-
-
 def config_hash(text: str) -> str:
     """A short name for what an engine is told."""
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
-
-
-def write_and_lint(binary: Path, path: Path, made: Rendered, pipeline: Pipeline, masker: Masker) -> None:
-    """Write a pipeline's engine configuration and let the engine check it.
-
-    Raises:
-        ConfigProblems: A mapping has a mistake; with its place in the file that the user wrote.
-        ConfigError: The engine does not accept the configuration for another reason; with what it says.
-
-    """
-    write(made.text, path)
-    problems = [masker.text(problem) for problem in engine_binary.lint(binary, path, made.env)]
-    if problems or reads_files(pipeline):
-        refuse_mistakes(binary, [pipeline], masker)
-    if problems:
-        msg = f"the engine does not accept {path}:\n  " + "\n  ".join(problems)
-        raise ConfigError(msg, hint="look at app.source.plugin_path and app.pipeline_template")
 
 
 def _known(engine: Engine) -> dict[str, object]:
