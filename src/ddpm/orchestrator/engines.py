@@ -2,16 +2,21 @@
 
 import hashlib
 import json
+import secrets
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from ddpm.catalogue import environment
+from ddpm.catalogue.sources import launched_id
 from ddpm.config.model import Config, Pipeline
 from ddpm.config.paths import with_absolute_files
 from ddpm.engine.launching import Engine, EngineSpec, Launcher
 from ddpm.observability.logging import EngineLog, Masker
 from ddpm.observability.profiling import engine_environment
+from ddpm.orchestrator.departures import Departures
 from ddpm.orchestrator.handed import handed_to_parser, handed_to_steps
 from ddpm.orchestrator.linting import write_and_lint
 from ddpm.orchestrator.mistakes import reads_files, refuse_mistakes
@@ -24,6 +29,7 @@ from ddpm.supervisor.runner import Launchable
 PROFILES = DATA_DIR / "profiles"
 
 _HASH_LENGTH = 12
+_LAUNCH_BYTES = 4
 # The system takes 128 KiB in one variable.
 _MOST_OF_MARKS = 100_000
 _STARTED = {
@@ -54,6 +60,8 @@ def launchable(
     # The resolved configuration may differ from the one that was tried before the servers had their addresses.
     write_and_lint(binary, path, made, pipeline, masker)
 
+    departures = Departures(pipeline.name, pipeline.kafka.brokers, pipeline.kafka.consumer_group)
+
     def launch(replica: int) -> Engine:
         if not path.is_file() or path.read_bytes() != text.encode():
             write_and_lint(binary, path, made, pipeline, masker)
@@ -62,13 +70,19 @@ def launchable(
             refuse_mistakes(binary, [pipeline], masker)
         log = EngineLog(pipeline.name, replica)
         profiles = engine_environment(PROFILES, pipeline.name, replica) if pipeline.profiling else {}
-        env = {**handed, **profiles, environment.MARKS: _marks(pipeline, provisioned)}
+        name = launched_id(pipeline, replica, secrets.token_hex(_LAUNCH_BYTES))
+        env = {
+            **handed,
+            **profiles,
+            environment.CLIENT_ID: name,
+            environment.MARKS: _marks(pipeline, provisioned),
+        }
         limit = pipeline.engine.memory_limit
         spec = EngineSpec(binary, path, env, pipeline.engine.drain, limit, folder=pipeline.folder)
         engine = launcher.launch(spec, replica, lambda line: log(line.level, line.message, line.fields))
         started = structlog.get_logger().bind(pipeline=pipeline.name, replica=replica)
         started.info(_STARTED[pipeline.engine.launcher], **_known(engine), config=str(path))
-        return _Masked(engine, masker)
+        return _Launched(engine, masker, partial(departures.ended, name))
 
     return Launchable(launch, config_hash(text), provisioned.partitions)
 
@@ -98,16 +112,27 @@ def _known(engine: Engine) -> dict[str, object]:
     return {name: value for name, value in (("pid", engine.pid), ("url", engine.url)) if value is not None}
 
 
-class _Masked:
-    """An engine whose last words are fit to be shown."""
+class _Launched:
+    """An engine whose last words are fit to be shown; `left_behind` is called when it ends without leaving its group.
 
-    def __init__(self, engine: Engine, masker: Masker) -> None:
+    An engine that drains leaves by itself, and then ends with exit code 0.
+    """
+
+    def __init__(self, engine: Engine, masker: Masker, left_behind: Callable[[], object]) -> None:
         self._engine = engine
         self._masker = masker
-        self.exit_code = engine.exit_code
+        self._left_behind: Callable[[], object] | None = left_behind
         self.trouble = engine.trouble
         self.terminate = engine.terminate
         self.kill = engine.kill
+
+    def exit_code(self) -> int | None:
+        code = self._engine.exit_code()
+        if code is not None and self._left_behind is not None:
+            left_behind, self._left_behind = self._left_behind, None
+            if code != 0:
+                left_behind()
+        return code
 
     @property
     def pid(self) -> int | None:
