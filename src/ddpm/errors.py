@@ -13,6 +13,7 @@ Every error says what is wrong, where, and the way out; `exit_code` is what the 
      +-- EngineError        1  the engine refused or died
 """
 
+import signal
 from enum import IntEnum
 
 from ddpm import __version__
@@ -25,6 +26,17 @@ class ExitCode(IntEnum):
     RUNTIME = 1
     CONFIG = 2
     ENVIRONMENT = 3
+
+
+class Interrupted(BaseException):
+    """A signal asked ddpm to end before there was anything to drain, or a second one asked to force it.
+
+    Not an Exception: it may arrive inside any library, and many of them swallow those.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.exit_code = 128 + signum
 
 
 class DdpmError(Exception):

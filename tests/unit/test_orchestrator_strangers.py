@@ -12,8 +12,9 @@ PIPELINE = Pipeline.model_validate(
     {"name": "orders", "kafka": {"brokers": ["b:1"], "topics": ["b", "a"], "consumer_group": "g"}, "sinks": ["stdout"]}
 )
 OURS = Member("ddpm-orders", "10.0.0.1", ("a", "b"))
-OF_ANOTHER_MACHINE = Member("ddpm-orders", "10.0.0.2", ("a", "b"))
+OF_ANOTHER_MACHINE = Member("ddpm-orders.1.0c3f", "10.0.0.2", ("a", "b"))
 OTHER_PIPELINE = Member("ddpm-returns", "10.0.0.3", ("c",))
+OF_A_LONGER_NAME = Member("ddpm-orders-2.0.0c3f", "10.0.0.3", ("a", "b"))
 OTHER_TOPICS = Member("ddpm-orders", "10.0.0.4", ("a",))
 FOREIGN = Member("console-consumer", "10.0.0.5")
 
@@ -41,7 +42,7 @@ def test_engines_of_the_same_pipeline_are_welcome_wherever_they_run(watch: Stran
     assert not told
 
 
-@pytest.mark.parametrize("other", [OTHER_PIPELINE, OTHER_TOPICS, FOREIGN])
+@pytest.mark.parametrize("other", [OTHER_PIPELINE, OF_A_LONGER_NAME, OTHER_TOPICS, FOREIGN])
 def test_who_stays_and_is_another_one_is_told_once_by_name_and_host(
     watch: StrangerWatch, told: Told, other: Member
 ) -> None:

@@ -20,6 +20,7 @@ POSTGRES = {"url": "postgresql://ddpm:hunter2secret@localhost/ddpm", "table": "e
 
 # The patterns that the engine replaces in the text of its configuration, before it parses the YAML.
 ENGINE_SUBSTITUTION = re.compile(r"\$\{[0-9A-Za-z_.]+(:((\$\{[^}]+\})|[^}])*)?\}|\$\{\{")
+OWN_REFERENCES = ["${DDPM_ENGINE_PORT}", "${DDPM_CLIENT_ID:ddpm-pipeline}"]
 
 CASES: dict[str, dict[str, Any]] = {
     "json-document-table": {"kafka": KAFKA, "postgres": POSTGRES},
@@ -140,7 +141,7 @@ def test_a_value_arrives_as_it_is_and_never_becomes_structure_or_substitution(
             "processors": [{"mapping": mapping}],
         }
     )
-    assert [match.group() for match in ENGINE_SUBSTITUTION.finditer(text)] == ["${DDPM_ENGINE_PORT}"]
+    assert [match.group() for match in ENGINE_SUBSTITUTION.finditer(text)] == OWN_REFERENCES
     document = yaml.safe_load(text)
     assert document["input"]["ddpm_kafka"]["consumer_group"] == group
     (step,) = document["pipeline"]["processors"][-3]["try"]

@@ -1,16 +1,20 @@
-"""Who reads with a consumer group just now. Changes nothing."""
+"""Who reads with a consumer group just now, and the end of a membership whose member cannot leave by itself."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient
+from kafka.admin import MemberToRemove
+from kafka.errors import NoError, UnknownMemberIdError
 
-from ddpm.broker.connection import DEFAULT_TIMEOUT, admin
+from ddpm.broker.connection import DEFAULT_TIMEOUT, admin, answer
 from ddpm.broker.offsets import COORDINATOR_IS_COMING
+from ddpm.errors import ServiceError
 
 _PAUSE = 0.1
+_LOOK_PAUSE = 0.05
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,6 +36,50 @@ def members(brokers: Sequence[str], group: str, timeout: float = DEFAULT_TIMEOUT
     with admin(brokers, timeout) as client:
         described = _described(client, group, time.monotonic() + timeout)
     return tuple(sorted(_member(each) for each in described.get("members", ())))
+
+
+def dismiss(
+    brokers: Sequence[str], group: str, gone: Collection[str], patience: float, timeout: float = DEFAULT_TIMEOUT
+) -> int:
+    """End the membership of clients that have ended without leaving their group; returns how many members that were.
+
+    The others then get their partitions at once, and not when the session of those that are gone has run out. Of
+    nobody else's membership anything is changed.
+
+    While they are the only members this waits for one that comes in their place: a broker lets the first member of an
+    empty group wait (`group.initial.rebalance.delay.ms`, 3 s by default), and no member of one that is not.
+
+    Args:
+        brokers: Addresses, `host:port`.
+        group: The group.
+        gone: What the clients called themselves: ids that no client that is alive has.
+        patience: Seconds to wait for another member.
+        timeout: Seconds that a request may take.
+
+    Raises:
+        ServiceError: No broker answers, or it refuses.
+
+    """
+    deadline = time.monotonic() + patience
+    with admin(brokers, timeout) as client:
+        while True:
+            found = _described(client, group, time.monotonic() + timeout).get("members", ())
+            dead = [str(each["member_id"]) for each in found if each["client_id"] in gone]
+            if not dead:
+                return 0
+            if len(dead) < len(found) or time.monotonic() > deadline:
+                return _remove(client, group, dead)
+            time.sleep(_LOOK_PAUSE)
+
+
+def _remove(client: KafkaAdminClient, group: str, member_ids: Iterable[str]) -> int:
+    leaving = [MemberToRemove(member_id=each, reason="its process has ended") for each in member_ids]
+    answers = list(client.remove_group_members(group, leaving).values())
+    # Another request, or the end of its session, may have been faster.
+    refused = [each for each in answers if each not in (NoError, UnknownMemberIdError)]
+    if refused:
+        raise ServiceError(f"members of the consumer group {group} cannot be removed: {answer(refused[0]())}")
+    return answers.count(NoError)
 
 
 def _described(client: KafkaAdminClient, group: str, deadline: float) -> dict[str, Any]:

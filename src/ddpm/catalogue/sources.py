@@ -1,6 +1,7 @@
 """Where records come from: the engine's `ddpm_kafka` input."""
 
-from ddpm.catalogue.component import Component, duration
+from ddpm.catalogue import environment
+from ddpm.catalogue.component import Component, EngineEnv, duration
 from ddpm.catalogue.parsers import expands
 from ddpm.config.model import Pipeline, PluginKind
 
@@ -16,7 +17,7 @@ def kafka(pipeline: Pipeline) -> Component:
             "addresses": list(source.brokers),
             "topics": list(source.topics),
             "consumer_group": source.consumer_group,
-            "client_id": client_id(pipeline),
+            "client_id": EngineEnv(f"{environment.CLIENT_ID}:{client_id(pipeline)}"),
             "isolation_level": source.isolation_level.value,
             **({"direct": True} if direct(pipeline) else {}),
             "batching": {
@@ -40,8 +41,18 @@ def direct(pipeline: Pipeline) -> bool:
 
 
 def client_id(pipeline: Pipeline) -> str:
-    """What the engines of a pipeline call themselves: by it others are told from them in their group."""
+    """What an engine of a pipeline calls itself where nobody says otherwise, as one that others run."""
     return f"ddpm-{pipeline.name}"
+
+
+def launched_id(pipeline: Pipeline, replica: int, launch: str) -> str:
+    """What an engine that ddpm launches calls itself: no other one ever did, so that its membership can be ended."""
+    return f"{client_id(pipeline)}.{replica}.{launch}"
+
+
+def is_engine_of(pipeline: Pipeline, name: str) -> bool:
+    """Whether a client that calls itself so is an engine of the pipeline; no pipeline's name has a dot."""
+    return name == client_id(pipeline) or name.startswith(f"{client_id(pipeline)}.")
 
 
 def batch_bytes(pipeline: Pipeline) -> int:

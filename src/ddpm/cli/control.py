@@ -88,28 +88,6 @@ PAUSED = Goal("pause", "paused", lambda _, now: now.state == "paused", runs=Fals
 RESUMED = Goal("resume", "running", lambda _, now: _all_run(now), runs=True)
 
 
-def pause_command() -> Callable[..., None]:
-    """The command `pause`."""
-    return _command(PAUSED, "Drain a pipeline and keep it paused until it is resumed, over restarts of ddpm too.")
-
-
-def drain_command() -> Callable[..., None]:
-    """The command `drain`."""
-    goal = Goal("drain", "stopped", lambda _, now: now.state == "stopped", runs=False)
-    return _command(goal, "Finish what is in flight and stop a pipeline, until it is resumed or ddpm starts again.")
-
-
-def resume_command() -> Callable[..., None]:
-    """The command `resume`."""
-    return _command(RESUMED, "Run a pipeline that is paused, stopped or failed.")
-
-
-def restart_command() -> Callable[..., None]:
-    """The command `restart`."""
-    goal = Goal("restart", "running again", _restarted, runs=True)
-    return _command(goal, "Drain a pipeline's engines and start them again.")
-
-
 def _command(goal: Goal, does: str) -> Callable[..., None]:
     def command(
         name: NameArgument = None,
@@ -273,3 +251,14 @@ def _progress(name: str) -> Iterator[Callable[[str], None]]:
         return
     with spinner:
         yield tell
+
+
+pause_command = _command(PAUSED, "Drain a pipeline and keep it paused until it is resumed, over restarts of ddpm too.")
+resume_command = _command(RESUMED, "Run a pipeline that is paused, stopped or failed.")
+restart_command = _command(
+    Goal("restart", "running again", _restarted, runs=True), "Drain a pipeline's engines and start them again."
+)
+drain_command = _command(
+    Goal("drain", "stopped", lambda _, now: now.state == "stopped", runs=False),
+    "Finish what is in flight and stop a pipeline, until it is resumed or ddpm starts again.",
+)

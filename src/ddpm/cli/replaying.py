@@ -21,6 +21,7 @@ from ddpm.cli.dlq import (
     Wish,
     YesOption,
     agreed,
+    app,
     counted,
     load_with_servers,
     named,
@@ -40,6 +41,7 @@ class RefusedError(DdpmError):
     """None of the letters that are meant may be replayed."""
 
 
+@app.command("replay")
 def replay_command(
     pipeline: PipelineArgument = None,
     *,

@@ -2,31 +2,34 @@
 
 import hashlib
 import json
-import sys
+import secrets
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from ddpm.catalogue import environment, parsers
-from ddpm.catalogue.processors import places
-from ddpm.config.model import Config, Pipeline, Source
+from ddpm.catalogue import environment
+from ddpm.catalogue.sources import launched_id
+from ddpm.config.model import Config, Pipeline
 from ddpm.config.paths import with_absolute_files
-from ddpm.engine import binary as engine_binary
 from ddpm.engine.launching import Engine, EngineSpec, Launcher
-from ddpm.errors import ConfigError
 from ddpm.observability.logging import EngineLog, Masker
 from ddpm.observability.profiling import engine_environment
+from ddpm.orchestrator.departures import Departures
+from ddpm.orchestrator.handed import handed_to_parser, handed_to_steps
+from ddpm.orchestrator.linting import write_and_lint
 from ddpm.orchestrator.mistakes import reads_files, refuse_mistakes
-from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered, write
+from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.progress import progress_file
 from ddpm.orchestrator.provision import Provisioned
-from ddpm.render import Rendered
 from ddpm.store.connection import parts
 from ddpm.supervisor.runner import Launchable
 
 PROFILES = DATA_DIR / "profiles"
 
 _HASH_LENGTH = 12
+_LAUNCH_BYTES = 4
 # The system takes 128 KiB in one variable.
 _MOST_OF_MARKS = 100_000
 _STARTED = {
@@ -57,6 +60,8 @@ def launchable(
     # The resolved configuration may differ from the one that was tried before the servers had their addresses.
     write_and_lint(binary, path, made, pipeline, masker)
 
+    departures = Departures(pipeline.name, pipeline.kafka.brokers, pipeline.kafka.consumer_group)
+
     def launch(replica: int) -> Engine:
         if not path.is_file() or path.read_bytes() != text.encode():
             write_and_lint(binary, path, made, pipeline, masker)
@@ -65,13 +70,19 @@ def launchable(
             refuse_mistakes(binary, [pipeline], masker)
         log = EngineLog(pipeline.name, replica)
         profiles = engine_environment(PROFILES, pipeline.name, replica) if pipeline.profiling else {}
-        env = {**handed, **profiles, environment.MARKS: _marks(pipeline, provisioned)}
+        name = launched_id(pipeline, replica, secrets.token_hex(_LAUNCH_BYTES))
+        env = {
+            **handed,
+            **profiles,
+            environment.CLIENT_ID: name,
+            environment.MARKS: _marks(pipeline, provisioned),
+        }
         limit = pipeline.engine.memory_limit
         spec = EngineSpec(binary, path, env, pipeline.engine.drain, limit, folder=pipeline.folder)
         engine = launcher.launch(spec, replica, lambda line: log(line.level, line.message, line.fields))
         started = structlog.get_logger().bind(pipeline=pipeline.name, replica=replica)
         started.info(_STARTED[pipeline.engine.launcher], **_known(engine), config=str(path))
-        return _Masked(engine, masker)
+        return _Launched(engine, masker, partial(departures.ended, name))
 
     return Launchable(launch, config_hash(text), provisioned.partitions)
 
@@ -92,55 +103,36 @@ def _marks(pipeline: Pipeline, provisioned: Provisioned) -> str:
     return json.dumps(found, sort_keys=True)
 
 
-def handed_to_parser(source: Source) -> dict[str, str]:
-    """Environment variables for the parser of an engine."""
-    return {environment.PYTHON: sys.executable, **parsers.secrets(source)}
-
-
-def handed_to_steps(pipeline: Pipeline) -> dict[str, str]:
-    """Environment variables for the user's own steps: where they stand, for the reasons of dead letters.
-
-    Not in the configuration, whose hash must not change with a comment.
-    """
-    return {environment.STEPS: json.dumps(places(pipeline))}
-
-
 def config_hash(text: str) -> str:
     """A short name for what an engine is told."""
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
-
-
-def write_and_lint(binary: Path, path: Path, made: Rendered, pipeline: Pipeline, masker: Masker) -> None:
-    """Write a pipeline's engine configuration and let the engine check it.
-
-    Raises:
-        ConfigProblems: A mapping has a mistake; with its place in the file that the user wrote.
-        ConfigError: The engine does not accept the configuration for another reason; with what it says.
-
-    """
-    write(made.text, path)
-    problems = [masker.text(problem) for problem in engine_binary.lint(binary, path, made.env)]
-    if problems or reads_files(pipeline):
-        refuse_mistakes(binary, [pipeline], masker)
-    if problems:
-        msg = f"the engine does not accept {path}:\n  " + "\n  ".join(problems)
-        raise ConfigError(msg, hint="look at app.source.plugin_path and app.pipeline_template")
 
 
 def _known(engine: Engine) -> dict[str, object]:
     return {name: value for name, value in (("pid", engine.pid), ("url", engine.url)) if value is not None}
 
 
-class _Masked:
-    """An engine whose last words are fit to be shown."""
+class _Launched:
+    """An engine whose last words are fit to be shown; `left_behind` is called when it ends without leaving its group.
 
-    def __init__(self, engine: Engine, masker: Masker) -> None:
+    An engine that drains leaves by itself, and then ends with exit code 0.
+    """
+
+    def __init__(self, engine: Engine, masker: Masker, left_behind: Callable[[], object]) -> None:
         self._engine = engine
         self._masker = masker
-        self.exit_code = engine.exit_code
+        self._left_behind: Callable[[], object] | None = left_behind
         self.trouble = engine.trouble
         self.terminate = engine.terminate
         self.kill = engine.kill
+
+    def exit_code(self) -> int | None:
+        code = self._engine.exit_code()
+        if code is not None and self._left_behind is not None:
+            left_behind, self._left_behind = self._left_behind, None
+            if code != 0:
+                left_behind()
+        return code
 
     @property
     def pid(self) -> int | None:

@@ -34,7 +34,9 @@ from ddpm.engine.launching import EngineSpec
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import ConfigError, EngineError
 from ddpm.observability.masking import Masker
-from ddpm.orchestrator.engines import config_hash, handed_to_parser, handed_to_steps, write_and_lint
+from ddpm.orchestrator.engines import config_hash
+from ddpm.orchestrator.handed import handed_to_parser, handed_to_steps
+from ddpm.orchestrator.linting import write_and_lint
 from ddpm.orchestrator.prepare import rendered
 from ddpm.render import Rendered
 from ddpm.store.connection import parts

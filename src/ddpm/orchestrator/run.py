@@ -30,8 +30,9 @@ from ddpm.orchestrator.changes import ConfigFiles
 from ddpm.orchestrator.datafolder import check_free, claim_folder, held
 from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
-from ddpm.orchestrator.engines import PROFILES, launchable, write_and_lint
+from ddpm.orchestrator.engines import PROFILES, launchable
 from ddpm.orchestrator.launchers import check_launchers, launchers
+from ddpm.orchestrator.linting import write_and_lint
 from ddpm.orchestrator.mistakes import refuse_mistakes
 from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered

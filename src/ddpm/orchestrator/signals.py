@@ -5,18 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from ddpm.errors import Interrupted
 from ddpm.supervisor.runner import Supervisor
-
-
-class Interrupted(BaseException):
-    """A signal asked ddpm to end before there was anything to drain, or a second one asked to force it.
-
-    Not an Exception: it may arrive inside any library, and many of them swallow those.
-    """
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signal.Signals(signum).name)
-        self.exit_code = 128 + signum
 
 
 class SignalDesk:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 import structlog
 
 from ddpm.broker.members import Member, members
-from ddpm.catalogue.sources import client_id
+from ddpm.catalogue.sources import is_engine_of
 from ddpm.config.model import Pipeline
 from ddpm.errors import DdpmError
 from ddpm.supervisor.runner import Supervisor
@@ -23,7 +23,9 @@ def strangers(pipeline: Pipeline, found: Iterable[Member]) -> tuple[Member, ...]
     """Those of a group's members that are not engines of this pipeline."""
     topics = tuple(sorted(pipeline.kafka.topics))
     return tuple(
-        sorted(each for each in set(found) if each.client_id != client_id(pipeline) or each.topics not in ((), topics))
+        sorted(
+            each for each in set(found) if not is_engine_of(pipeline, each.client_id) or each.topics not in ((), topics)
+        )
     )
 
 

@@ -12,6 +12,8 @@ from typing import Literal
 
 from ddpm.supervisor.states import State, Wish
 
+# One that was healthy comes back at once; only who fails again is made to wait.
+BACKOFF_ONCE = 0.2
 BACKOFF_FIRST = 1.0
 BACKOFF_LONGEST = 300.0
 HEALTHY_AFTER = 300.0
@@ -233,7 +235,8 @@ def _bring_up(replica: ReplicaView, now: float, jitter: float) -> Step | None:
     failures = replica.failures + 1
     ended = replica.killed or f"engine {describe_exit(replica.exit_code)}"
     again = f", the {_ordinal(failures)} time in a row" if failures >= CRASH_LOOP else ""
-    reason = f"{ended}{again}; starting again in {wait:.0f} s"
+    soon = "at once" if wait < BACKOFF_FIRST else f"in {wait:.0f} s"
+    reason = f"{ended}{again}; starting again {soon}"
     return Step(replica.index, Action.NOTHING, State.RECOVERING, reason, failures, retry_at=now + wait)
 
 
@@ -373,8 +376,11 @@ def _running(alive: Sequence[ReplicaView], desired: int) -> str:
 
 
 def backoff(failures: int, jitter: float) -> float:
-    """Seconds until the next start: 1 s, doubled with each failure, at most 5 minutes; jitter adds up to a quarter."""
-    delay = min(BACKOFF_FIRST * 2.0 ** min(failures, 16), BACKOFF_LONGEST)
+    """Seconds until the next start after so many failures before this one.
+
+    0.2 s, then 1 s, doubled with each further failure, at most 5 minutes; jitter adds up to a quarter.
+    """
+    delay = BACKOFF_FIRST * 2.0 ** (min(failures, 16) - 1) if failures else BACKOFF_ONCE
     return min(delay * (1 + jitter / 4), BACKOFF_LONGEST)
 
 

@@ -1,20 +1,23 @@
 """What a person sees who does not know ddpm yet: help, examples, version, completion."""
 
+import json
 import os
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 import ddpm
+from ddpm.cli.commands import PLACES, load
 from ddpm.cli.examples import EXAMPLES
 from ddpm.cli.main import app
+from ddpm.engine.cache import CACHE_DIR_VARIABLE
 from ddpm.words import counted
 
 CONFIG = """\
@@ -33,7 +36,8 @@ def commands(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{above}{name}", command
 
 
-ALL = dict(commands(typer.main.get_command(app)))
+LOADED = {place.name: load(place.name) for place in PLACES}
+ALL = dict(commands(SimpleNamespace(commands=LOADED)))
 
 
 def test_without_arguments_ddpm_says_what_it_is_and_three_things_to_do() -> None:
@@ -43,6 +47,69 @@ def test_without_arguments_ddpm_says_what_it_is_and_three_things_to_do() -> None
     for first in ("ddpm init", "ddpm run --seed orders.ndjson", "ddpm rows"):
         assert first in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 110
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
+    assert {place.name: place.summary for place in PLACES} == {
+        name: command.help.partition("\n\n")[0] for name, command in LOADED.items()
+    }
+
+
+# What only a run, or a question to a server, needs.
+HEAVY = (
+    "docker",
+    "fastapi",
+    "httpx2",
+    "kafka",
+    "pandas",
+    "prometheus_client",
+    "psycopg",
+    "pyarrow",
+    "starlette",
+    "uvicorn",
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        ("--help", (*HEAVY, "jinja2", "pydantic", "structlog", "yaml")),
+        ("--version", (*HEAVY, "jinja2", "pydantic", "rich", "structlog", "yaml")),
+        ("", (*HEAVY, "jinja2", "structlog", "yaml")),
+        ("run --help", tuple({*HEAVY} - {"httpx2"})),
+        ("status --help", tuple({*HEAVY} - {"httpx2"})),
+        ("validate --config app-config.yaml", HEAVY),
+    ],
+)
+def test_a_command_imports_nothing_heavy_that_it_does_not_need(
+    arguments: str, heavy: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "app-config.yaml").write_text(CONFIG)
+    code = (
+        "import json, sys\n"
+        "from ddpm.cli import main\n"
+        "sys.argv = ['ddpm', *json.loads(sys.argv[1])]\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as ended:\n"
+        "    assert not ended.code, ended.code\n"
+        "print(json.dumps(sorted(sys.modules)))\n"
+    )
+    # Without an engine: what `validate` imports to ask one is imported all the same.
+    env = {name: value for name, value in os.environ.items() if name not in ("CONFIG_PATH", "DDPM_ENGINE")}
+    env[CACHE_DIR_VARIABLE] = str(tmp_path)
+    ran = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(arguments.split())],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    imported = json.loads(ran.stdout.splitlines()[-1])
+    assert [name for name in heavy if name in imported] == []
 
 
 @pytest.mark.parametrize("option", ["--version", "version"])
@@ -105,15 +172,18 @@ def test_one_is_not_many(number: int, words: str) -> None:
     assert counted(2, "entry", "entries") == "2 entries"
 
 
-def test_ctrl_c_while_the_command_is_still_loading_shows_no_traceback() -> None:
+@pytest.mark.parametrize("module", ["ddpm.cli.examples", "ddpm.cli.init", "ddpm.starter"])
+def test_ctrl_c_while_the_command_is_still_loading_shows_no_traceback(module: str) -> None:
     code = (
         "import sys\n"
+        "broken = sys.argv.pop()\n"
         "class Impatient:\n"
         "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'ddpm.cli.control':\n"
+        "        if name == broken:\n"
         "            raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Impatient())\n"
         "import ddpm.cli\n"
+        "ddpm.cli.main()\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    ended = subprocess.run([sys.executable, "-c", code, "schema", module], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

@@ -61,17 +61,17 @@ class TestDecide:
 
     def test_an_engine_that_died_is_started_again_after_the_backoff_and_not_before(self) -> None:
         (step,) = decide(seen(replica(alive=False, exit_code=-9)), now=100.0)
-        assert (step.state, step.failures, step.retry_at) == (State.RECOVERING, 1, 101.0)
-        assert step.reason == "engine was ended by signal 9; starting again in 1 s"
-        waiting = replica(state=State.RECOVERING, alive=False, exit_code=-9, failures=1, retry_at=101.0)
-        assert decide(seen(waiting), now=100.9) == ()
-        (again,) = decide(seen(waiting), now=101.0)
+        assert (step.state, step.failures, step.retry_at) == (State.RECOVERING, 1, 100.2)
+        assert step.reason == "engine was ended by signal 9; starting again at once"
+        waiting = replica(state=State.RECOVERING, alive=False, exit_code=-9, failures=1, retry_at=100.2)
+        assert decide(seen(waiting), now=100.1) == ()
+        (again,) = decide(seen(waiting), now=100.2)
         assert again.action is Action.LAUNCH
 
     def test_a_crash_loop_is_called_by_its_name_and_waits_longer_each_time(self) -> None:
         dead = replica(alive=False, exit_code=1, failures=3)
         (step,) = decide(seen(dead), now=0.0)
-        assert step.reason == "engine exited with code 1, the 4th time in a row; starting again in 8 s"
+        assert step.reason == "engine exited with code 1, the 4th time in a row; starting again in 4 s"
 
     def test_a_replica_that_crash_loops_leaves_the_others_alone(self) -> None:
         broken = replica(index=1, alive=False, exit_code=1)
@@ -88,7 +88,7 @@ class TestDecide:
         (step,) = decide(seen(replica(answered_at=0.0)), now=60.0)
         assert (step.action, step.state) == (Action.KILL, State.RUNNING)
         (after,) = decide(seen(replica(alive=False, exit_code=-9, killed=step.reason)), now=61.0)
-        assert after.reason == "engine did not answer for 60 s and was ended by force; starting again in 1 s"
+        assert after.reason == "engine did not answer for 60 s and was ended by force; starting again at once"
 
     def test_a_restart_drains_first_and_launches_without_a_pause(self) -> None:
         (step,) = decide(seen(fresh(5.0, restart="stalled: no commit")), now=5.0)
@@ -244,10 +244,10 @@ class TestJudge:
         assert self.verdict(seen(*replicas, wish=wish))[0] is state
 
 
-def test_backoff_doubles_up_to_five_minutes_and_jitter_only_adds() -> None:
-    assert [backoff(n, 0.0) for n in range(5)] == [1.0, 2.0, 4.0, 8.0, 16.0]
+def test_backoff_is_nothing_the_first_time_then_doubles_up_to_five_minutes_and_jitter_only_adds() -> None:
+    assert [backoff(n, 0.0) for n in range(6)] == [0.2, 1.0, 2.0, 4.0, 8.0, 16.0]
     assert backoff(1_000_000, 1.0) == 300.0
-    assert 4.0 <= backoff(2, 0.999) < 5.0
+    assert 4.0 <= backoff(3, 0.999) < 5.0
 
 
 def test_exits_are_described_for_people() -> None:

@@ -183,7 +183,7 @@ def test_a_launch_that_may_succeed_later_is_retried(world: World, error: Excepti
     world.refuse = iter([error])
     world.after(0)
     assert world.after(0.2) is State.RECOVERING
-    assert world.status.reason == "engine not started: no memory; starting again in 1 s"
+    assert world.status.reason == "engine not started: no memory; starting again at once"
     assert world.after(3) is State.RUNNING
     assert len(world.engines) == 1
 
@@ -459,7 +459,7 @@ def test_an_engine_that_knows_how_it_ended_gives_the_reason(tmp_path: Path) -> N
     world.engines[0].ended_by = "it needed more memory than its container may have"
     world.engines[0].ended_with = -9
     assert world.after(0) is State.RECOVERING
-    assert world.status.reason.startswith("it needed more memory than its container may have; starting again in")
+    assert world.status.reason.startswith("it needed more memory than its container may have; starting again at once")
     assert world.status.last_exit is not None
     assert (world.status.last_exit.signal, world.status.last_exit.reason) == ("SIGKILL", world.engines[0].ended_by)
 

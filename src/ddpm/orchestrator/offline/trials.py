@@ -20,7 +20,8 @@ from ddpm.engine.launching import EngineSpec
 from ddpm.engine.progress import Progress
 from ddpm.errors import ConfigError, EngineError
 from ddpm.observability.masking import Masker
-from ddpm.orchestrator.engines import handed_to_parser, handed_to_steps, write_and_lint
+from ddpm.orchestrator.handed import handed_to_parser, handed_to_steps
+from ddpm.orchestrator.linting import write_and_lint
 from ddpm.orchestrator.offline.choice import Choice
 from ddpm.render import render_component
 
