@@ -14,7 +14,7 @@ import pytest
 
 from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from ddpm.engine.progress import Progress
-from harness.faults import FAULTS, Fault, kill_engine, may_mount, small_disk
+from harness.faults import FAULTS, Fault, kill_engine, killed_while_one_batch_is_held_back, may_mount, small_disk
 from harness.mutants import Mutate
 from harness.rig import Result, Rig, Servers
 from harness.waiting import eventually
@@ -139,3 +139,18 @@ def test_the_suite_fails_without_isolation(mutate: Mutate, servers: Servers, tmp
         pytest.raises(AssertionError, match=told),
     ):
         rig.suffer(killed_a_few_times)
+
+
+def test_the_suite_fails_without_the_order_of_acknowledgements(
+    mutate: Mutate, servers: Servers, tmp_path: Path
+) -> None:
+    # Whatever was read before a batch that is done is taken for done.
+    hasty = (
+        "\t\tfor _, before := range p.of.pending {\n\t\t\tbefore.done = before.done || before.next <= p.next\n\t\t}\n"
+    )
+    careless = mutate(("input/progress.go", "\t\tp.done = true\n", hasty))
+    with (
+        Rig(replace(servers, engine=careless), tmp_path, 1) as rig,
+        pytest.raises(AssertionError, match="lost: in neither table nor dead letters"),
+    ):
+        rig.suffer(killed_while_one_batch_is_held_back)

@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from ddpm.broker.connection import admin
+from ddpm.broker.offsets import Partition, watermarks
 from ddpm.broker.topics import TopicSpec, ensure_topics
 from ddpm.devstack.identity import account_for_server
 from harness.process import alive
@@ -27,6 +28,10 @@ from harness.world import World
 
 # How long a fault without an end of its own lasts.
 A_WHILE = 8.0
+# Longer than an offset waits for its commit.
+A_MOMENT = 3.0
+# Records of a partition, so many that their batch is not read yet; and so many that other batches hold them.
+AHEAD, BATCHES_BEHIND = 1_500, 2_000
 
 
 def engine_killed(rig: Rig) -> None:
@@ -91,6 +96,32 @@ def engine_out_of_memory(rig: Rig) -> None:
     finally:
         rig.traffic.padding = 0
     rig.wait(A_WHILE)
+
+
+def killed_while_one_batch_is_held_back(rig: Rig) -> None:
+    """kill -9 of the engine while one batch waits for a transaction of somebody else, and later ones are done."""
+    held = watermarks([rig.world.bootstrap], [rig.world.topic])[Partition(rig.world.topic, 0)].end + AHEAD
+    with rig.superuser() as other:
+        other.autocommit = False
+        # Whether its row is there twice is known when that transaction ends.
+        other.execute(
+            sql.SQL('insert into {0} (source, "partition", "offset") select source, 0, %s from {0} limit 1').format(
+                rig.table
+            ),
+            [held],
+        )
+        eventually(lambda: _has_rows_behind(rig, held), "later batches become rows", 120)
+        # Committed offsets must not have passed the batch by then.
+        rig.wait(A_MOMENT)
+        kill_engine(rig)
+        other.rollback()
+
+
+def _has_rows_behind(rig: Rig, offset: int) -> bool:
+    with rig.superuser() as admin:
+        query = sql.SQL('select exists (select from {} where "partition" = 0 and "offset" > %s)').format(rig.table)
+        row = admin.execute(query, [offset + BATCHES_BEHIND]).fetchone()
+    return bool(row and row[0])
 
 
 def kafka_killed(rig: Rig) -> None:
@@ -417,6 +448,7 @@ FAULTS = (
     Fault(sigterm_while_postgres_is_stalled, short=True, sections={"engine": {"drain": "6s"}}),
     Fault(engine_frozen),
     Fault(engine_out_of_memory),
+    Fault(killed_while_one_batch_is_held_back, short=True),
     Fault(kafka_killed, short=True),
     Fault(postgres_restarted, short=True),
     Fault(postgres_frozen),

@@ -60,9 +60,19 @@ def dump(brokers: Sequence[str], topics: Sequence[str], timeout: float = DEFAULT
 
 
 def stretch(
-    brokers: Sequence[str], spans: Mapping[Partition, tuple[int, int]], timeout: float = DEFAULT_TIMEOUT
+    brokers: Sequence[str],
+    spans: Mapping[Partition, tuple[int, int]],
+    timeout: float = DEFAULT_TIMEOUT,
+    *,
+    committed: bool = False,
 ) -> Iterator[RawRecord]:
     """Yield the records of each partition from one offset to before another, in order within each partition.
+
+    Args:
+        brokers: Addresses, `host:port`.
+        spans: The offsets by partition.
+        timeout: After so many seconds without progress it gives up.
+        committed: Whether the records of aborted transactions are left out, and the end of open ones is awaited.
 
     Raises:
         ServiceError: No broker answers, or the reading stalls.
@@ -71,7 +81,7 @@ def stretch(
     wanted = {TopicPartition(*partition): span for partition, span in spans.items() if span[0] < span[1]}
     if not wanted:
         return
-    with reader(brokers, timeout) as consumer:
+    with reader(brokers, timeout, committed=committed) as consumer:
         yield from read(consumer, wanted, timeout)
 
 
@@ -118,7 +128,7 @@ def _runs(offsets: Sequence[int]) -> Iterator[Sequence[int]]:
 
 @contextmanager
 def reader(
-    brokers: Sequence[str], timeout: float = DEFAULT_TIMEOUT, page: int | None = None
+    brokers: Sequence[str], timeout: float = DEFAULT_TIMEOUT, page: int | None = None, *, committed: bool = False
 ) -> Iterator[KafkaConsumer]:
     """Yield a consumer without a group for `read`; raises ServiceError when no broker answers.
 
@@ -137,6 +147,7 @@ def reader(
         max_poll_records=_RECORDS_A_POLL,
         check_crcs=False,  # in Python it takes longer than all the rest, and the broker has checked them
         metrics_enabled=False,
+        isolation_level="read_committed" if committed else "read_uncommitted",
         **options,
     ) as consumer:
         yield consumer

@@ -46,6 +46,7 @@ _Untyped: TypeAlias = Any  # kafka-python makes the classes of its answers at ru
 _SEVERAL_GROUPS = 8  # the version of OffsetFetch that takes many groups at once; Kafka 3.0
 _BY_TOPIC_NAME = 12  # the last version of Fetch that names topics; later ones take their ids
 _SANE_TIMES = range(1_000_000_000_000, 4_000_000_000_000)  # milliseconds: 2001 to 2096
+_READ_UNCOMMITTED, _READ_COMMITTED = 0, 1
 _PAGE_BYTES = 64 * 1024
 _ANSWER_BYTES = 100_000_000
 
@@ -205,7 +206,7 @@ class Wire:
             )
             for name, all_ in _numbers(partitions)
         ]
-        said = self._ask(node, ListOffsetsRequest(isolation_level=0, topics=wanted, min_version=1))
+        said = self._ask(node, ListOffsetsRequest(isolation_level=_READ_UNCOMMITTED, topics=wanted, min_version=1))
         return {
             Partition(topic.name, each.partition_index): _error(each.error_code) or each.offset
             for topic in said.topics
@@ -215,8 +216,9 @@ class Wire:
     def page(self, node: int, partition: Partition, offset: int) -> Page | None:
         """Fetch a little of a partition that broker `node` leads; None when it does not reach to `offset`.
 
-        As the engine reads: records of open and aborted transactions are among them, markers are not. Raises
-        RefusedError when the partition cannot be read.
+        As far as the engine reads: what stands behind the first open transaction is not there yet. Records of aborted
+        transactions are among them, whose marker lets the engine commit past them; markers are not. Raises RefusedError
+        when the partition cannot be read.
         """
         data = self._fetched(node, partition, offset)
         if data is None:
@@ -257,7 +259,7 @@ class Wire:
             max_wait_ms=0,
             min_bytes=1,
             max_bytes=_PAGE_BYTES,
-            isolation_level=0,
+            isolation_level=_READ_COMMITTED,
             session_id=0,
             session_epoch=-1,
             topics=[topic_type(topic=partition.topic, partitions=[wanted])],

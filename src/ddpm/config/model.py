@@ -302,6 +302,11 @@ class Kafka(Model):
         """Whether ddpm starts the broker itself."""
         return EMBEDDED in self.brokers
 
+    @property
+    def reads_committed(self) -> bool:
+        """Whether records of aborted transactions are left out."""
+        return self.isolation_level is IsolationLevel.READ_COMMITTED
+
     @field_validator("brokers")
     @classmethod
     def _embedded_stands_alone(cls, brokers: tuple[str, ...]) -> tuple[str, ...]:

@@ -168,7 +168,7 @@ def rows_of(wanted: Wanted) -> Rows:
     if not found:
         return Rows()
     read = _Read(parts)
-    for record in stretch(pipeline.kafka.brokers, _spans(parts)):
+    for record in stretch(pipeline.kafka.brokers, _spans(parts), committed=pipeline.kafka.reads_committed):
         read.add(record)
     return Rows(found, books.missing(parts, read.runs))
 
@@ -334,7 +334,8 @@ def _spans(parts: Sequence[Part]) -> dict[Partition, tuple[int, int]]:
 def _records(at: Rereading, replay: Replay, read: _Read) -> Iterator[FedRecord]:
     attempts = _attempts(at, replay)
     sources = {(part.topic, part.partition): part.source for part in replay.parts}
-    for record in stretch(at.pipeline.kafka.brokers, _spans(replay.parts)):
+    kafka = at.pipeline.kafka
+    for record in stretch(kafka.brokers, _spans(replay.parts), committed=kafka.reads_committed):
         read.add(record)
         attempt = attempts.get((record.topic, record.partition, record.offset), 0) + 1
         yield FedRecord(record, source=sources[record.topic, record.partition], attempt=attempt)
