@@ -17,8 +17,10 @@ const (
 	sessionTimeout   = 10 * time.Second
 	heartbeat        = 3 * time.Second
 	rebalanceTimeout = 60 * time.Second
-	metadataMaxAge   = 10 * time.Second
-	dialTimeout      = 5 * time.Second
+	// metadataMaxAge is how long a partition that is added may go unnoticed.
+	metadataMaxAge = 3 * time.Second
+	metadataMinAge = time.Second
+	dialTimeout    = 5 * time.Second
 
 	// fetchBytes bounds what a broker sends at once, and partitionBytes what of it is of one partition; a single record
 	// may be larger. What is waiting is never more than two such answers of each broker.
@@ -100,6 +102,7 @@ func (r *reader) options() []kgo.Opt {
 		kgo.WithLogger(logger{r.log}),
 		kgo.DialTimeout(dialTimeout),
 		kgo.MetadataMaxAge(metadataMaxAge),
+		kgo.MetadataMinAge(metadataMinAge),
 		kgo.ConsumeTopics(r.conf.topics...),
 		kgo.ConsumerGroup(r.conf.group),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),

@@ -226,7 +226,7 @@ class GroupWatch:
             )
 
     def _notice_growth(self, lags: Sequence[PartitionLag]) -> None:
-        """Start the engines again where partitions were added: their client asks for them every ten minutes only."""
+        """Tell where partitions were added. An input that is not ddpm's may ask for them every ten minutes only."""
         now: dict[str, set[int]] = {}
         for lag in lags:
             now.setdefault(lag.topic, set()).add(lag.partition)
@@ -239,4 +239,7 @@ class GroupWatch:
         self._partitions |= {name: len(numbers) for name, numbers in now.items()}
         if grown:
             reason = f"partitions were added to {', '.join(grown)}: they are read from their beginning"
-            self._supervisor.restart(self._pipeline.name, reason, "partition")
+            if self._pipeline.pipeline_template is None:
+                self._supervisor.mention(self._pipeline.name, reason, "partition")
+            else:
+                self._supervisor.restart(self._pipeline.name, reason, "partition")

@@ -229,6 +229,11 @@ class SupervisedPipeline:
         self._events.add(self.managed.name, "alarm", message)
         self._log.warning(message)
 
+    def mention(self, message: str, kind: Kind) -> None:
+        """Tell what happened of itself, and needs nobody."""
+        self._events.add(self.managed.name, kind, message)
+        self._log.info(message)
+
     def hold(self, reason: str) -> None:
         """End all engines at once and start none until `launch_with` brings how they are started from now on."""
         if self._held is None:

@@ -170,6 +170,10 @@ class Supervisor:
         """Tell what somebody should look at."""
         self._notes.put(partial(self._pipelines[name].alarm, message))
 
+    def mention(self, name: str, message: str, kind: Kind) -> None:
+        """Tell what happened of itself, and needs nobody."""
+        self._notes.put(partial(self._pipelines[name].mention, message, kind))
+
     def launch_anew(self, name: str, launchable: Launchable) -> None:
         """From now on start the engines of a pipeline in this way; ends a hold."""
         self._notes.put(
