@@ -25,6 +25,7 @@ class Effort:
         records: How many records a workload has, before its own share.
         quick: Whether fewer contenders and workloads are enough.
         write: Whether docs/benchmarks.md is written.
+        workloads: The names of those that the part `workloads` measures; its usual ones when empty.
 
     """
 
@@ -32,6 +33,7 @@ class Effort:
     records: int
     quick: bool
     write: bool
+    workloads: tuple[str, ...] = ()
 
     @property
     def about(self) -> str:
