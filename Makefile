@@ -91,7 +91,7 @@ lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with ha
 	@$(COMPILE) --constraint requirements/dev.lock --extra embedded --output-file requirements/embedded.lock
 	@echo "hatchling==1.29.0" | $(COMPILE:pyproject.toml=-) --output-file requirements/build.lock
 
-bench: $(VENV)/.installed ## measure ddpm and its peers in interleaved rounds into docs/benchmarks.md (an hour or more): make bench [parts="throughput recovery"]
+bench: $(VENV)/.installed ## measure ddpm and its peers in interleaved rounds into docs/benchmarks.md (about an hour): make bench [parts="throughput recovery"]
 	@PYTHONPATH=tests $(PY) -m benchmarks $(parts)
 
 bench-quick: $(VENV)/.installed ## the main figures, roughly, in under four minutes; docs stay as they are

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import operation, recovery, throughput, workloads
+from benchmarks.records import WORKLOADS
 from benchmarks.report import Effort
 from benchmarks.rig import Servers, scratch, servers
 
@@ -14,6 +15,7 @@ PARTS: dict[str, Callable[[Servers, Effort, Path], None]] = {
     "recovery": recovery.measure,
     "operation": operation.measure,
 }
+NAMES = tuple(workload.name for workload in WORKLOADS)
 ROUNDS, QUICK_ROUNDS = 5, 2
 RECORDS, QUICK_RECORDS = 1_000_000, 150_000
 
@@ -28,6 +30,9 @@ def main() -> None:
     arguments.add_argument(
         "--write", action=argparse.BooleanOptionalAction, help="write docs/benchmarks.md and its pictures"
     )
+    arguments.add_argument(
+        "--workloads", nargs="+", default=[], choices=NAMES, metavar="NAME", help=f"of {', '.join(NAMES)}"
+    )
     chosen = arguments.parse_args()
     if unknown := set(chosen.parts) - set(PARTS):
         arguments.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
@@ -35,6 +40,7 @@ def main() -> None:
         rounds=chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS),
         records=chosen.records or (QUICK_RECORDS if chosen.quick else RECORDS),
         quick=chosen.quick,
+        workloads=tuple(chosen.workloads),
         write=(not chosen.quick) if chosen.write is None else chosen.write,
     )
     with servers() as of, scratch() as folder:

@@ -15,6 +15,9 @@ ROUGH = (
     "**Rough**: few records and few rounds, so that it takes minutes; for a look while working, not for a comparison."
 )
 
+# With less than this a section says that it is rough.
+FEWEST_ROUNDS, FEWEST_RECORDS = 3, 500_000
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -25,6 +28,7 @@ class Effort:
         records: How many records a workload has, before its own share.
         quick: Whether fewer contenders and workloads are enough.
         write: Whether docs/benchmarks.md is written.
+        workloads: The names of those that the part `workloads` measures; its usual ones when empty.
 
     """
 
@@ -32,6 +36,7 @@ class Effort:
     records: int
     quick: bool
     write: bool
+    workloads: tuple[str, ...] = ()
 
     @property
     def about(self) -> str:
@@ -41,7 +46,8 @@ class Effort:
         said = (
             f"`{command}` on {machine()}; Kafka, contender and Postgres on the same machine, durable commits; {rounds}."
         )
-        return f"{said}\n{ROUGH}" if self.quick else said
+        rough = self.quick or self.rounds < FEWEST_ROUNDS or self.records < FEWEST_RECORDS
+        return f"{said}\n{ROUGH}" if rough else said
 
 
 def machine() -> str:

@@ -3,7 +3,7 @@
 In each round each workload runs once; ratios are to the workload `direct` of the same round.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.charts import Bar, Chart, save
@@ -17,14 +17,14 @@ from benchmarks.rig import Measured, Servers, console, ratio
 QUICK = ("direct", "mapping", "poison", "documents")
 
 
-def chosen(names: Sequence[str]) -> list[Workload]:
+def chosen(names: Iterable[str]) -> list[Workload]:
     """The workloads of these names.
 
     Raises:
         ValueError: There is none of such a name; tells which there are.
 
     """
-    known = {workload.name: workload for workload in WORKLOADS}
+    known, names = {workload.name: workload for workload in WORKLOADS}, tuple(names)
     if unknown := [name for name in names if name not in known]:
         msg = f"there is no workload {', '.join(unknown)}; there are {', '.join(known)}"
         raise ValueError(msg)
@@ -33,7 +33,9 @@ def chosen(names: Sequence[str]) -> list[Workload]:
 
 def measure(of: Servers, effort: Effort, folder: Path) -> None:
     """Run all workloads, and write the section `workloads` with a chart."""
-    workloads = chosen(QUICK) if effort.quick else list(WORKLOADS)
+    usual = QUICK if effort.quick else tuple(workload.name for workload in WORKLOADS)
+    # Ratios are to the first one.
+    workloads = chosen(dict.fromkeys((DIRECT.name, *(effort.workloads or usual))))
     ddpm, python = DdpmRun(), PythonConsumer(1)
     ddpm.prepare()
     loads = {workload.name: load(of, workload, effort.records, folder) for workload in workloads}

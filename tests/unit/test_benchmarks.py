@@ -142,11 +142,18 @@ def test_a_comparison_shows_rates_and_what_is_better_when_it_is_less() -> None:
     assert "| none | 1.00 | 0.00 |  |" in lines
 
 
-@pytest.mark.parametrize(("quick", "says"), [(True, "bench-quick"), (False, "`make bench`")])
-def test_a_section_says_how_it_was_measured(quick: bool, says: str) -> None:
-    about = report.Effort(rounds=2, records=10, quick=quick, write=False).about
-    assert says in about
-    assert ("Rough" in about) is quick
+@pytest.mark.parametrize(
+    ("effort", "says", "rough"),
+    [
+        (report.Effort(rounds=5, records=1_000_000, quick=False, write=True), "`make bench`", False),
+        (report.Effort(rounds=5, records=1_000_000, quick=True, write=True), "`make bench-quick`", True),
+        (report.Effort(rounds=1, records=1_000_000, quick=False, write=True), "1 interleaved round.", True),
+        (report.Effort(rounds=5, records=10_000, quick=False, write=True), "5 interleaved rounds.", True),
+    ],
+)
+def test_a_section_says_how_it_was_measured(effort: report.Effort, says: str, rough: bool) -> None:
+    assert says in effort.about
+    assert ("Rough" in effort.about) is rough
 
 
 def test_what_a_contender_says_is_shown_when_it_is_broken(tmp_path: Path) -> None:
