@@ -16,7 +16,6 @@ from ddpm.deadletters.desk import Desk
 from ddpm.deadletters.letter import DeadLetter
 from ddpm.deadletters.replay import Fed, Refeed
 from ddpm.engine import binary as engine_binary
-from ddpm.engine.probes import EngineClient
 from ddpm.engine.progress import Progress
 from ddpm.errors import EngineError, ServiceError
 from ddpm.observability import logging
@@ -35,6 +34,7 @@ from ddpm.orchestrator.launchers import check_launchers, launchers
 from ddpm.orchestrator.linting import write_and_lint
 from ddpm.orchestrator.mistakes import refuse_mistakes
 from ddpm.orchestrator.offline import check
+from ddpm.orchestrator.pages import EnginePages
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.preparing import Preparations
 from ddpm.orchestrator.provision import Provisioned, check_sharing, provision
@@ -47,7 +47,7 @@ from ddpm.orchestrator.watching import BROKER_PROBE, DATABASE_PROBE, foreign_clu
 from ddpm.server.api import Sources
 from ddpm.server.app import create
 from ddpm.server.guard import door
-from ddpm.server.metrics import EnginePage, page
+from ddpm.server.metrics import page
 from ddpm.server.serve import address_of, listen, serving
 from ddpm.supervisor.events import EventFile, EventLog
 from ddpm.supervisor.memory import HistoryFile, MemoryFile
@@ -57,7 +57,6 @@ from ddpm.supervisor.scaling import Patience, ScaleLimits
 from ddpm.supervisor.states import State
 
 PUSH_TIMEOUT_SECONDS = 5.0
-SCRAPE_TIMEOUT_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,8 @@ def run(config: Config, options: RunOptions) -> None:
         letters = Desk(lambda: supervisor.draining)
         files = ConfigFiles(config)
         sources = Sources(supervisor, about, options.recent, closing.is_set, letters, files.changed)
-        app = create(sources, lambda: _engine_pages(supervisor), entrance)
+        pages = EnginePages()
+        app = create(sources, lambda: pages.fresh(supervisor), entrance)
         with serving(app, listener, closing) as url:
             supervisor.announce("the servers it needs are being prepared")
             with embedded_servers(config, options.progress) as endpoints, launchers(config) as starting:
@@ -192,7 +192,7 @@ def run(config: Config, options: RunOptions) -> None:
                     for name in makers.keys() - ready.keys():
                         preparations.when_made(name, partial(_launch_late, supervisor, name))
                     with (
-                        watching(config.pipelines, supervisor, bounds, shelved, renewal),
+                        watching(config.pipelines, supervisor, bounds, shelved, renewal=renewal, pages=pages),
                         closing_at_end(letters),
                         _stopping_after(options.stop_after, supervisor),
                     ):
@@ -286,18 +286,6 @@ def _refeeders(
 
 def _bound(pipeline: Pipeline) -> Bound:
     return Bound(watermarks(pipeline.kafka.brokers, pipeline.kafka.topics))
-
-
-def _engine_pages(supervisor: Supervisor) -> Iterator[EnginePage]:
-    for status in supervisor.statuses():
-        for index, url in supervisor.vitals(status.name).answering:
-            client = EngineClient(url, SCRAPE_TIMEOUT_SECONDS)
-            try:
-                text = client.metrics()
-            finally:
-                client.close()
-            if text is not None:
-                yield EnginePage(status.name, index, text)
 
 
 def _report(config: Config, supervisor: Supervisor) -> None:
