@@ -31,11 +31,11 @@ from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable
 from ddpm.orchestrator.launchers import check_launchers, launchers
-from ddpm.orchestrator.linting import write_and_lint
+from ddpm.orchestrator.linting import Linter
 from ddpm.orchestrator.mistakes import refuse_mistakes
 from ddpm.orchestrator.offline import check
 from ddpm.orchestrator.pages import EnginePages
-from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
+from ddpm.orchestrator.prepare import DATA_DIR, rendered
 from ddpm.orchestrator.preparing import Preparations
 from ddpm.orchestrator.provision import Provisioned, check_sharing, provision
 from ddpm.orchestrator.renewing import Renewal
@@ -148,7 +148,7 @@ def run(config: Config, options: RunOptions) -> None:
         holding.enter_context(held(DATA_DIR, address_of(listener)))
         wanted = {pipeline.engine.binary for pipeline in config.pipelines}
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
-        _check_engines(config, binaries, options.progress)
+        linter = _check_engines(config, binaries, options.progress)
         about = descriptions(config)
         letters = Desk(lambda: supervisor.draining)
         files = ConfigFiles(config)
@@ -168,7 +168,9 @@ def run(config: Config, options: RunOptions) -> None:
                     each.name: partial(
                         tables.launchable,
                         each.name,
-                        partial(launchable, config, each, binaries[each.engine.binary], starting[each.name]),
+                        partial(
+                            launchable, config, each, binaries[each.engine.binary], starting[each.name], linter=linter
+                        ),
                     )
                     for each in config.pipelines
                 }
@@ -205,17 +207,19 @@ def run(config: Config, options: RunOptions) -> None:
     _raise_if_cut_short(config, supervisor)
 
 
-def _check_engines(config: Config, binaries: Mapping[Path | None, Path], progress: Progress) -> None:
+def _check_engines(config: Config, binaries: Mapping[Path | None, Path], progress: Progress) -> Linter:
     """Let the engine check every pipeline before anything is made: a mistake in a mapping is the most common one."""
-    masker = Masker(config.secrets)
+    linter, masker = Linter(), Masker(config.secrets)
+    of = {wish: [each for each in config.pipelines if each.engine.binary == wish] for wish in binaries}
     # First the mistakes of all pipelines together.
     for wish, binary in binaries.items():
-        refuse_mistakes(binary, [each for each in config.pipelines if each.engine.binary == wish], masker)
+        refuse_mistakes(binary, of[wish], masker)
+    for wish, binary in binaries.items():
+        linter.write_all(binary, [(each, rendered(config, each)) for each in of[wish]], masker)
     for pipeline in config.pipelines:
-        binary, made = binaries[pipeline.engine.binary], rendered(config, pipeline)
-        write_and_lint(binary, generated_path(pipeline), made, pipeline, masker)
         if parsers.reads_files(pipeline.source):
             check(config, pipeline, progress)
+    return linter
 
 
 def _tell_provisioned(config: Config, options: RunOptions, preparations: Preparations[_Prepared]) -> None:
