@@ -19,6 +19,9 @@ scrape_configs:
     static_configs: [{targets: ["localhost:4195"]}]
 ```
 
+What engines say of themselves is read from each of them every two seconds; a scrape asks none, and shows the page that
+each gave last. An engine that has not answered for three seconds is left out.
+
 A bounded run (`once: true`) pushes what stands under Pipelines to the PushGateway of `app.metrics.push_gateway` at its
 end.
 

@@ -38,32 +38,53 @@ _HINT_ADDRESS = "check app.kafka.brokers, and that the broker runs"
 
 Client = TypeVar("Client")
 
-
-def reachable(brokers: Sequence[str], timeout: float = _PROBE_SECONDS) -> None:
-    """Return when one of `brokers` answered as a Kafka broker just now; `timeout` is in seconds.
-
-    Raises:
-        ServiceError: None did; names every address and what happened there.
-
-    """
-    with admin(brokers, timeout):
-        return
+# The client that a thread keeps open; see `kept_open`.
+_kept = threading.local()
 
 
 @contextmanager
 def admin(brokers: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> Iterator[KafkaAdminClient]:
     """Yield an administration client of the cluster behind `brokers`; each request may take `timeout` seconds.
 
+    Inside `kept_open` for the same brokers that one is yielded, with its time limit.
+
     Raises:
         ServiceError: No broker answers, or one refuses what was asked.
         ConfigError: What was asked makes no sense to the broker.
 
     """
+    held: tuple[tuple[str, ...], KafkaAdminClient] | None = getattr(_kept, "admin", None)
+    if held is not None and held[0] == tuple(brokers):
+        # Its other errors are translated where it was opened, which knows the addresses that the brokers give.
+        with _controller_errors(brokers):
+            yield held[1]
+        return
+    with opened(KafkaAdminClient, brokers, timeout) as client, _controller_errors(brokers):
+        yield client
+
+
+@contextmanager
+def kept_open(brokers: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> Iterator[None]:
+    """Let everything that this thread asks of `brokers` in the block use one client: to open one costs the most.
+
+    Raises:
+        ServiceError: No broker answers.
+
+    """
     with opened(KafkaAdminClient, brokers, timeout) as client:
+        _kept.admin = (tuple(brokers), client)
         try:
-            yield client
-        except RuntimeError as error:  # how kafka-python says that no controller is elected
-            raise ServiceError(f"the broker at {_list(brokers)} cannot answer: {error}", hint="try again") from error
+            yield
+        finally:
+            del _kept.admin
+
+
+@contextmanager
+def _controller_errors(brokers: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # how kafka-python says that no controller is elected
+        raise ServiceError(f"the broker at {_list(brokers)} cannot answer: {error}", hint="try again") from error
 
 
 @contextmanager

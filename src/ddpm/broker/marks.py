@@ -116,6 +116,8 @@ def parted_for_certain(
 
     """
     due = {each for each, known in marks.items() if known}
+    if not due:
+        return {}
     deadline = time.monotonic() + _SETTLING_SECONDS
     while True:
         with _wire(brokers, timeout + len(due) * _LOOK_SECONDS) as wire:

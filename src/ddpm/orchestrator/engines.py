@@ -18,7 +18,7 @@ from ddpm.observability.logging import EngineLog, Masker
 from ddpm.observability.profiling import engine_environment
 from ddpm.orchestrator.departures import Departures
 from ddpm.orchestrator.handed import handed_to_parser, handed_to_steps
-from ddpm.orchestrator.linting import write_and_lint
+from ddpm.orchestrator.linting import Linter
 from ddpm.orchestrator.mistakes import reads_files, refuse_mistakes
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.progress import progress_file
@@ -40,7 +40,7 @@ _STARTED = {
 
 
 def launchable(
-    config: Config, pipeline: Pipeline, binary: Path, launcher: Launcher, provisioned: Provisioned
+    config: Config, pipeline: Pipeline, binary: Path, launcher: Launcher, provisioned: Provisioned, *, linter: Linter
 ) -> Launchable:
     """How the engines of a pipeline are started."""
     path, made = generated_path(pipeline), rendered(config, pipeline)
@@ -58,13 +58,13 @@ def launchable(
         handed[environment.POSTGRES_DSN] = json.dumps(parts(with_absolute_files(pipeline.postgres.url)))
     masker = Masker(config.secrets)
     # The resolved configuration may differ from the one that was tried before the servers had their addresses.
-    write_and_lint(binary, path, made, pipeline, masker)
+    linter.write(binary, path, made, pipeline, masker)
 
     departures = Departures(pipeline.name, pipeline.kafka.brokers, pipeline.kafka.consumer_group)
 
     def launch(replica: int) -> Engine:
         if not path.is_file() or path.read_bytes() != text.encode():
-            write_and_lint(binary, path, made, pipeline, masker)
+            linter.write(binary, path, made, pipeline, masker)
         elif reads_files(pipeline):
             # One that has vanished would end every engine at once, for ever.
             refuse_mistakes(binary, [pipeline], masker)

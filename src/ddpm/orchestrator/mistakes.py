@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from ddpm.catalogue.processors import code
@@ -17,7 +18,15 @@ from ddpm.observability.masking import Masker
 
 def refuse_mistakes(binary: Path, pipelines: Sequence[Pipeline], masker: Masker) -> None:
     """Let the engine read all mappings, and what they import and read; raise ConfigProblems with every mistake."""
-    found = list(dict.fromkeys(problem for pipeline in pipelines for problem in _problems(binary, pipeline)))
+    # To start the engine takes longer than to read a mapping, so it reads those of a folder together.
+    by_folder: dict[Path, list[Pipeline]] = {}
+    for each in pipelines:
+        by_folder.setdefault(_folder(each), []).append(each)
+    said: dict[str, list[mappings.Said | None]] = {}
+    for folder, together in by_folder.items():
+        answers = iter(mappings.look_at(binary, [text for each in together for text in _texts(each)], folder))
+        said |= {each.name: list(islice(answers, len(_texts(each)))) for each in together}
+    found = list(dict.fromkeys(problem for each in pipelines for problem in _problems(each, said[each.name])))
     if found:
         raise ConfigProblems([_masked(problem, masker) for problem in found])
 
@@ -27,12 +36,19 @@ def reads_files(pipeline: Pipeline) -> bool:
     return _plugin_file(pipeline) is not None or any(may_read_files(code(step).text) for step in pipeline.processors)
 
 
-def _problems(binary: Path, pipeline: Pipeline) -> Iterator[Problem]:
-    folder, plugin = pipeline.folder or Path.cwd(), _plugin_file(pipeline)
-    texts = [code(step).text for step in pipeline.processors]
-    if plugin is not None:
-        texts.append(f"from {json.dumps(plugin, ensure_ascii=False)}")
-    for index, said in enumerate(mappings.look_at(binary, texts, folder)):
+def _folder(pipeline: Pipeline) -> Path:
+    return pipeline.folder or Path.cwd()
+
+
+def _texts(pipeline: Pipeline) -> list[str]:
+    """The mappings of a pipeline's steps, and behind them that of its parser when it is one."""
+    texts, plugin = [code(step).text for step in pipeline.processors], _plugin_file(pipeline)
+    return texts if plugin is None else [*texts, f"from {json.dumps(plugin, ensure_ascii=False)}"]
+
+
+def _problems(pipeline: Pipeline, answers: Sequence[mappings.Said | None]) -> Iterator[Problem]:
+    folder, plugin = _folder(pipeline), _plugin_file(pipeline)
+    for index, said in enumerate(answers):
         if said is None:
             continue
         if imported := _in_import(said, folder):

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import structlog
 
-from ddpm.broker.connection import reachable
+from ddpm.broker.connection import kept_open
 from ddpm.broker.marks import Marks, parted_for_certain
 from ddpm.broker.members import members
 from ddpm.broker.offsets import Partition, begin_anew, begin_at, commit, committed, move, watermarks
@@ -92,8 +92,17 @@ def provision(
     """
     log = structlog.get_logger().bind(pipeline=pipeline.name)
     # In this order nothing is made unless both services answer, and no topic for a table that does not fit.
-    reachable(pipeline.kafka.brokers)
-    table = _table(pipeline, log)
+    with kept_open(pipeline.kafka.brokers):
+        return _provision(pipeline, _table(pipeline, log), remade, parted or {}, log)
+
+
+def _provision(
+    pipeline: Pipeline,
+    table: TableState | None,
+    remade: Collection[str],
+    parted: Mapping[Partition, int],
+    log: structlog.stdlib.BoundLogger,
+) -> Provisioned:
     counts: dict[str, int] = {}
     for topic in ensure_topics(pipeline.kafka.brokers, topic_specs(pipeline)):
         if topic.name in pipeline.kafka.topics:
@@ -108,7 +117,7 @@ def provision(
     schema = table.schema if table is not None else None
     # Before it has a number: who dies in between finds it without one, and begins anew as well.
     _begin_anew(pipeline, {*remade, *(unnumbered(postgres.url, found, schema) if postgres else ())}, log)
-    warnings = (*_strangers(pipeline), *_part(pipeline, found, schema, parted or {}), *_begin(pipeline, found, schema))
+    warnings = (*_strangers(pipeline), *_part(pipeline, found, schema, parted), *_begin(pipeline, found, schema))
     for warning in warnings:
         log.warning(warning)
     if postgres is None or schema is None:

@@ -16,7 +16,6 @@ from ddpm.deadletters.desk import Desk
 from ddpm.deadletters.letter import DeadLetter
 from ddpm.deadletters.replay import Fed, Refeed
 from ddpm.engine import binary as engine_binary
-from ddpm.engine.probes import EngineClient
 from ddpm.engine.progress import Progress
 from ddpm.errors import EngineError, ServiceError
 from ddpm.observability import logging
@@ -32,10 +31,11 @@ from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable
 from ddpm.orchestrator.launchers import check_launchers, launchers
-from ddpm.orchestrator.linting import write_and_lint
+from ddpm.orchestrator.linting import Linter
 from ddpm.orchestrator.mistakes import refuse_mistakes
 from ddpm.orchestrator.offline import check
-from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
+from ddpm.orchestrator.pages import EnginePages
+from ddpm.orchestrator.prepare import DATA_DIR, rendered
 from ddpm.orchestrator.preparing import Preparations
 from ddpm.orchestrator.provision import Provisioned, check_sharing, provision
 from ddpm.orchestrator.renewing import Renewal
@@ -47,7 +47,7 @@ from ddpm.orchestrator.watching import BROKER_PROBE, DATABASE_PROBE, foreign_clu
 from ddpm.server.api import Sources
 from ddpm.server.app import create
 from ddpm.server.guard import door
-from ddpm.server.metrics import EnginePage, page
+from ddpm.server.metrics import page
 from ddpm.server.serve import address_of, listen, serving
 from ddpm.supervisor.events import EventFile, EventLog
 from ddpm.supervisor.memory import HistoryFile, MemoryFile
@@ -57,7 +57,6 @@ from ddpm.supervisor.scaling import Patience, ScaleLimits
 from ddpm.supervisor.states import State
 
 PUSH_TIMEOUT_SECONDS = 5.0
-SCRAPE_TIMEOUT_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +148,13 @@ def run(config: Config, options: RunOptions) -> None:
         holding.enter_context(held(DATA_DIR, address_of(listener)))
         wanted = {pipeline.engine.binary for pipeline in config.pipelines}
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
-        _check_engines(config, binaries, options.progress)
+        linter = _check_engines(config, binaries, options.progress)
         about = descriptions(config)
         letters = Desk(lambda: supervisor.draining)
         files = ConfigFiles(config)
         sources = Sources(supervisor, about, options.recent, closing.is_set, letters, files.changed)
-        app = create(sources, lambda: _engine_pages(supervisor), entrance)
+        pages = EnginePages()
+        app = create(sources, lambda: pages.fresh(supervisor), entrance)
         with serving(app, listener, closing) as url:
             supervisor.announce("the servers it needs are being prepared")
             with embedded_servers(config, options.progress) as endpoints, launchers(config) as starting:
@@ -168,7 +168,9 @@ def run(config: Config, options: RunOptions) -> None:
                     each.name: partial(
                         tables.launchable,
                         each.name,
-                        partial(launchable, config, each, binaries[each.engine.binary], starting[each.name]),
+                        partial(
+                            launchable, config, each, binaries[each.engine.binary], starting[each.name], linter=linter
+                        ),
                     )
                     for each in config.pipelines
                 }
@@ -192,7 +194,7 @@ def run(config: Config, options: RunOptions) -> None:
                     for name in makers.keys() - ready.keys():
                         preparations.when_made(name, partial(_launch_late, supervisor, name))
                     with (
-                        watching(config.pipelines, supervisor, bounds, shelved, renewal),
+                        watching(config.pipelines, supervisor, bounds, shelved, renewal=renewal, pages=pages),
                         closing_at_end(letters),
                         _stopping_after(options.stop_after, supervisor),
                     ):
@@ -205,17 +207,19 @@ def run(config: Config, options: RunOptions) -> None:
     _raise_if_cut_short(config, supervisor)
 
 
-def _check_engines(config: Config, binaries: Mapping[Path | None, Path], progress: Progress) -> None:
+def _check_engines(config: Config, binaries: Mapping[Path | None, Path], progress: Progress) -> Linter:
     """Let the engine check every pipeline before anything is made: a mistake in a mapping is the most common one."""
-    masker = Masker(config.secrets)
+    linter, masker = Linter(), Masker(config.secrets)
+    of = {wish: [each for each in config.pipelines if each.engine.binary == wish] for wish in binaries}
     # First the mistakes of all pipelines together.
     for wish, binary in binaries.items():
-        refuse_mistakes(binary, [each for each in config.pipelines if each.engine.binary == wish], masker)
+        refuse_mistakes(binary, of[wish], masker)
+    for wish, binary in binaries.items():
+        linter.write_all(binary, [(each, rendered(config, each)) for each in of[wish]], masker)
     for pipeline in config.pipelines:
-        binary, made = binaries[pipeline.engine.binary], rendered(config, pipeline)
-        write_and_lint(binary, generated_path(pipeline), made, pipeline, masker)
         if parsers.reads_files(pipeline.source):
             check(config, pipeline, progress)
+    return linter
 
 
 def _tell_provisioned(config: Config, options: RunOptions, preparations: Preparations[_Prepared]) -> None:
@@ -286,18 +290,6 @@ def _refeeders(
 
 def _bound(pipeline: Pipeline) -> Bound:
     return Bound(watermarks(pipeline.kafka.brokers, pipeline.kafka.topics))
-
-
-def _engine_pages(supervisor: Supervisor) -> Iterator[EnginePage]:
-    for status in supervisor.statuses():
-        for index, url in supervisor.vitals(status.name).answering:
-            client = EngineClient(url, SCRAPE_TIMEOUT_SECONDS)
-            try:
-                text = client.metrics()
-            finally:
-                client.close()
-            if text is not None:
-                yield EnginePage(status.name, index, text)
 
 
 def _report(config: Config, supervisor: Supervisor) -> None:

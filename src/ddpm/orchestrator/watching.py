@@ -24,6 +24,7 @@ from ddpm.errors import DdpmError, NewerStateError
 from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.groups import GroupWatch
 from ddpm.orchestrator.months import MONTHS_SECONDS
+from ddpm.orchestrator.pages import EnginePages
 from ddpm.orchestrator.provision import make_dead_letter_topic, month_keeper, watched_table
 from ddpm.orchestrator.renewing import Renewal
 from ddpm.orchestrator.strangers import StrangerWatch
@@ -69,7 +70,9 @@ def watching(
     supervisor: Supervisor,
     bounds: dict[str, Bound],
     letters: Mapping[str, Shelf],
+    *,
     renewal: Callable[[Pipeline, threading.Event], Renewal],
+    pages: EnginePages,
 ) -> Iterator[None]:
     """Watch while the block runs.
 
@@ -79,6 +82,7 @@ def watching(
         bounds: How far the pipelines read that end by themselves, by name; one that is reached is taken out.
         letters: Where their dead letters are, by name.
         renewal: Gives what happens to a pipeline when a topic of it is made again.
+        pages: Given what the engines say of themselves.
 
     """
     stop = threading.Event()
@@ -95,14 +99,16 @@ def watching(
         # Pipelines whose engines hold back records because a log seems to be another one.
         suspected: set[str] = set()
         for pipeline in pipelines:
-            engines = _Engines(pipeline, supervisor, changed, suspected)
+            engines = _Engines(pipeline, supervisor, changed, suspected, pages)
             closing.callback(engines.close)
             watch(f"engines of {pipeline.name}", ENGINE_PROBE_SECONDS, engines.look)
         for brokers, readers in _by(pipelines, lambda pipeline: pipeline.kafka.brokers).items():
             renewals = [renewal(pipeline, stop) for pipeline in readers]
             for each in renewals:
                 closing.callback(each.join, 5)
-            cluster = _Cluster(brokers, list(zip(readers, renewals, strict=True)), supervisor, bounds, suspected)
+            cluster = _Cluster(
+                brokers, list(zip(readers, renewals, strict=True)), supervisor, bounds, suspected, pages=pages
+            )
             closing.callback(cluster.close)
             closing.callback(cluster.last_look)
             watch(f"kafka {brokers[0]}", CLUSTER_SECONDS, cluster.look)
@@ -155,9 +161,15 @@ class _Engines:
     """The engines of one pipeline, each asked by itself: one that is frozen delays no other."""
 
     def __init__(
-        self, pipeline: Pipeline, supervisor: Supervisor, changed: Mapping[str, str | None], suspected: set[str]
+        self,
+        pipeline: Pipeline,
+        supervisor: Supervisor,
+        changed: Mapping[str, str | None],
+        suspected: set[str],
+        pages: EnginePages,
     ) -> None:
         self._pipeline = pipeline
+        self._pages = pages
         self._suspected = suspected
         self._changed = changed
         self._supervisor = supervisor
@@ -181,7 +193,7 @@ class _Engines:
                 self._asked[url] = self._threads.submit(self._ask, index, client, counting=counting, changed=changed)
 
     def _ask(self, index: int, client: EngineClient, *, counting: bool, changed: str | None) -> None:
-        seen = _ask(self._supervisor, self._pipeline, index, client, counting=counting, changed=changed)
+        seen = _ask(self._supervisor, self._pipeline, index, client, self._pages if counting else None, changed=changed)
         if seen is not None and seen.waiting == ANOTHER_LOG:
             self._suspected.add(self._pipeline.name)
         elif seen is not None:
@@ -193,11 +205,11 @@ class _Engines:
             client.close()
 
 
-def count(pipeline: Pipeline, supervisor: Supervisor) -> None:
+def count(pipeline: Pipeline, supervisor: Supervisor, pages: EnginePages) -> None:
     """Read the counters of a pipeline's engines now, whenever they were read last."""
     for index, url in supervisor.vitals(pipeline.name).answering:
         client = EngineClient(url)
-        _ask(supervisor, pipeline, index, client, counting=True)
+        _ask(supervisor, pipeline, index, client, pages)
         client.close()
 
 
@@ -206,17 +218,20 @@ def _ask(
     pipeline: Pipeline,
     index: int,
     client: EngineClient,
+    pages: EnginePages | None,
     *,
-    counting: bool,
     changed: str | None = None,
 ) -> Counters | None:
+    """Ask an engine how it is, and for its counters where there are `pages` to keep them in."""
     ready = client.ready()
     if ready is None:
         return None
-    text = client.metrics() if counting else None
-    if text is None:
+    text = client.metrics() if pages is not None else None
+    if text is None or pages is None:
         supervisor.engine_answered(pipeline.name, index, client.url, ready=ready)
         return None
+    # First, so that no status is ahead of the page.
+    pages.keep(pipeline.name, client.url, text)
     seen = counters(text)
     reading = Reading(seen.read, seen.written, seen.dead, seen.duplicates)
     supervisor.engine_answered(
@@ -356,8 +371,11 @@ class _Cluster:
         supervisor: Supervisor,
         bounds: dict[str, Bound],
         suspected: set[str],
+        *,
+        pages: EnginePages,
     ) -> None:
         self._suspected = suspected
+        self._pages = pages
         groups = {each.name: Group(each.kafka.consumer_group, each.kafka.topics) for each, _ in pipelines}
         self._watch = ClusterWatch(brokers, groups, others={each.dead_letter.topic for each, _ in pipelines})
         self._readers = [
@@ -444,7 +462,7 @@ class _Cluster:
             if bound is not None and bound.reached(partitions, self._watch.readable):
                 del self._bounds[name]
                 # The engines' counters are gone with them.
-                count(reader.pipeline, self._supervisor)
+                count(reader.pipeline, self._supervisor, self._pages)
                 self._supervisor.finish(name, "read to the end that the topics had at the start")
         except DdpmError as error:
             # The next look tells whether the cluster is away.

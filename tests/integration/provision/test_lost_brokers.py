@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpm.broker.connection import reachable
+from ddpm.broker.connection import admin, kept_open
 from ddpm.broker.offsets import watermarks
 from ddpm.broker.produce import Record, producing
 from ddpm.broker.topics import TopicSpec, ensure_topics
@@ -72,8 +72,10 @@ def renaming(target: str, before: bytes, after: bytes) -> Iterator[str]:
 
 def test_a_broker_that_answers_is_reachable(brokers: list[str], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
-        reachable(brokers)
-        reachable(["127.0.0.1:1", *brokers])
+        with admin(brokers):
+            pass
+        with admin(["127.0.0.1:1", *brokers]):
+            pass
     assert not [record for record in caplog.records if record.name.startswith("kafka")]
 
 
@@ -106,3 +108,14 @@ def test_records_that_a_dying_broker_did_not_take_are_never_called_delivered(own
     assert producer.delivered == 100
     assert "100 before it did" in caught.value.message
     assert set(threading.enumerate()) <= threads
+
+
+def test_what_a_thread_asks_while_it_keeps_a_client_open_uses_that_one(brokers: list[str]) -> None:
+    with kept_open(brokers):
+        with admin(brokers) as first, admin(brokers) as second:
+            assert first is second
+        with admin(["127.0.0.1:1", *brokers]) as elsewhere:
+            assert elsewhere is not first
+        assert first.list_topics() is not None, "it stays open for the next one"
+    with admin(brokers) as later:
+        assert later is not first

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from kafka.errors import InvalidConfigurationError, KafkaError, TopicAuthorizationFailedError
 
-from ddpm.broker.connection import reachable, translate_errors
+from ddpm.broker.connection import admin, translate_errors
 from ddpm.errors import DdpmError, ServiceError
 
 
@@ -24,16 +24,17 @@ def closed_port() -> str:
 
 
 def test_a_refused_connection_names_the_address_and_the_reason(closed_port: str) -> None:
-    with pytest.raises(ServiceError) as caught:
-        reachable([closed_port], 2.0)
+    with pytest.raises(ServiceError) as caught, admin([closed_port], 2.0):
+        pass
     assert caught.value.message == f"the Kafka broker cannot be reached: {closed_port}: connection refused"
     assert "app.kafka.brokers" in str(caught.value)
     assert caught.value.retryable
 
 
 def test_every_address_is_named(closed_port: str) -> None:
-    with pytest.raises(ServiceError) as caught:
-        reachable([closed_port, "no-such-host.invalid:9092", "x" * 70 + ":9092"], 2.0)
+    named = [closed_port, "no-such-host.invalid:9092", "x" * 70 + ":9092"]
+    with pytest.raises(ServiceError) as caught, admin(named, 2.0):
+        pass
     assert f"{closed_port}: connection refused; no-such-host.invalid:9092: name not known" in caught.value.message
     assert "not the name of a host" in caught.value.message
 
@@ -41,8 +42,9 @@ def test_every_address_is_named(closed_port: str) -> None:
 def test_something_that_is_no_broker_is_told_apart_within_the_time() -> None:
     threads = threading.active_count()
     started = time.monotonic()
-    with listening() as address, pytest.raises(ServiceError, match="does not answer as a Kafka broker") as caught:
-        reachable([address], 1.0)
+    refused = pytest.raises(ServiceError, match="does not answer as a Kafka broker")
+    with listening() as address, refused as caught, admin([address], 1.0):
+        pass
     assert time.monotonic() - started < 5
     assert address in caught.value.message
     assert threading.active_count() == threads

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
@@ -57,10 +58,27 @@ def healthy(url: str) -> bool:
     return httpx.get(f"{url}/health", trust_env=False, timeout=5).status_code == httpx.codes.OK
 
 
-def test_small_answers_are_sent_at_once() -> None:
-    with listen("127.0.0.1", 0) as listener:
-        # For sockets of this protocol asyncio switches Nagle's delay off.
-        assert listener.proto == socket.IPPROTO_TCP
+def test_small_answers_are_sent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    undelayed: list[int] = []
+
+    real = connections.protocol
+
+    def observed(most: int) -> Any:
+        made = real(most)
+        begin = made.connection_made
+
+        def connection_made(self: Any, transport: Any) -> None:
+            accepted = transport.get_extra_info("socket")
+            undelayed.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            begin(self, transport)
+
+        monkeypatch.setattr(made, "connection_made", connection_made)
+        return made
+
+    monkeypatch.setattr("ddpm.server.serve.protocol", observed)
+    with server() as url:
+        assert healthy(url)
+    assert undelayed == [1]
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /health HT", b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: "])
