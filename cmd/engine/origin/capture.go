@@ -105,7 +105,8 @@ func (c *capture) ProcessBatch(_ context.Context, batch service.MessageBatch) ([
 	}
 	ticket.ask(last.byPlace())
 	c.enter(records)
-	if c.plain {
+	// Of a chunk nothing reads metadata.
+	if _, whole := ChunkOf(batch); c.plain && !whole {
 		for i, o := range records {
 			if o != nil {
 				flatten(batch[i], o.Headers)

@@ -77,6 +77,30 @@ func TestMappingsReadAHeaderAsText(t *testing.T) {
 	}
 }
 
+// A parser of the user's in Python asks for plain headers, and needs no message for each record.
+func TestABatchThatIsOneMessageHasNoMetadata(t *testing.T) {
+	first, second := record(`{}`), record(`{}`)
+	first.Headers = map[string][]string{"trace": {"1"}}
+	builder := service.NewEnvironment().NewStreamBuilder()
+	must(t, builder.SetLoggerYAML("level: OFF"))
+	must(t, builder.AddProcessorYAML("ddpm_origin: {plain_headers: true}"))
+	var chunk *origin.Chunk
+	must(t, builder.AddBatchConsumerFunc(func(_ context.Context, b service.MessageBatch) error {
+		chunk, _ = origin.ChunkOf(b)
+		return nil
+	}))
+	produce, err := builder.AddBatchProducerFunc()
+	must(t, err)
+	stream, err := builder.Build()
+	must(t, err)
+	go func() { _ = stream.Run(context.Background()) }()
+	defer func() { _ = stream.StopWithin(5 * time.Second) }()
+	must(t, produce(context.Background(), enginetest.Chunk(first, second)))
+	if chunk == nil || len(chunk.Records) != 2 || len(chunk.Records[0].Origin.Headers) != 1 {
+		t.Errorf("%+v", chunk)
+	}
+}
+
 func TestOriginIsWhatTheRecordWas(t *testing.T) {
 	r := record(`{"a":1}`)
 	r.Headers = map[string][]string{"trace": {"1", "2"}, "h": {"\xfe"}}
