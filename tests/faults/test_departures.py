@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka import Consumer
 
 from ddpm.broker.connection import admin
+from ddpm.broker.members import members as known
 from ddpm.broker.produce import Record
 from ddpm.broker.topics import TopicSpec, ensure_topics
 from harness.process import Ddpm
@@ -26,6 +27,7 @@ TOLD = "engines that ended without leaving their group were removed from it"
 
 def members(world: World) -> dict[str, str]:
     """The id of each member of the group, by what it calls itself."""
+    known([world.bootstrap], world.group)  # waits until the broker keeps groups at all
     with admin([world.bootstrap]) as client:
         found = client.describe_groups([world.group])[world.group]["members"]
     return {each["client_id"]: each["member_id"] for each in found}
@@ -58,7 +60,15 @@ def stranger(world: World) -> Iterator[None]:
     topic = f"other-{world.tag}"
     ensure_topics([world.bootstrap], [TopicSpec(topic, 1)])
     stop = threading.Event()
-    consumer = Consumer({"bootstrap.servers": world.bootstrap, "group.id": world.group, "client.id": STRANGER})
+    consumer = Consumer(
+        {
+            "bootstrap.servers": world.bootstrap,
+            "group.id": world.group,
+            "client.id": STRANGER,
+            # All members of a group have to know one way to share partitions out.
+            "partition.assignment.strategy": "cooperative-sticky",
+        }
+    )
     consumer.subscribe([topic])
 
     def poll() -> None:

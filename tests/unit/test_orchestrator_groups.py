@@ -105,6 +105,49 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(ProgressFile(tmp_path / "p.json"), monkeypatch)
 
 
+def test_a_file_that_takes_long_to_write_is_written_less_often_and_at_the_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = bench.file.save
+
+    def slowly(progress: Progress) -> None:
+        write(progress)
+        bench.now += 0.1
+
+    monkeypatch.setattr(bench.file, "save", slowly)
+    bench.look(10, 20)
+    bench.now += 3
+    bench.look(11, 20)
+    assert bench.kept == {0: 10, 1: 20}
+    bench.now += 3
+    bench.look(11, 20)
+    assert bench.kept == {0: 11, 1: 20}, "what was not written is written later, though nothing has changed since"
+    bench.look(12, 20)
+    assert bench.kept == {0: 11, 1: 20}
+    bench.watch.save()
+    assert bench.kept == {0: 12, 1: 20}
+    bench.now += 60
+    monkeypatch.setattr(bench.file, "save", lambda _: pytest.fail("nothing is new"))
+    bench.watch.save()
+
+
+def test_a_file_is_never_left_unwritten_for_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = bench.file.save
+
+    def slowly(progress: Progress) -> None:
+        write(progress)
+        bench.now += 10
+
+    monkeypatch.setattr(bench.file, "save", slowly)
+    bench.look(10)
+    bench.now += 29
+    bench.look(11)
+    assert bench.kept == {0: 10}
+    bench.now += 1
+    bench.look(11)
+    assert bench.kept == {0: 11}
+
+
 def test_what_is_committed_is_kept_and_set_again_when_it_disappears(bench: Bench) -> None:
     bench.look(10, 20)
     assert bench.kept == {0: 10, 1: 20}

@@ -25,6 +25,9 @@ _LOOK_SECONDS = 3.0
 _LOOKS = 8
 # Large batches take time to decompress: marks are taken for one part in so many of it.
 _REST = 50
+# To write what is remembered of thousands of partitions takes time, too: it is one part in as many, and at most so much
+# is missing after a crash. The offsets are then older ones, behind which the same records are read and skipped again.
+_LONGEST_UNSAVED_SECONDS = 30.0
 # How long before an engine doubts a log the last mark of the old one may have been seen: one partition a look is.
 _LATELY_SECONDS = 120.0
 _LATELY_SECONDS_A_PARTITION = 6.0
@@ -96,11 +99,22 @@ class GroupWatch:
         self._clock = clock
         self._rest_until = 0.0
         self._at_once = _LOOKS
+        self._unsaved = False
+        self._save_from = 0.0
 
     def last_look(self, lags: Sequence[PartitionLag], topics: Mapping[str, Topic]) -> None:
         """Take what is seen when the engines have ended, so that the next start finds it."""
-        self._rest_until, self._at_once = 0.0, len(lags)
+        self._rest_until, self._save_from, self._at_once = 0.0, 0.0, len(lags)
         self.seen(lags, topics)
+
+    def save(self) -> None:
+        """Write down what is remembered, if anything of it is new."""
+        if self._progress is None or not self._unsaved:
+            return
+        begun = self._clock()
+        self._file.save(self._progress)
+        self._unsaved = False
+        self._save_from = self._clock() + min(_REST * (self._clock() - begun), _LONGEST_UNSAVED_SECONDS)
 
     def seen(self, lags: Sequence[PartitionLag], topics: Mapping[str, Topic], *, suspected: bool = False) -> None:
         """Take how far the group has come in all partitions, and what the brokers say of the topics.
@@ -108,7 +122,7 @@ class GroupWatch:
         `suspected` is whether an engine holds back records since a log seems to be another one.
         """
         if self._renewal.busy:
-            self._progress = None
+            self._progress, self._unsaved = None, False
             # It counts them itself, of topics that may be others.
             self._partitions.clear()
             return
@@ -200,8 +214,9 @@ class GroupWatch:
             for name, topic_id in ids.items()
         }
         self._progress = before.with_topics(now)
-        if self._progress != before:
-            self._file.save(self._progress)
+        self._unsaved |= self._progress != before
+        if self._clock() >= self._save_from:
+            self.save()
 
     def _restore(self, lags: Sequence[PartitionLag], known: Mapping[str, Mapping[int, int]]) -> None:
         gone = {

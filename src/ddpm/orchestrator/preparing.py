@@ -21,6 +21,8 @@ RETRY_FIRST_SECONDS = 2.0
 RETRY_LONGEST_SECONDS = 30.0
 # How long the pipelines that are ready wait for those that are not known to fail yet.
 TOGETHER_SECONDS = 5.0
+# So many are prepared at a time: each has a connection to its database, which takes a hundred in all by default.
+MOST_AT_ONCE = 32
 
 _PATH = re.compile(r"\bapp\.(?=[a-z])([a-z_.]+[a-z_])")
 
@@ -42,6 +44,7 @@ class Preparations(Generic[Made]):
         self._make = make
         self._supervisor = supervisor
         self._stop = threading.Event()
+        self._slots = threading.BoundedSemaphore(MOST_AT_ONCE)
         self._changed = threading.Condition()
         self._made: dict[str, Made] = {}
         self._errors: dict[str, BaseException] = {}
@@ -105,7 +108,8 @@ class Preparations(Generic[Made]):
         wait = RETRY_FIRST_SECONDS
         while not self._stop.is_set():
             try:
-                made = self._make(pipeline)
+                with self._slots:
+                    made = self._make(pipeline)
             except Exception as error:  # noqa: BLE001 -- whatever it is, the other pipelines go on
                 self._failed(pipeline, error)
                 self._stop.wait(wait)

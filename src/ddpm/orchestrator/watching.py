@@ -416,16 +416,16 @@ class _Cluster:
                 self._supervisor.partitions_seen(name, None)
 
     def last_look(self) -> None:
-        """Keep how far the groups have come, now that their engines have ended; not while the cluster is away."""
-        if not self._answers:
-            return
+        """Keep how far the groups have come, now that their engines have ended."""
         try:
-            seen = self._watch.look()
+            seen = self._watch.look() if self._answers else {}
             for reader in self._readers:
                 if reader.pipeline.name in seen:
                     reader.group.last_look(seen[reader.pipeline.name], self._watch.topics)
         except DdpmError as error:
             structlog.get_logger().debug("no last look at a cluster", error=error.message)
+        for reader in self._readers:
+            reader.group.save()
 
     def _follow_group(self, reader: _Reader, lags: tuple[PartitionLag, ...]) -> None:
         name = reader.pipeline.name
