@@ -90,3 +90,24 @@ def test_the_place_is_the_pipelines_own() -> None:
     error = ConfigError("app.postgres.table is a view", hint="name a table in app.postgres.table")
     assert placed(error, "x") == "pipelines.x.postgres.table is a view"
     assert placed(ValueError("odd"), "x") == "pipelines.x: odd"
+
+
+def test_not_all_of_many_are_prepared_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddpm.orchestrator.preparing.MOST_AT_ONCE", 2)
+    pipelines = [pipeline(name) for name in "abcdef"]
+    attempts = Attempts(tmp_path, *pipelines)
+    # Each waits for another one, so that two are in it at once.
+    pair, busy, most = threading.Barrier(2, timeout=30), set[str](), list[int]()
+
+    def make(each: Pipeline) -> str:
+        busy.add(each.name)
+        most.append(len(busy))
+        pair.wait()
+        pair.wait()
+        busy.discard(each.name)
+        return each.name
+
+    preparations = Preparations(pipelines, make, attempts.supervisor)
+    with preparations.going_on():
+        assert preparations.first().keys() == set("abcdef")
+    assert max(most) == 2
