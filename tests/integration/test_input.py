@@ -5,6 +5,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer
 from kafka import KafkaProducer
 
 from ddpm.broker.offsets import Partition, committed, watermarks
@@ -113,3 +114,26 @@ def test_partitions_that_are_added_are_read_by_the_same_engine(world: World, tmp
         assert running.engine_pid == engine
         eventually(lambda: "partitions were added" in running.log, "it is told")
         assert running.stop() == 0
+
+
+def test_members_that_know_only_ranges_may_be_there_for_a_while(world: World, tmp_path: Path) -> None:
+    world.create_topic()
+    options = {"bootstrap.servers": world.bootstrap, "group.id": world.group, "enable.auto.commit": False}
+    before = Consumer(options | {"partition.assignment.strategy": "range"})
+    before.subscribe([world.topic])
+
+    def parts() -> int:
+        before.poll(0.1)
+        return len(before.assignment())
+
+    try:
+        eventually(lambda: parts() == world.partitions, "the member of before reads all partitions")
+        with Ddpm(world.config(postgres=NUMBERED), tmp_path) as running:
+            eventually(lambda: 0 < parts() < world.partitions, "the engine has its share")
+            world.produce(json_records([{"n": number} for number in range(30)], world.partitions))
+            eventually(lambda: parts() and numbers(world), "the engine reads its share")
+            before.close()
+            eventually(lambda: numbers(world) == list(range(30)), "the engine reads what the other one left")
+            assert running.stop() == 0
+    finally:
+        before.close()

@@ -105,7 +105,8 @@ func (r *reader) options() []kgo.Opt {
 		kgo.MetadataMinAge(metadataMinAge),
 		kgo.ConsumeTopics(r.conf.topics...),
 		kgo.ConsumerGroup(r.conf.group),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		// The group is cooperative as soon as all of its members are; engines of before knew nothing but ranges.
+		kgo.Balancers(kgo.CooperativeStickyBalancer(), kgo.RangeBalancer()),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(heartbeat),
 		kgo.RebalanceTimeout(rebalanceTimeout),
