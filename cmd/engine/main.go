@@ -26,6 +26,7 @@ import (
 	_ "ddpm/engine/input"
 	_ "ddpm/engine/origin"
 	_ "ddpm/engine/postgrescopy"
+	_ "ddpm/engine/steps"
 	_ "ddpm/engine/trial"
 	_ "ddpm/engine/workers"
 )

@@ -48,6 +48,11 @@ CASES: dict[str, dict[str, Any]] = {
             {"filter": "this.amount > 0 # refunds"},
         ],
     },
+    "json-processors-direct": {
+        "kafka": KAFKA,
+        "postgres": POSTGRES,
+        "processors": [{"mapping": 'root = this\nroot.seen = "${HOME}"'}, {"filter": "this.amount > 0 # refunds"}],
+    },
     "sink-stdout": {"kafka": KAFKA, "sinks": ["stdout"]},
     "parser-ndjson": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "ndjson"}},
     "parser-lines": {"kafka": KAFKA, "postgres": POSTGRES, "source": {"parser": "lines"}},
@@ -144,8 +149,9 @@ def test_a_value_arrives_as_it_is_and_never_becomes_structure_or_substitution(
     assert [match.group() for match in ENGINE_SUBSTITUTION.finditer(text)] == OWN_REFERENCES
     document = yaml.safe_load(text)
     assert document["input"]["ddpm_kafka"]["consumer_group"] == group
-    (step,) = document["pipeline"]["processors"][-3]["try"]
-    assert step["mapping"] == mapping.lstrip("\r\n")
+    (steps,) = (each for each in document["pipeline"]["processors"] if {"try", "ddpm_steps"} & each.keys())
+    made = steps["try"][0]["mapping"] if "try" in steps else steps["ddpm_steps"]["mappings"][0]
+    assert made == mapping.lstrip("\r\n")
     copy = document["output"]["fallback"][0]["reject_errored"]["postgres_copy"]
     assert copy["columns"] == [{"name": "c", "from": "field", "path": list(keys)}]
 
@@ -200,3 +206,30 @@ def test_a_mistake_in_a_template_is_named_with_its_place(template: str, message:
     with pytest.raises(ConfigError) as caught:
         rendered(CASES["sink-stdout"], template)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("step", "alone"),
+    [
+        ({"mapping": "root = this\nroot.note = this.note.uppercase()"}, True),
+        ({"filter": "this.amount > 0"}, True),
+        ({"mapping": "root.a = this.json_text.parse_json()\nroot.e = this.error"}, True),
+        ({"mapping": "root = content().string()"}, False),
+        ({"mapping": "root = this\nroot.key = @kafka_key"}, False),
+        ({"mapping": "meta seen = true"}, False),
+        ({"mapping": 'root.topic = metadata("kafka_topic")'}, False),
+        ({"mapping": "root.n = batch_index()"}, False),
+        ({"mapping": 'root.first = json("a").from(0)'}, False),
+        ({"mapping": 'import "maps.blobl"\nroot = this.apply("m")'}, False),
+        ({"mapping": 'from "mine.blobl"'}, False),
+        ({"mapping": "root.why = error ()"}, False),
+        ({"filter": "errored()"}, False),
+    ],
+)
+def test_records_become_messages_where_a_step_asks_for_more_than_the_document(
+    step: dict[str, str], alone: bool
+) -> None:
+    document = yaml.safe_load(rendered({"kafka": KAFKA, "postgres": POSTGRES, "processors": [step]}))
+    assert document["input"]["ddpm_kafka"].get("direct", False) is alone
+    names = [name for each in document["pipeline"]["processors"] for name in each]
+    assert ("ddpm_steps" in names, "try" in names) == (alone, not alone)

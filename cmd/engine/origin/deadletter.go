@@ -179,7 +179,7 @@ func CauseOf(msg *service.Message) *reason.Reason {
 		if errors.As(err, &typed) {
 			return typed
 		}
-		return reason.New(reason.StageProcess, "processor_failed", stepOf(msg).told(err.Error()))
+		return reason.New(reason.StageProcess, codeProcessor, stepOf(msg).told(err.Error()))
 	}
 	text, _ := msg.MetaGet("fallback_error")
 	if parsed, ok := reason.Parse(text); ok {

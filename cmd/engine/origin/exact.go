@@ -66,12 +66,25 @@ func beforeMapping(msg *service.Message) *service.Message {
 	if err != nil || msg.GetError() != nil {
 		return msg
 	}
-	signs := 0
+	signs, failure := BeforeMapping(doc)
+	if failure != nil {
+		msg.SetError(failure)
+		return msg
+	}
+	if o, ok := From(msg); ok && signs != 0 {
+		known := *o
+		known.signs = signs
+		return Attach(msg, known)
+	}
+	return msg
+}
+
+// BeforeMapping returns what AfterMapping has to know of a document, or why no mapping may see it.
+func BeforeMapping(doc []byte) (signs int, failure *reason.Reason) {
 	if bytes.Contains(doc, []byte(`\u`)) {
 		if at := jsontext.FindEscape(doc, utf16.IsSurrogate); at >= 0 && new(jsontext.Scanner).Validate(doc) == nil {
-			msg.SetError(reason.New(reason.StageProcess, codeSurrogate, fmt.Sprintf(
-				"half of a surrogate pair at byte %d, %.6s, which no text can hold: a mapping would put U+FFFD in its place", at, doc[at:])))
-			return msg
+			return 0, reason.New(reason.StageProcess, codeSurrogate, fmt.Sprintf(
+				"half of a surrogate pair at byte %d, %.6s, which no text can hold: a mapping would put U+FFFD in its place", at, doc[at:]))
 		}
 		if escaped.Match(doc) {
 			signs |= hadReplacement
@@ -86,16 +99,9 @@ func beforeMapping(msg *service.Message) *service.Message {
 	if bytes.Contains(doc, []byte(replacement)) {
 		signs |= hadReplacement
 	}
-	if o, ok := From(msg); ok && signs != 0 {
-		known := *o
-		known.signs = signs
-		return Attach(msg, known)
-	}
-	return msg
+	return signs, nil
 }
 
-// afterMapping knows bytes that were no UTF-8 by the escape that the encoder writes for them: a character U+FFFD that
-// was in a text is written as it is.
 func afterMapping(msg *service.Message) *service.Message {
 	o, ok := From(msg)
 	if !ok || msg.GetError() != nil || o.signs&hadReplacement != 0 {
@@ -105,12 +111,24 @@ func afterMapping(msg *service.Message) *service.Message {
 	if err != nil {
 		return msg
 	}
-	replaced := bytes.Contains(doc, []byte(`\ufffd`)) && jsontext.FindEscape(doc, isReplacement) >= 0
-	if replaced || o.signs&isSuspect != 0 && bytes.Contains(doc, []byte(replacement)) {
-		msg.SetError(reason.New(reason.StageProcess, codeUTF8, "a mapping made text of what is not UTF-8, and U+FFFD would be "+
-			`stored in its place; keep bytes with .encode("hex") or .encode("base64")`))
+	if failure := AfterMapping(doc, o.signs); failure != nil {
+		msg.SetError(failure)
 	}
 	return msg
+}
+
+// AfterMapping returns why a document that mappings made is refused: they replaced text that is not UTF-8. They know bytes that
+// were no UTF-8 by the escape that the encoder writes for them: a character U+FFFD that was in a text is written as it is.
+func AfterMapping(doc []byte, signs int) *reason.Reason {
+	if signs&hadReplacement != 0 {
+		return nil
+	}
+	replaced := bytes.Contains(doc, []byte(`\ufffd`)) && jsontext.FindEscape(doc, isReplacement) >= 0
+	if replaced || signs&isSuspect != 0 && bytes.Contains(doc, []byte(replacement)) {
+		return reason.New(reason.StageProcess, codeUTF8, "a mapping made text of what is not UTF-8, and U+FFFD would be "+
+			`stored in its place; keep bytes with .encode("hex") or .encode("base64")`)
+	}
+	return nil
 }
 
 func isReplacement(r rune) bool { return r == utf8.RuneError }

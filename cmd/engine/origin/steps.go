@@ -11,7 +11,12 @@ import (
 
 	"github.com/warpstreamlabs/bento/public/bloblang"
 	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/reason"
 )
+
+// codeProcessor is the code of what a user's processor says.
+const codeProcessor = "processor_failed"
 
 // stepsEnv tells where the user's steps stand in the configuration that the user wrote. It is not
 // part of the engine's own configuration, whose hash would change with every comment there.
@@ -63,6 +68,15 @@ func stepOf(msg *service.Message) *step {
 	if err != nil || !strings.HasPrefix(name, labelPrefix) || number < 0 {
 		return nil
 	}
+	return stepNumber(number)
+}
+
+// FailedStep is the reason of a record on which the user's step of that number failed.
+func FailedStep(number int, err error) *reason.Reason {
+	return reason.New(reason.StageProcess, codeProcessor, stepNumber(number).told(err.Error()))
+}
+
+func stepNumber(number int) *step {
 	if steps := knownSteps(); number < len(steps) {
 		return &steps[number]
 	}

@@ -2,7 +2,7 @@
 
 from ddpm.catalogue import environment, parsers, sinks, sources
 from ddpm.catalogue.component import Component, EngineEnv, Value, duration
-from ddpm.catalogue.processors import user_code
+from ddpm.catalogue.processors import batch_code, user_code
 from ddpm.config.model import Pipeline
 
 
@@ -21,7 +21,8 @@ def sections(pipeline: Pipeline) -> dict[str, Value]:
     steps: list[Value] = [*user_code(pipeline.processors)]
     # Where documents may be dropped on purpose, what is left of them is counted.
     passed: list[Value] = [{"ddpm_passed": {}}] if steps or parsers.may_drop(pipeline.source) else []
-    processing: Component = {"threads": -1, "processors": [*origin, *parser, *steps, *passed]}
+    run = batch_code(pipeline.processors) if sources.direct(pipeline) else steps
+    processing: Component = {"threads": -1, "processors": [*origin, *parser, *run, *passed]}
     return {
         "name": pipeline.name,
         "input": sources.kafka(pipeline),

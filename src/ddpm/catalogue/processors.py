@@ -6,11 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddpm.catalogue.component import Component, mapping
+from ddpm.catalogue.component import Component, Value, mapping
 from ddpm.config.model import Pipeline, Processor
 
 # What the engine calls the user's step of that number; its errors carry the name, which tells the step.
 LABEL = "processors_{}"
+
+# Bloblang's functions and words that ask for more than a document: metadata, bytes, the batch, errors; and other files,
+# whose text nobody has read here.
+_OF_MESSAGES = re.compile(
+    r"@|\b(?:batch_index|batch_size|content|errored|error_source_\w+|flow_id|from|from_all|import|json|meta|metadata"
+    r"|root_meta|tracing_id|tracing_span)\b|\berror\s*\("
+)
 
 _NAMED_FILE = re.compile(r'(?:\b(?:file|file_rel)\(\s*|^\s*(?:import|from)\s+)("(?:\\.|[^"\\\n])+")', re.MULTILINE)
 
@@ -45,6 +52,22 @@ def user_code(steps: Sequence[Processor]) -> list[Component]:
     }
     # A filter decodes a document and leaves it as it was.
     return guarded(run) if any(step.mapping is not None for step in steps) else [run]
+
+
+def looks_at_documents_alone(steps: Sequence[Processor]) -> bool:
+    """Whether steps need nothing of a record but its document, so that no message has to be made of it.
+
+    Errs on the side of the message: words are looked for anywhere, also in texts and names.
+    """
+    return not any(_OF_MESSAGES.search(code(step).text) for step in steps)
+
+
+def batch_code(steps: Sequence[Processor]) -> list[Component]:
+    """The engine's processor for steps that look at documents alone, on batches that travel as one message."""
+    if not steps:
+        return []
+    texts: list[Value] = [code(step).text for step in steps]
+    return [{"ddpm_steps": {"mappings": texts, "guarded": any(step.mapping is not None for step in steps)}}]
 
 
 def guarded(run: Component) -> list[Component]:

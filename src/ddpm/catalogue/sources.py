@@ -3,6 +3,7 @@
 from ddpm.catalogue import environment
 from ddpm.catalogue.component import Component, EngineEnv, duration
 from ddpm.catalogue.parsers import expands
+from ddpm.catalogue.processors import looks_at_documents_alone
 from ddpm.config.model import Pipeline, PluginKind
 
 # A batch is parsed as a whole, and compressed files and columns can stand for a hundred times their size.
@@ -33,7 +34,7 @@ def direct(pipeline: Pipeline) -> bool:
     """Whether a batch travels as one message, which nothing but ddpm's own components understand."""
     plugin = pipeline.source.plugin
     return (
-        not pipeline.processors
+        looks_at_documents_alone(pipeline.processors)
         and (plugin is None or plugin.kind is PluginKind.FUNCTION)
         and [sink.kind for sink in pipeline.sinks] == ["postgres"]
         and pipeline.pipeline_template is None
