@@ -41,8 +41,6 @@ func (r *record) message() *service.Message {
 	if r.TimestampMS != nil {
 		o.TimestampMS, o.HasTimestamp = *r.TimestampMS, true
 	}
-	for _, h := range r.Headers {
-		o.AddHeader(h.Name, string(h.Value))
-	}
+	o.SetHeaders(len(r.Headers), func(i int) (name, value string) { return r.Headers[i].Name, string(r.Headers[i].Value) })
 	return origin.Message(o)
 }
