@@ -39,7 +39,7 @@ The messages are those of a `+"`kafka`"+` input with `+"`multi_header: true`"+`.
 the records that are done. The input ends with its last line.`).
 		Fields(
 			service.NewIntField(fieldCount).Description("A batch has at most so many records."),
-			service.NewIntField(fieldByteSize).Description("A batch is closed when its keys and values have so many bytes."),
+			service.NewIntField(fieldByteSize).Description("A batch is closed when its keys, values and headers have so many bytes."),
 			service.NewDurationField(fieldPeriod).Description("A batch is closed after so long."),
 		)
 	err := service.RegisterBatchInput("ddpm_feed", spec,

@@ -24,7 +24,13 @@ type header struct {
 	Value []byte `json:"value"`
 }
 
-func (r *record) size() int { return len(r.Key) + len(r.Value) }
+func (r *record) size() int {
+	bytes := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		bytes += len(h.Name) + len(h.Value)
+	}
+	return bytes
+}
 
 // message returns the record as the engine's own input would hand it on.
 func (r *record) message() *service.Message {
@@ -41,8 +47,6 @@ func (r *record) message() *service.Message {
 	if r.TimestampMS != nil {
 		o.TimestampMS, o.HasTimestamp = *r.TimestampMS, true
 	}
-	for _, h := range r.Headers {
-		o.AddHeader(h.Name, string(h.Value))
-	}
+	o.SetHeaders(len(r.Headers), func(i int) (name, value string) { return r.Headers[i].Name, string(r.Headers[i].Value) })
 	return origin.Message(o)
 }

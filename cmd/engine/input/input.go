@@ -45,7 +45,7 @@ only when every record before them is done. The records of aborted transactions 
 				Description("Whether a batch travels as one message, for pipelines of ddpm's own components alone.").Default(false),
 			service.NewObjectField(fieldBatching,
 				service.NewIntField(fieldCount).Description("A batch has at most so many records.").Default(4000),
-				service.NewIntField(fieldByteSize).Description("A batch is closed when its keys and values have so many bytes.").
+				service.NewIntField(fieldByteSize).Description("A batch is closed when its keys, values and headers take so many bytes.").
 					Default(4_000_000),
 				service.NewDurationField(fieldPeriod).Description("A batch is closed after so long.").Default("100ms"),
 			),

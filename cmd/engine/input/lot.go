@@ -45,7 +45,17 @@ func (l *lot) room(most limits, records []*kgo.Record) int {
 	return n
 }
 
-func size(r *kgo.Record) int { return len(r.Key) + len(r.Value) }
+// size is what a record counts for in a batch: its headers are kept with it.
+func size(r *kgo.Record) int {
+	bytes := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		bytes += headerBytes + len(h.Key) + len(h.Value)
+	}
+	return bytes
+}
+
+// headerBytes is about what a header takes beside name and value: two strings and a list of one value.
+const headerBytes = 64
 
 // add takes records of one partition in.
 func (l *lot) add(f fetched) {
@@ -122,9 +132,7 @@ func captured(r *kgo.Record, end int64) origin.Origin {
 	if ms := unixMilli(r.Timestamp); ms >= 0 {
 		o.TimestampMS, o.HasTimestamp = ms, true
 	}
-	for _, h := range r.Headers {
-		o.AddHeader(h.Key, string(h.Value))
-	}
+	o.SetHeaders(len(r.Headers), func(i int) (name, value string) { return r.Headers[i].Key, string(r.Headers[i].Value) })
 	return o
 }
 

@@ -2,6 +2,7 @@ package input
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -38,6 +39,40 @@ func TestATimestampIsThereOrNot(t *testing.T) {
 		if o.HasTimestamp != has || has && o.TimestampMS != ms {
 			t.Errorf("%d: %d %v", ms, o.TimestampMS, o.HasTimestamp)
 		}
+	}
+}
+
+// A record of 1 MB can have as many.
+func TestARecordMayHaveHundredsOfThousandsOfHeaders(t *testing.T) {
+	const names = 200_000
+	r := &kgo.Record{Value: []byte("{}")}
+	for i := range names + 1 {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: strconv.Itoa(i % names), Value: []byte(strconv.Itoa(i))})
+	}
+	o := captured(r, 0)
+	if len(o.Headers) != names || !slices.Equal(o.Headers[0].Values, []string{"0", strconv.Itoa(names)}) {
+		t.Fatalf("%d headers, the first one: %q", len(o.Headers), o.Headers[0])
+	}
+	for i, h := range o.Headers[1:] {
+		if h.Name != strconv.Itoa(i+1) || !slices.Equal(h.Values, []string{h.Name}) {
+			t.Fatalf("%d: %q", i+1, h)
+		}
+	}
+}
+
+// Without that a batch of small records with large headers would take gigabytes.
+func TestHeadersCountForTheSizeOfABatch(t *testing.T) {
+	records := make([]*kgo.Record, 10)
+	for i := range records {
+		records[i] = &kgo.Record{Offset: int64(i), Headers: []kgo.RecordHeader{{Key: "h", Value: make([]byte, 1000)}}}
+	}
+	l := &lot{}
+	if n := l.room(limits{count: 100, bytes: 3000}, records); n != 3 {
+		t.Errorf("%d records", n)
+	}
+	l.add(fetched{records: records[:3]})
+	if !l.full(limits{count: 100, bytes: 3000}) {
+		t.Errorf("%d bytes", l.bytes)
 	}
 }
 

@@ -22,11 +22,7 @@ const (
 	metadataMinAge = time.Second
 	dialTimeout    = 5 * time.Second
 
-	// fetchBytes bounds what a broker sends at once, and partitionBytes what of it is of one partition; a single record
-	// may be larger. What is waiting is never more than two such answers of each broker.
-	fetchBytes     = 8 << 20
-	partitionBytes = 1 << 20
-	fetchMaxWait   = 500 * time.Millisecond
+	fetchMaxWait = 500 * time.Millisecond
 
 	// quiet is how long nothing may arrive until the brokers are asked whether they are still there.
 	quiet = 5 * time.Second
@@ -117,8 +113,6 @@ func (r *reader) options() []kgo.Opt {
 		kgo.RequireStableFetchOffsets(),
 		// The markers of transactions tell that the log is read up to their offset.
 		kgo.KeepControlRecords(),
-		kgo.FetchMaxBytes(fetchBytes),
-		kgo.FetchMaxPartitionBytes(partitionBytes),
 		kgo.FetchMaxWait(fetchMaxWait),
 		// Between a poll and the look at whose records they are no partition changes hands.
 		kgo.BlockRebalanceOnPoll(),
@@ -138,10 +132,12 @@ func (r *reader) options() []kgo.Opt {
 // Connect returns when a broker answers. The group is joined behind it.
 func (r *reader) Connect(ctx context.Context) error {
 	if r.client == nil {
-		client, err := kgo.NewClient(r.options()...)
+		growth := newExpansion()
+		client, err := kgo.NewClient(append(r.options(), growth.options()...)...)
 		if err != nil {
 			return err
 		}
+		growth.follow(client.UpdateFetchMaxBytes)
 		r.client = client
 		go r.commits.run(client)
 	}

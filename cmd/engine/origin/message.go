@@ -2,6 +2,7 @@ package origin
 
 import (
 	"context"
+	"slices"
 
 	"github.com/warpstreamlabs/bento/public/service"
 
@@ -60,15 +61,44 @@ func floorDiv(a, b int64) int64 {
 	return a / b
 }
 
-// AddHeader adds a header of the record, behind the values that one of that name has already.
-func (o *Origin) AddHeader(name, value string) {
-	for i := range o.Headers {
-		if o.Headers[i].Name == name {
-			o.Headers[i].Values = append(o.Headers[i].Values, value)
-			return
-		}
+// fewHeaders are those among which a name is found by looking at each. A record may have hundreds of thousands.
+const fewHeaders = 16
+
+// SetHeaders takes a record's headers, which are handed over in their order; the values of a name that is repeated stand
+// together, where its first one stood.
+func (o *Origin) SetHeaders(count int, header func(i int) (name, value string)) {
+	o.Headers = nil
+	var places map[string]int
+	if count > fewHeaders {
+		places = make(map[string]int, count)
 	}
-	o.Headers = append(o.Headers, Header{name, []string{value}})
+	for i := range count {
+		name, value := header(i)
+		at, found := o.placeOf(name, places)
+		if found {
+			o.Headers[at].Values = append(o.Headers[at].Values, value)
+			continue
+		}
+		if places != nil {
+			places[name] = at
+		}
+		o.Headers = append(o.Headers, Header{name, []string{value}})
+	}
+}
+
+// placeOf returns where a header of this name stands, or will stand; places holds those of all names if there are many.
+func (o *Origin) placeOf(name string, places map[string]int) (at int, found bool) {
+	if places == nil {
+		at = slices.IndexFunc(o.Headers, func(h Header) bool { return h.Name == name })
+	} else if known, ok := places[name]; ok {
+		at = known
+	} else {
+		at = -1
+	}
+	if at < 0 {
+		return len(o.Headers), false
+	}
+	return at, true
 }
 
 // Chunk is a batch of records that travels through the engine as one message, from the input to the sink. A message of its
