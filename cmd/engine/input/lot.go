@@ -34,6 +34,17 @@ func (l *lot) empty() bool { return len(l.segments) == 0 }
 
 func (l *lot) full(most limits) bool { return l.count >= most.count || l.bytes >= most.bytes }
 
+// closedBy names the limit that completed the batch.
+func (l *lot) closedBy(most limits) string {
+	switch {
+	case l.count >= most.count:
+		return "count"
+	case l.bytes >= most.bytes:
+		return "size"
+	}
+	return "period"
+}
+
 // room returns how many records still go into the batch: at least one of a batch that is not full.
 func (l *lot) room(most limits, records []*kgo.Record) int {
 	bytes := l.bytes

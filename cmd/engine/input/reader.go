@@ -46,6 +46,7 @@ type reader struct {
 	conf     *config
 	log      *service.Logger
 	received *service.MetricCounter
+	formed   *service.MetricCounter
 	lag      *service.MetricGauge
 	tracker  *tracker
 	commits  *commits
@@ -77,6 +78,7 @@ func newReader(c *config, mgr *service.Resources) *reader {
 		conf:     c,
 		log:      mgr.Logger(),
 		received: mgr.Metrics().NewCounter("kafka_records_received"),
+		formed:   mgr.Metrics().NewCounter("batch_created", "mechanism"),
 		lag:      mgr.Metrics().NewGauge("kafka_records_behind", "topic", "partition"),
 		said:     map[string]time.Time{},
 	}
@@ -162,6 +164,7 @@ func (r *reader) ReadBatch(ctx context.Context) (service.MessageBatch, service.A
 		}
 		if r.begin(l); !l.empty() {
 			r.received.Incr(int64(l.count))
+			r.formed.Incr(1, l.closedBy(r.conf.limits))
 			return l.messages(r.conf), r.acknowledge(l), nil
 		}
 	}
