@@ -23,12 +23,10 @@ type segment struct {
 	at   place
 	of   *progress
 	part *part
-	// last is the highest offset that was read, be it a marker's.
-	last, end int64
-	records   []*kgo.Record
+	// span is what was read, be it a marker.
+	span    span
+	records []*kgo.Record
 }
-
-func (s *segment) next() int64 { return s.last + 1 }
 
 func (l *lot) empty() bool { return len(l.segments) == 0 }
 
@@ -70,7 +68,8 @@ const headerBytes = 64
 
 // add takes records of one partition in.
 func (l *lot) add(f fetched) {
-	s := segment{at: f.at, of: f.of, last: f.records[len(f.records)-1].Offset, end: f.end, records: f.records}
+	first, last := f.records[0].Offset, f.records[len(f.records)-1].Offset
+	s := segment{at: f.at, of: f.of, span: span{first, last + 1, f.end}, records: f.records}
 	if slices.ContainsFunc(s.records, isMarker) {
 		s.records = slices.DeleteFunc(slices.Clone(s.records), isMarker)
 	}
@@ -122,7 +121,7 @@ func (l *lot) each(do func(i int, o origin.Origin)) {
 	i := 0
 	for _, s := range l.segments {
 		for _, r := range s.records {
-			do(i, captured(r, s.end))
+			do(i, captured(r, s.span.end))
 			i++
 		}
 	}

@@ -14,8 +14,9 @@ type place struct {
 type progress struct {
 	// pending are the parts of batches that are on their way, in the order of the log.
 	pending []*part
-	// end is the end of the log as far as it is known.
-	end int64
+	// end is the end of the log as far as it is known, and reached the offset before which all is done, once records came.
+	end, reached int64
+	begun        bool
 	// lost is set when the partition is assigned to somebody else: what is done after that is no longer ours to commit.
 	lost bool
 }
@@ -66,19 +67,26 @@ func (t *tracker) progressOf(at place) *progress {
 	return t.held[at]
 }
 
-// begin notes that records up to, but not including, next are on their way, in a log that ends at end. Without records there
-// is nothing to wait for: the offset is that of a transaction's marker. It returns nil where the partition is another
-// member's by now, or was assigned anew.
-func (t *tracker) begin(at place, of *progress, next, end int64, records int) *part {
+// span are offsets from first to before next, in a log that ends at end.
+type span struct{ first, next, end int64 }
+
+// begin notes that so many records are on their way. Without any there is nothing to wait for: the offset is that of a
+// transaction's marker. It returns nil where the partition is another member's by now, or was assigned anew.
+func (t *tracker) begin(at place, of *progress, s span, records int) *part {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if of.lost {
 		return nil
 	}
-	of.end = end
-	p := &part{of: of, at: at, next: next, done: records == 0}
+	if !of.begun {
+		of.reached, of.begun = s.first, true
+	}
+	of.end = s.end
+	p := &part{of: of, at: at, next: s.next, done: records == 0}
 	of.pending = append(of.pending, p)
 	t.advance(of)
+	// While nothing gets done, nothing else would tell that there is more and more to do.
+	t.lag(at, max(0, of.end-of.reached))
 	return p
 }
 
@@ -111,8 +119,9 @@ func (t *tracker) advance(of *progress) {
 	}
 	last := of.pending[done-1]
 	of.pending = append(of.pending[:0], of.pending[done:]...)
+	of.reached = last.next
 	t.commit(last.at, last.next)
-	t.lag(last.at, max(0, of.end-last.next))
+	t.lag(last.at, max(0, of.end-of.reached))
 }
 
 // settled tells whether nothing of these partitions is on its way.

@@ -28,9 +28,9 @@ func TestAnOffsetIsCommittedWhenAllBeforeItAreDone(t *testing.T) {
 	tr, c := tracked(first, second)
 	var parts []*part
 	for next := int64(10); next <= 50; next += 10 {
-		parts = append(parts, tr.begin(first, tr.progressOf(first), next, 60, 10))
+		parts = append(parts, tr.begin(first, tr.progressOf(first), span{next - 10, next, 60}, 10))
 	}
-	other := tr.begin(second, tr.progressOf(second), 5, 5, 5)
+	other := tr.begin(second, tr.progressOf(second), span{0, 5, 5}, 5)
 	tr.finish(parts[2:4])
 	tr.finish([]*part{other})
 	if len(c.offsets[first]) != 0 || !slices.Equal(c.offsets[second], []int64{5}) {
@@ -43,10 +43,26 @@ func TestAnOffsetIsCommittedWhenAllBeforeItAreDone(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotDoneIsBehindBeforeAnythingIs(t *testing.T) {
+	tr, c := tracked(first)
+	p := tr.begin(first, tr.progressOf(first), span{100, 110, 130}, 10)
+	if c.lag[first] != 30 {
+		t.Errorf("behind %d", c.lag[first])
+	}
+	tr.begin(first, tr.progressOf(first), span{110, 120, 150}, 10)
+	if c.lag[first] != 50 {
+		t.Errorf("behind %d", c.lag[first])
+	}
+	tr.finish([]*part{p})
+	if c.lag[first] != 40 {
+		t.Errorf("behind %d", c.lag[first])
+	}
+}
+
 func TestAMarkerAloneIsCommittedBehindWhatIsDone(t *testing.T) {
 	tr, c := tracked(first)
-	p := tr.begin(first, tr.progressOf(first), 3, 5, 3)
-	tr.begin(first, tr.progressOf(first), 5, 5, 0)
+	p := tr.begin(first, tr.progressOf(first), span{0, 3, 5}, 3)
+	tr.begin(first, tr.progressOf(first), span{4, 5, 5}, 0)
 	if len(c.offsets[first]) != 0 {
 		t.Fatalf("%v", c.offsets)
 	}
@@ -59,14 +75,14 @@ func TestAMarkerAloneIsCommittedBehindWhatIsDone(t *testing.T) {
 func TestWhatAnotherMemberHasIsNotCommitted(t *testing.T) {
 	tr, c := tracked(first)
 	before := tr.progressOf(first)
-	p := tr.begin(first, before, 10, 60, 10)
+	p := tr.begin(first, before, span{0, 10, 60}, 10)
 	tr.forget([]place{first})
 	tr.finish([]*part{p})
-	if tr.begin(first, before, 20, 60, 10) != nil {
+	if tr.begin(first, before, span{10, 20, 60}, 10) != nil {
 		t.Error("records of a partition that went to another member are handed on")
 	}
 	tr.assign([]place{first})
-	if !tr.lost(p) || tr.begin(first, before, 20, 60, 10) != nil {
+	if !tr.lost(p) || tr.begin(first, before, span{10, 20, 60}, 10) != nil {
 		t.Error("records of before it came back are handed on")
 	}
 	if len(c.offsets) != 0 {
@@ -76,7 +92,7 @@ func TestWhatAnotherMemberHasIsNotCommitted(t *testing.T) {
 
 func TestWhatIsOnItsWayIsAwaited(t *testing.T) {
 	tr, _ := tracked(first, second)
-	p := tr.begin(first, tr.progressOf(first), 10, 60, 10)
+	p := tr.begin(first, tr.progressOf(first), span{0, 10, 60}, 10)
 	awaited := make(chan struct{})
 	go func() {
 		tr.await([]place{first}, func() bool { return false })
@@ -90,7 +106,7 @@ func TestWhatIsOnItsWayIsAwaited(t *testing.T) {
 	}
 	tr.finish([]*part{p})
 	<-awaited
-	tr.begin(first, tr.progressOf(first), 20, 60, 10)
+	tr.begin(first, tr.progressOf(first), span{10, 20, 60}, 10)
 	tr.await([]place{first}, func() bool { return true })
 }
 
@@ -114,7 +130,7 @@ func TestCommitsFollowTheOrderOfTheLog(t *testing.T) {
 	order := rand.New(rand.NewPCG(1, 2)).Perm(batches)
 	parts := make([]*part, batches)
 	for i := range parts {
-		parts[i] = tr.begin(first, tr.progressOf(first), int64(i+1), batches, 1)
+		parts[i] = tr.begin(first, tr.progressOf(first), span{int64(i), int64(i + 1), batches}, 1)
 	}
 	var wg sync.WaitGroup
 	for thread := range 4 {

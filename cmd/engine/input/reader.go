@@ -241,7 +241,7 @@ func (r *reader) begin(l *lot) {
 		return
 	}
 	l.keep(func(s *segment) bool {
-		s.part = r.tracker.begin(s.at, s.of, s.next(), s.end, len(s.records))
+		s.part = r.tracker.begin(s.at, s.of, s.span, len(s.records))
 		return s.part != nil && len(s.records) > 0
 	})
 }

@@ -46,7 +46,7 @@ class Expiry:
 
     @property
     def present(self) -> str | None:
-        """What stands between the pipeline and the first record that is left; None once it has gone on from there."""
+        """What stands between the pipeline and the first record that is left; None without any, or behind it."""
         return f"retention: {self._present[0]}" if self._present else None
 
     def seen(self, partitions: Iterable[PartitionStatus]) -> list[Loss]:
@@ -63,5 +63,7 @@ class Expiry:
         self._present = tuple(
             Loss(each.topic, each.partition, each.committed or 0, (each.committed or 0) + each.expired)
             for each in behind
+            # Where nothing is left, nothing is committed either until the next record comes, which may take for ever.
+            if each.lag
         )
         return losses

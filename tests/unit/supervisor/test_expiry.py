@@ -36,3 +36,13 @@ def test_a_reset_to_what_is_gone_is_no_second_loss_of_the_same() -> None:
     expiry.seen([at(60, 100)])
     expiry.seen([at(500, 100)])
     assert expiry.seen([at(60, 100)]) == []
+
+
+def test_where_nothing_is_left_the_loss_is_told_and_nothing_stands_in_the_way() -> None:
+    expiry = Expiry()
+    assert [loss.offsets for loss in expiry.seen([at(60, 1_000)])] == [940]
+    assert not expiry.present
+    assert expiry.seen([at(60, 1_000, 1_001)]) == []
+    assert expiry.present, "there is a record to go on from"
+    assert expiry.seen([at(1_001, 1_000, 1_001)]) == []
+    assert expiry.lost == {("orders", 0): 940}
