@@ -32,6 +32,15 @@ def rendered(section: dict[str, Any]) -> str:
     return render_component(configuration(Pipeline.model_validate(section)), origin="app-config.yaml").text
 
 
+def mappings(steps: list[dict[str, Any]]) -> list[str]:
+    """The user's mappings, be they run on messages or on whole batches."""
+    found: list[str] = []
+    for step in steps:
+        found += [each["mapping"] for each in step.get("try", ())]
+        found += step.get("ddpm_steps", {}).get("mappings", ())
+    return found
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_offline_configuration_is_the_golden_one(name: str, request: pytest.FixtureRequest) -> None:
     golden, text = GOLDEN / f"{name}.yaml", rendered(CASES[name])
@@ -49,7 +58,10 @@ def test_its_processors_are_those_of_a_run(name: str) -> None:
     parts = trial["ddpm_trial"]
     origin, *steps = run["pipeline"]["processors"]
     # A run counts behind them what is left; a trial says of each document what became of it.
-    assert parts["parser"] + parts["processors"] == [step for step in steps if step != {"ddpm_passed": {}}]
+    ran = [step for step in steps if step != {"ddpm_passed": {}}]
+    assert parts["parser"] == ran[: len(parts["parser"])]
+    assert mappings(parts["processors"]) == mappings(ran[len(parts["parser"]) :])
+    assert len(mappings(ran)) == len(CASES[name].get("processors", ()))
     # A run asks brokers, which a trial has none of.
     asks = ("addresses", "topic_ids_env", "marks_env", "forks_env")
     told = {key: value for key, value in origin.pop("ddpm_origin").items() if key not in asks}
