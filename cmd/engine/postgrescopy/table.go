@@ -206,10 +206,18 @@ func (c changes) obstacle(t *table) error {
 // present returns which of the rows are in a relation (the table, or ONLY the table without those that
 // inherit from it) already, by their place in the list.
 func (s *session) present(ctx context.Context, relation string, rows []row) (map[int]bool, error) {
+	// Of a table with partitions the planner locks those that its constants leave, and one that is locked by somebody else
+	// is to hold up its own rows alone.
 	type partition struct{ source, partition int64 }
-	groups := map[partition][]int{}
+	groups, source, part := map[partition][]int{}, "wanted.source", "wanted.partition"
+	if !s.table.plain {
+		source, part = "($1::bigint[])[1]", "($2::bigint[])[1]"
+	}
 	for i, r := range rows {
-		p := partition{r.source, r.partition}
+		var p partition
+		if !s.table.plain {
+			p = partition{r.source, r.partition}
+		}
 		groups[p] = append(groups[p], i)
 	}
 	item := "0"
@@ -219,22 +227,17 @@ func (s *session) present(ctx context.Context, relation string, rows []row) (map
 	// LIMIT keeps the planner from a join, for which it would read a whole partition's rows when it has no
 	// statistics of the table yet.
 	sql := fmt.Sprintf(`SELECT wanted.nth
-		FROM ROWS FROM (unnest($3::bigint[]), unnest($4::bigint[])) WITH ORDINALITY AS wanted(place, item, nth)
+		FROM ROWS FROM (unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::bigint[]))
+			WITH ORDINALITY AS wanted(source, partition, place, item, nth)
 		CROSS JOIN LATERAL (
 			SELECT FROM %s AS written
-			WHERE written.source = $1::bigint AND written.partition = $2::bigint
+			WHERE written.source = %s AND written.partition = %s
 				AND written."offset" = wanted.place AND %s = wanted.item
 			LIMIT 1
-		) AS present`, relation, item)
+		) AS present`, relation, source, part, item)
 	found := map[int]bool{}
-	for p, members := range groups {
-		offsets, items := make([]string, len(members)), make([]string, len(members))
-		for i, m := range members {
-			offsets[i] = strconv.FormatInt(rows[m].offset, 10)
-			items[i] = strconv.FormatInt(rows[m].item, 10)
-		}
-		there, err := s.query(ctx, sql, strconv.FormatInt(p.source, 10), strconv.FormatInt(p.partition, 10),
-			"{"+strings.Join(offsets, ",")+"}", "{"+strings.Join(items, ",")+"}")
+	for _, members := range groups {
+		there, err := s.query(ctx, sql, identities(rows, members)...)
 		if err != nil {
 			return nil, err
 		}
@@ -247,4 +250,19 @@ func (s *session) present(ctx context.Context, relation string, rows []row) (map
 		}
 	}
 	return found, nil
+}
+
+// identities returns the identities of those of the rows that are members: a bigint[] for each part.
+func identities(rows []row, members []int) []string {
+	var texts [4][]byte
+	for _, m := range members {
+		for part, number := range [4]int64{rows[m].source, rows[m].partition, rows[m].offset, rows[m].item} {
+			texts[part] = append(strconv.AppendInt(texts[part], number, 10), ',')
+		}
+	}
+	arrays := make([]string, len(texts))
+	for part, text := range texts {
+		arrays[part] = "{" + strings.TrimSuffix(string(text), ",") + "}"
+	}
+	return arrays
 }

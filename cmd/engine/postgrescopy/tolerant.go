@@ -22,9 +22,11 @@ const skippedNotice = "skipping row due to data type incompatibility at line "
 // skip is a row that COPY skipped: its line, counted from 1, and the place of the column to blame.
 type skip struct{ line, col int }
 
-// explainValues says of values which their columns do not accept, and why; and which columns there are.
+// explainValues says of values which their columns do not accept, and why. The first row says which columns there are.
 const explainValues = `
-SELECT given.row, given.col, wrong.sql_error_code, wrong.message, wrong.detail, (` + listColumns + `$1::regclass)
+SELECT -1 AS row, NULL AS col, NULL AS code, (` + listColumns + `$1::regclass)::text AS message, NULL AS detail
+UNION ALL
+SELECT given.row, given.col, wrong.sql_error_code, wrong.message, wrong.detail
 FROM ROWS FROM (unnest($2::int[]), unnest($3::int[]), unnest($4::text[]), unnest($5::text[])) AS given(row, col, name, value)
 JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::regclass AND a.attname = given.name
 CROSS JOIN LATERAL pg_catalog.pg_input_error_info(given.value, pg_catalog.format_type(a.atttypid, a.atttypmod)) AS wrong
@@ -98,12 +100,12 @@ func (s *session) explain(ctx context.Context, b *encoded, spots []spot) ([]refu
 	if err != nil {
 		return nil, err
 	}
+	if s.seen, err = parseColumns(wrong[0][3]); err != nil {
+		return nil, err
+	}
 	var refused []refusedRow
-	for _, each := range wrong {
+	for _, each := range wrong[1:] {
 		row, _ := strconv.Atoi(string(each[0]))
-		if s.seen, err = parseColumns(each[5]); err != nil {
-			return nil, err
-		}
 		col, _ := strconv.Atoi(string(each[1]))
 		refused = append(refused, refusedRow{row: row, certain: true, err: &pgconn.PgError{
 			Severity: "ERROR", SeverityUnlocalized: "ERROR",
