@@ -10,7 +10,7 @@ SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjs
 COMPILE = uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down image test test-unit test-integration test-integration-plugin test-faults test-tools fuzz lint format docs licences wheel lock bench bench-quick profile-report reset clean
+.PHONY: help run up down image test test-all test-unit test-go test-integration test-integration-plugin test-browser test-deploy test-faults test-tools fuzz lint format docs licences wheel lock bench bench-quick profile-report reset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,14 +39,30 @@ $(SECRETS):
 	@umask 077 && for name in PGPASSWORD DDPM_TOKEN GRAFANA_PASSWORD; do \
 		echo "$$name=$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(16))')"; done > $@
 
-test: test-tools ## all tests: Go, unit, golden, integration on real servers; two files at a time
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE = --numprocesses 2 --dist loadfile --no-loadscope-reorder
+QUICK = tests/unit tests/integration/test_engine_go.py tests/integration/test_main_path.py tests/integration/plugins/json \
+	"tests/faults/test_guarantees.py::test_invariants_hold[engine killed-1]"
+
+test: $(VENV)/.installed ## in a few minutes: unit, golden and Go tests, the main path on real servers, a fault under traffic
+	@$(PY) -m pytest $(SIDE_BY_SIDE) --short $(QUICK)
+
+test-all: test-tools ## every test there is, as CI runs them; shows which code the unit tests reach
+	@$(PY) -m pytest $(SIDE_BY_SIDE) --cov=ddpm --cov-report=term:skip-covered
 
 test-unit: $(VENV)/.installed ## the tests that need no services
-	@$(PY) -m pytest tests/unit
+	@$(PY) -m pytest $(SIDE_BY_SIDE) tests/unit
 
-test-integration: test-tools ## the tests on a real Kafka, engine and Postgres
-	@$(PY) -m pytest tests/integration
+test-go: $(VENV)/.installed ## the engine's Go tests on real servers: make test-go [pkg=./sink/...] [run=TestName] [race=1]
+	@$(PY) scripts/go_test.py $(if $(race),-race) $(if $(run),-run '$(run)') $(or $(pkg),./...)
+
+test-integration: $(VENV)/.installed ## the tests of ddpm on a real Kafka, engine and Postgres
+	@$(PY) -m pytest $(SIDE_BY_SIDE) tests/integration
+
+test-browser: test-tools ## the console in a real browser
+	@$(PY) -m pytest $(SIDE_BY_SIDE) tests/browser
+
+test-deploy: test-tools ## Docker, Compose, systemd, Kubernetes, dashboards, the wheel
+	@$(PY) -m pytest $(SIDE_BY_SIDE) tests/deploy
 
 test-integration-plugin: $(VENV)/.installed ## the integration test of one parser: make test-integration-plugin format=json
 	@test -n "$(format)" || { echo "which format? make test-integration-plugin format=json" >&2; exit 2; }

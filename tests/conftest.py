@@ -2,6 +2,7 @@
 
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,24 +21,40 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
 
 TESTS = Path(__file__).parent
-SLOWEST_FIRST = ("faults", "integration", "browser", "unit")
+SLOWEST_FIRST = ("faults", "deploy", "integration", "browser", "unit")
+# What a test needs is known from the fixtures that it takes, its own and those of its fixtures.
+NEEDS = {
+    "kafka": "needs_kafka",
+    "postgres": "needs_postgres",
+    "engine_binary": "needs_engine",
+    "dockerd": "needs_docker",
+    "chromium": "needs_browser",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-rounds", type=int, default=0, help="all faults, so many rounds; 0 is the short form")
+    parser.addoption("--short", action="store_true", help="leave out what takes long in the Go tests")
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
     parser.addoption("--update-docs", action="store_true", help="write the tables of docs that tests prove anew")
     parser.addoption("--update-screenshots", action="store_true", help="make the pictures of the README anew")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
-        if _folder(item) in ("integration", "faults"):
-            item.add_marker(_folder(item))
+        for fixture in NEEDS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(NEEDS[fixture])
+        if _folder(item) != "unit":
+            item.add_marker("no_cover")  # it would only be slower: what it starts is in other processes
     twice = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
     if twice:
         msg = f"several tests are called {twice[0]}: side by side only one of them would run"
         raise pytest.UsageError(msg)
+    written = {item: place for place, item in enumerate(items)}
+    yield
+    # Unit tests run in the random order that pytest-randomly gave them, all others as they are written.
+    items.sort(key=lambda item: 0 if _folder(item) == "unit" else written[item])
     if hasattr(config, "workerinput"):
         # Of several processes each takes the next file: the quick ones at the end let them end together.
         items.sort(key=lambda item: SLOWEST_FIRST.index(_folder(item)))

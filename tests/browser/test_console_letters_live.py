@@ -2,15 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
 from browser.page import Page
 from ddpm.broker.produce import Record
 from harness.process import Ddpm
 from harness.waiting import eventually
 from harness.world import World, json_records
-
-pytestmark = pytest.mark.integration
 
 CARD = ".card-letters"
 

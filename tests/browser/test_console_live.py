@@ -20,8 +20,6 @@ from harness.process import Ddpm
 from harness.waiting import eventually
 from harness.world import World
 
-pytestmark = pytest.mark.integration
-
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 TOPICS = {"orders": 900, "payments": 420, "returns": 130, "stock": 60}
 PICTURE_SECONDS = 290.0

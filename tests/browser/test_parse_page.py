@@ -9,7 +9,7 @@ import pytest
 from browser.page import Page
 from harness.offline import Served, configure, serving
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine_binary")]
+pytestmark = pytest.mark.usefixtures("engine_binary")
 
 
 @pytest.fixture

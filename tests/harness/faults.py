@@ -425,7 +425,7 @@ class Fault:
 
     Attributes:
         happen: What happens.
-        short: Whether it is in the short form, which `make test` runs.
+        short: Whether it is in the short form, which `make test-all` runs.
         disk: Whether the table, or ddpm, is on a small disk of its own.
         sections: What the configuration says besides the usual.
 

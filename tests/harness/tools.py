@@ -38,6 +38,7 @@ RUNC = Tool(("runc",), "runc")
 DOCKER = Tool(("docker",), "docker.io", service=True)
 DEBOOTSTRAP = Tool(("debootstrap",), "debootstrap")
 SYSTEMD_ANALYZE = Tool(("systemd-analyze",), "systemd")
+GCC = Tool(("gcc",), "gcc", libraries=("libc6-dev",))  # for the race detector of Go
 TOOLS = (
     CHROMIUM,
     CHROMEDRIVER,
@@ -52,6 +53,7 @@ TOOLS = (
     DOCKER,
     DEBOOTSTRAP,
     SYSTEMD_ANALYZE,
+    GCC,
 )
 
 

@@ -60,8 +60,11 @@ const (
 	pieces = 5
 )
 
-// Run tries a sink.
+// Run tries a sink. It takes a while, and is left out in the short form of a test run.
 func Run(t *testing.T, target Target) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	if target.Patience == 0 {
 		target.Patience = patience
 	}

@@ -95,6 +95,9 @@ func (w *wrong) Classify(err error) sink.Verdict {
 }
 
 func TestTheSuiteFindsSinksThatAreWrong(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
