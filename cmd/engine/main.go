@@ -10,7 +10,7 @@ import (
 	"github.com/warpstreamlabs/bento/public/service"
 
 	"ddpm/engine/handover"
-	"ddpm/engine/leash"
+	"ddpm/engine/lifeline"
 	"ddpm/engine/mappings"
 	"ddpm/engine/profiling"
 
@@ -52,7 +52,7 @@ func main() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
-	leash.Start()
+	lifeline.Start()
 	saveProfiles := profiling.Start()
 	service.RunCLI(context.Background())
 	saveProfiles()

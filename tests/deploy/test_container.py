@@ -13,7 +13,7 @@ import pytest
 from docker.models.containers import Container
 
 from ddpm.config.model import Container as ContainerSettings
-from ddpm.engine.container import ContainerEngine, ContainerLauncher, Home, check
+from ddpm.engine.container import ContainerContext, ContainerEngine, ContainerLauncher, check
 from ddpm.engine.launching import EngineSpec, LogLine
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import MissingToolError
@@ -131,7 +131,7 @@ def test_an_engine_of_a_killed_ddpm_drains_and_its_container_is_removed_by_the_n
             traffic.wait_for(300)
             running.popen.kill()
             running.popen.wait()
-        eventually(lambda: not engines(client), "the engine ends by its leash")
+        eventually(lambda: not engines(client), "the engine ends by its lifeline")
         first.reload()
         assert first.attrs["State"]["ExitCode"] == 0
     # One that hangs would consume until it is ended.
@@ -198,7 +198,7 @@ def launched(dockerd: Dockerd, engine_image: str, tmp_path: Path) -> Iterator[La
     launchers: list[ContainerLauncher] = []
 
     def launch(text: str, lines: list[LogLine], **settings: Any) -> ContainerEngine:
-        home = Home(
+        context = ContainerContext(
             ContainerSettings.model_validate({"image": engine_image, "docker": dockerd.url} | settings),
             owner="somebody",
             pipeline="greedy",
@@ -207,7 +207,7 @@ def launched(dockerd: Dockerd, engine_image: str, tmp_path: Path) -> Iterator[La
         )
         (tmp_path / "note.txt").write_text("a note")
         (tmp_path / "engine.yaml").write_text(text.replace("NOTE", str(tmp_path / "note.txt")))
-        launchers.append(ContainerLauncher(home))
+        launchers.append(ContainerLauncher(context))
         spec = EngineSpec(Path("unused"), tmp_path / "engine.yaml", {"SECRET": "hunter2"}, 1.0, 30_000_000)
         return launchers[-1].launch(spec, 0, lines.append)
 

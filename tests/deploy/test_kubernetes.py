@@ -14,12 +14,12 @@ import pytest
 import yaml
 
 from ddpm.config.model import parse_duration, parse_size
-from ddpm.deadletters.desk import Desk
+from ddpm.deadletters.service import DeadLetterService
 from ddpm.engine.progress import Progress
 from ddpm.observability.recent import RecentLog
 from ddpm.server.api import Sources
 from ddpm.server.app import create
-from ddpm.server.guard import Door
+from ddpm.server.guard import AccessPolicy
 from ddpm.supervisor.runner import Supervisor
 from harness.manifests import KUBERNETES, Document, KubernetesTools, kubernetes_tools, one, secret_files
 from harness.process import ddpm
@@ -155,8 +155,8 @@ def test_the_memory_is_enough_for_the_engines_and_ddpm(documents: list[Document]
 
 def test_probes_ports_and_paths_are_those_of_the_server(documents: list[Document]) -> None:
     supervisor = Supervisor([])
-    sources = Sources(supervisor, {}, RecentLog(), threading.Event().is_set, Desk(lambda: False))
-    paths = create(sources, tuple, Door()).openapi()["paths"]
+    sources = Sources(supervisor, {}, RecentLog(), threading.Event().is_set, DeadLetterService(lambda: False))
+    paths = create(sources, tuple, AccessPolicy()).openapi()["paths"]
     container = container_of(documents)
     (port,) = container["ports"]
     assert port["containerPort"] == app_of(documents)["server"].get("port", 4195)

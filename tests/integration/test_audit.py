@@ -90,7 +90,7 @@ def test_rows_that_the_engine_loses_are_told_until_a_person_asks_for_a_restart(
     careless = replace(world, engine=mutate(("postgrescopy/encode.go", reads, loses + reads)))
     with Ddpm(careless.config(postgres=NUMBERED), tmp_path) as ddpm:
         ddpm.wait_healthy()
-        desk = partial(command, cwd=tmp_path, env={"DDPM_URL": ddpm.url})
+        command_line = partial(command, cwd=tmp_path, env={"DDPM_URL": ddpm.url})
         world.produce(json_records([{"n": number} for number in range(3000)], world.partitions))
         world.wait_consumed()
         assert (world.count(), world.dead()) == (2900, [])
@@ -103,13 +103,13 @@ def test_rows_that_the_engine_loses_are_told_until_a_person_asks_for_a_restart(
         assert "other partitions" not in culprits(ddpm)
         eventually(lambda: gaps(ddpm) == {"0": 0, "1": 100, "2": 0}, "the metric counts all of them", TOLD_WITHIN)
         assert audited(ddpm)["missing"] == 100
-        assert "degraded" in desk("status").stdout
-        events = [json.loads(line) for line in desk("events", "--json").stdout.splitlines()]
+        assert "degraded" in command_line("status").stdout
+        events = [json.loads(line) for line in command_line("events", "--json").stdout.splitlines()]
         (alarm,) = [event["message"] for event in events if event["kind"] == "alarm"]
         assert found[0] in alarm
         assert world.lag() == 0
 
-        assert desk("restart").stdout.startswith("pipeline is running")
+        assert command_line("restart").stdout.startswith("pipeline is running")
         eventually(lambda: ddpm.health()[0] == 200, "what a person has seen is no trouble any more", TOLD_WITHIN)
         assert set(gaps(ddpm).values()) == {0}
         assert (world.lag(), world.count()) == (0, 2900), "what was lost is not read again"

@@ -26,7 +26,7 @@ def as_document(record: RawRecord) -> Row:
     return document
 
 
-class Desk:
+class Client:
     """The commands of a person who sits at the same machine, in another terminal."""
 
     def __init__(self, running: Ddpm) -> None:
@@ -101,7 +101,7 @@ def test_what_was_paused_stays_paused_until_it_is_resumed(world: World, tmp_path
     config = world.config(postgres=NUMBERED)
     with Ddpm(config, tmp_path) as running:
         running.wait_healthy()
-        ask = Desk(running)
+        ask = Client(running)
         world.wait_consumed()
         (engine,) = ask.pids()
         assert ask("pause", "pipeline") == "pipeline is paused: paused on request\n"
@@ -124,7 +124,7 @@ def test_a_restart_brings_another_engine_and_loses_nothing(world: World, tmp_pat
     traffic = Traffic(world)
     with Ddpm(world.config(postgres=NUMBERED), tmp_path) as running:
         running.wait_healthy()
-        ask = Desk(running)
+        ask = Client(running)
         with traffic:
             eventually(world.count, "rows arrive")
             before = ask.pids()
@@ -143,7 +143,7 @@ def test_replicas_come_and_go_as_asked(world: World, tmp_path: Path) -> None:
     traffic = Traffic(world)
     with Ddpm(world.config(postgres=NUMBERED), tmp_path) as running:
         running.wait_healthy()
-        ask = Desk(running)
+        ask = Client(running)
         with traffic:
             (first,) = ask.pids()
             ask("scale", "pipeline", "3")
@@ -166,7 +166,7 @@ def test_what_happens_can_be_followed(world: World, tmp_path: Path) -> None:
     world.create_topic()
     with Ddpm(world.config(postgres=NUMBERED), tmp_path) as running:
         running.wait_healthy()
-        ask = Desk(running)
+        ask = Client(running)
         with ask.following("logs", "-f", "pipeline", "--json") as logs, ask.following("events", "-f") as events:
             (engine,) = ask.pids()
             lines = (json.loads(line) for line in logs.stdout or ())

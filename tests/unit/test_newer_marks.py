@@ -4,17 +4,20 @@ from unittest import mock
 
 from structlog.testing import capture_logs
 
-from ddpm.deadletters.shelf import Shelf
+from ddpm.deadletters.store import DeadLetterStore
 from ddpm.errors import NewerStateError
 from ddpm.orchestrator.watching import _Letters
 from ddpm.supervisor.runner import Supervisor
 
 
 def test_newer_marks_are_told_once_and_hide_the_counts() -> None:
-    shelf, supervisor = mock.create_autospec(Shelf, instance=True), mock.create_autospec(Supervisor, instance=True)
-    shelf.topic = "dead"
-    shelf.refresh.side_effect = NewerStateError("a mark of the dead letter 0:2", 2, 1)
-    letters = _Letters(shelf, ["orders"], supervisor)
+    store, supervisor = (
+        mock.create_autospec(DeadLetterStore, instance=True),
+        mock.create_autospec(Supervisor, instance=True),
+    )
+    store.topic = "dead"
+    store.refresh.side_effect = NewerStateError("a mark of the dead letter 0:2", 2, 1)
+    letters = _Letters(store, ["orders"], supervisor)
     with capture_logs() as logs:
         letters.look()
         letters.look()

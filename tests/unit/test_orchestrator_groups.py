@@ -15,7 +15,7 @@ from ddpm.orchestrator import groups
 from ddpm.orchestrator.groups import GroupWatch
 from ddpm.orchestrator.progress import Progress, ProgressFile, TopicProgress
 from ddpm.orchestrator.provision import Provisioned
-from ddpm.orchestrator.renewing import Renewal
+from ddpm.orchestrator.topic_recreation import TopicRecreation
 
 
 class Told:
@@ -277,7 +277,7 @@ def test_another_log_under_an_engine_that_others_run_is_told_once() -> None:
     pipeline = Pipeline.model_validate({"name": "p", "kafka": kafka, "sinks": ["stdout"], "engine": engine})
     supervisor: Any = told
     launchable: Any = None
-    renewal = Renewal(pipeline, supervisor, launchable, threading.Event())
+    renewal = TopicRecreation(pipeline, supervisor, launchable, threading.Event())
     renewal.begin(Provisioned({}, 1))
     for _ in range(3):
         renewal.parted({Partition("a", 0): 42})

@@ -9,9 +9,9 @@ from ddpm.config.model import Pipeline
 from ddpm.errors import ConfigError, DdpmError, NewerStateError, ServiceError
 from ddpm.orchestrator.preparing import Preparations, placed
 from ddpm.supervisor.memory import MemoryFile
-from ddpm.supervisor.pipeline import Managed
+from ddpm.supervisor.pipeline import PipelineSpec
 from ddpm.supervisor.runner import Supervisor
-from ddpm.supervisor.scaling import Patience
+from ddpm.supervisor.scaling import StabilizationWindow
 from harness.waiting import eventually
 
 
@@ -27,7 +27,8 @@ class Attempts:
         self.errors = errors
         self.mended = threading.Event()
         managed = [
-            Managed(each.name, 20.0, {}, 1, None, Patience(), MemoryFile(folder / each.name)) for each in pipelines
+            PipelineSpec(each.name, 20.0, {}, 1, None, StabilizationWindow(), MemoryFile(folder / each.name))
+            for each in pipelines
         ]
         self.supervisor = Supervisor(managed)
         self.preparations = Preparations(pipelines, self.make, self.supervisor)

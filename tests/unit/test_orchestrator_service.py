@@ -8,9 +8,9 @@ from pathlib import Path
 from ddpm.observability.systemd import Notifier
 from ddpm.orchestrator.service import Announcer
 from ddpm.supervisor.memory import MemoryFile
-from ddpm.supervisor.pipeline import Managed
+from ddpm.supervisor.pipeline import PipelineSpec
 from ddpm.supervisor.runner import Launchable, Supervisor
-from ddpm.supervisor.scaling import Patience
+from ddpm.supervisor.scaling import StabilizationWindow
 from harness.waiting import eventually
 
 
@@ -67,7 +67,9 @@ class Scene:
         self.may_launch = threading.Event()
         self.may_launch.set()
         memory = MemoryFile(folder / "orders.json")
-        orders = Managed("orders", 20.0, {}, replicas=1, limits=None, patience=Patience(), memory=memory)
+        orders = PipelineSpec(
+            "orders", 20.0, {}, replicas=1, limits=None, patience=StabilizationWindow(), memory=memory
+        )
         self.supervisor = Supervisor([orders])
 
     def _launch(self, _replica: int) -> Engine:

@@ -245,7 +245,7 @@ func (o *output) hold(rows sink.Rows) error {
 	}
 	message, _ := rows.Message(0).MetaGet(origin.HeaderMessage)
 	return &obstacle{classBreaker, fmt.Sprintf(
-		"%d of %d records in a row are dead, which is no matter of single records; the first that is held back: %s",
+		"%d of %d records in a row are dead, which points to a systematic fault, not to bad records; the first that is held back: %s",
 		o.breaker.limit, o.breaker.window, message)}
 }
 

@@ -181,10 +181,10 @@ func (p *piecewise) judgeRefused(ctx context.Context) error {
 	if err := p.retryForeignKeys(ctx); err != nil {
 		return err
 	}
-	if err := p.acquit(ctx); err != nil {
+	if err := p.acceptPresent(ctx); err != nil {
 		return err
 	}
-	return p.convict(ctx)
+	return p.rejectSuspects(ctx)
 }
 
 func (p *piecewise) commit(ctx context.Context) (sink.Result, error) {
@@ -388,9 +388,9 @@ func (p *piecewise) retryForeignKeys(ctx context.Context) error {
 	return nil
 }
 
-// acquit takes back the rows that are in the table already: whatever the server has against them
+// acceptPresent takes back the rows that are in the table already: whatever the server has against them
 // now, they are not lost.
-func (p *piecewise) acquit(ctx context.Context) error {
+func (p *piecewise) acceptPresent(ctx context.Context) error {
 	if len(p.refused) == 0 {
 		return nil
 	}

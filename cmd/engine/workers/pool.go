@@ -165,17 +165,17 @@ func (p *pool) do(next *piece, running *process) (*process, error) {
 		if !troubled {
 			troubled, over = true, p.waiting.Begin(records.WaitsForRecord)
 		}
-		culprit := p.bury(running, err, answered, len(open))
+		poison := p.isolate(running, err, answered, len(open))
 		running = nil
-		place := open[culprit.at]
+		place := open[poison.at]
 		tries[place]++
 		remaining := open[answered:]
 		if tries[place] >= p.conf.tries {
-			next.results[place] = records.Result{Whole: culprit.reason(tries[place])}
+			next.results[place] = records.Result{Whole: poison.reason(tries[place])}
 			remaining = without(remaining, place)
 		}
 		open = remaining
-		p.log.Warnf("a record ended its parser: %s; %s", culprit.message, describeTries(tries[place], p.conf.tries))
+		p.log.Warnf("a record ended its parser: %s; %s", poison.message, describeTries(tries[place], p.conf.tries))
 		if next.ctx.Err() != nil {
 			return nil, next.ctx.Err()
 		}
@@ -183,32 +183,32 @@ func (p *pool) do(next *piece, running *process) (*process, error) {
 	return running, nil
 }
 
-// culprit is the record that a process was at when it came to its end.
-type culprit struct {
+// poison is the record that a process was at when it came to its end.
+type poison struct {
 	at            int
 	code, message string
 }
 
-func (c culprit) reason(tries int) *reason.Reason {
+func (c poison) reason(tries int) *reason.Reason {
 	return reason.New(reason.StageParse, c.code, fmt.Sprintf("%s, %d times", c.message, tries))
 }
 
-// bury ends a process that failed and finds the record that it failed on, among those that were not answered.
-func (p *pool) bury(failed *process, err error, answered, sent int) culprit {
+// isolate ends a process that failed and finds the record that it failed on, among those that were not answered.
+func (p *pool) isolate(failed *process, err error, answered, sent int) poison {
 	at, known := failed.at()
 	if !known || at < answered || at >= sent {
 		at = answered
 	}
 	if errors.Is(err, errHung) {
 		failed.kill()
-		return culprit{at, codeTimedOut, fmt.Sprintf("the plugin did not return within %s", p.conf.timeout)}
+		return poison{at, codeTimedOut, fmt.Sprintf("the plugin did not return within %s", p.conf.timeout)}
 	}
 	failed.awaitEnd()
 	failed.kill()
 	if failed.outOfMemory() {
-		return culprit{at, codeMemory, fmt.Sprintf("the plugin needed more than the %d MiB it may have", p.conf.memory>>20)}
+		return poison{at, codeMemory, fmt.Sprintf("the plugin needed more than the %d MiB it may have", p.conf.memory>>20)}
 	}
-	return culprit{at, codeCrashed, "the plugin's process ended: " + failed.end()}
+	return poison{at, codeCrashed, "the plugin's process ended: " + failed.end()}
 }
 
 func without(places []int, gone int) []int {

@@ -163,7 +163,9 @@ def begin_at(
         if time.monotonic() > deadline:
             named = ", ".join(f"{each.topic}/{each.partition}" for each in sorted(left))
             msg = f"where consumer group {group} begins in {named} cannot be set while it has members"
-            raise ServiceError(msg, hint="end whoever else reads with this group; who was killed stays for 10 s")
+            raise ServiceError(
+                msg, hint="stop the other consumers of this group; a killed consumer stays a member for 10 s"
+            )
         time.sleep(_PAUSE * 5)
         taken += commit(brokers, group, left)
     return taken

@@ -87,7 +87,7 @@ class ClusterMap:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class BrokerSnapshot:
     """What was seen of all groups at one time."""
 
     where: ClusterMap
@@ -140,14 +140,14 @@ class Survey:
         self._map = None
         self._coordinators.clear()
 
-    def take(self, wire: Wire) -> Picture:
+    def take(self, wire: Wire) -> BrokerSnapshot:
         """Ask the cluster; raises ServiceError when it does not answer."""
         where = self._fresh(wire)
         # In this order a group that reads on meanwhile seems to be behind by a little more, never by less than nothing,
         # and one that retention is close behind does not seem to have been overtaken.
         starts = _everywhere(where, wire.starts)
         reached = self._reached(wire, where)
-        return Picture(where, starts, reached, _everywhere(where, wire.ends), self._known)
+        return BrokerSnapshot(where, starts, reached, _everywhere(where, wire.ends), self._known)
 
     def _fresh(self, wire: Wire) -> ClusterMap:
         """The map, made anew as soon as a topic is gone or another one, or has other leaders."""

@@ -14,7 +14,7 @@ from typing import TypeVar
 from ddpm.broker.connection import opened
 from ddpm.broker.marks import Marks, parted, taken
 from ddpm.broker.offsets import Partition
-from ddpm.broker.survey import Group, PartitionLag, Picture, Survey
+from ddpm.broker.survey import BrokerSnapshot, Group, PartitionLag, Survey
 from ddpm.broker.waiting import EndHistory, Waiting
 from ddpm.broker.wire import Record, RefusedError, Topic, Wire
 from ddpm.errors import ServiceError
@@ -153,7 +153,9 @@ class ClusterWatch:
             time.sleep(pause)
             pause *= 2
 
-    def _told(self, wire: Wire, seen: Picture) -> tuple[dict[str, tuple[PartitionLag, ...]], dict[str, ServiceError]]:
+    def _told(
+        self, wire: Wire, seen: BrokerSnapshot
+    ) -> tuple[dict[str, tuple[PartitionLag, ...]], dict[str, ServiceError]]:
         now = time.monotonic()
         self._topics = seen.topics
         for partition, end in seen.ends.items():

@@ -83,7 +83,7 @@ PLACES: tuple[Place, ...] = (
     ),
     Place(
         "replay",
-        "ddpm.cli.rereading",
+        "ddpm.cli.reprocess",
         "replay_command",
         "Read a window of the source again and replace the table's rows of it, in one transaction a partition.",
     ),
@@ -146,7 +146,7 @@ PLACES: tuple[Place, ...] = (
     ),
     Place("version", "ddpm.cli.version", "version_command", "Print the version of ddpm."),
     Place("offsets", "ddpm.cli.offsets", "app", "How far consumer groups have read."),
-    Place("dlq", "ddpm.cli.replaying", "app", "Dead letters: records that could not be written, with the reason."),
+    Place("dlq", "ddpm.cli.redrive", "app", "Dead letters: records that could not be written, with the reason."),
     Place("engine", "ddpm.cli.engine", "app", "The engine that moves the records."),
     Place("plugins", "ddpm.cli.plugins", "app", "The parsers that app.source.parser can name."),
 )

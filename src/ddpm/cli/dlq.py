@@ -27,16 +27,16 @@ from ddpm.cli.text import dumped, number, plain
 from ddpm.config import find_config_path, load
 from ddpm.config.known import did_you_mean
 from ddpm.config.model import Config, Pipeline
-from ddpm.deadletters.books import Entry, summarize
+from ddpm.deadletters.index import Entry, summarize
 from ddpm.deadletters.letter import DeadLetter, LetterId
-from ddpm.deadletters.mark import Deed, Mark
+from ddpm.deadletters.resolution import Resolution, ResolutionRecord
 from ddpm.deadletters.selection import Selection, moment
-from ddpm.deadletters.shelf import Shelf
+from ddpm.deadletters.store import DeadLetterStore
 from ddpm.devstack.running import running_bootstrap, running_dsn
 from ddpm.errors import ConfigError, DdpmError
+from ddpm.orchestrator.dead_letter_stores import dead_letter_stores
 from ddpm.orchestrator.embedded import Endpoints
 from ddpm.orchestrator.prepare import DATA_DIR
-from ddpm.orchestrator.shelves import shelves
 from ddpm.plugins.loading import entry_point_names
 from ddpm.server.letters import letter_view, letters_view, line_view
 
@@ -78,7 +78,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for tools.
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LetterFilter:
     """Which letters the options name, before ids are looked up."""
 
     reasons: list[str] | None
@@ -87,14 +87,14 @@ class Wish:
     until: str | None
     ids: list[str] | None
 
-    def selection(self, shelf: Shelf, pipeline: str) -> Selection:
+    def selection(self, store: DeadLetterStore, pipeline: str) -> Selection:
         """What they mean now; raises ConfigError for what cannot be read, and for an id that is not the pipeline's."""
         now = datetime.now(UTC)
         return Selection(
             reasons=tuple(self.reasons or ()),
             since_ms=moment(self.since, now) if self.since else None,
             until_ms=moment(self.until, now) if self.until else None,
-            ids=frozenset(_standing_for(shelf, pipeline, self.ids)) if self.ids else None,
+            ids=frozenset(_standing_for(store, pipeline, self.ids)) if self.ids else None,
             patterns=() if self.message is None else (self.message,),
         )
 
@@ -117,18 +117,18 @@ def list_command(
     loaded = _load(config)
     chosen = [named(loaded, pipeline)] if pipeline is not None else list(loaded.pipelines)
     views = []
-    with read_shelves(chosen) as read:
+    with read_stores(chosen) as read:
         for each in chosen:
-            shelf = read[each.name]
-            selection = Wish(reason, message, since, until, None).selection(shelf, each.name)
-            entries = shelf.entries(each.name, selection, handled=everything)
+            store = read[each.name]
+            selection = LetterFilter(reason, message, since, until, None).selection(store, each.name)
+            entries = store.entries(each.name, selection, handled=everything)
             newest = sorted(entries, key=lambda entry: (entry.failed_at_ms, entry.id), reverse=True)[:limit]
-            shown = _read(shelf, newest) if letters else []
-            lines = [line_view(letter, shelf.entry(letter)) for letter in shown]
-            view = letters_view(each.name, shelf.topic, shelf.depth(each.name), summarize(entries), lines)
+            shown = _read(store, newest) if letters else []
+            lines = [line_view(letter, store.entry(letter)) for letter in shown]
+            view = letters_view(each.name, store.topic, store.depth(each.name), summarize(entries), lines)
             views.append(view)
             if not as_json and letters:
-                _show_lines(each.name, shown, len(entries), shelf)
+                _show_lines(each.name, shown, len(entries), store)
             elif not as_json:
                 _show_reasons(each.name, entries, everything=everything)
     if as_json:
@@ -150,12 +150,12 @@ def show_command(
     wanted = LetterId.parse(letter_id)
     loaded = _load(config)
     owner = named(loaded, pipeline) if pipeline or _one_topic(loaded) is None else loaded.pipelines[0]
-    with read_shelf(owner) as shelf:
-        letter = _letter(shelf, wanted)
+    with read_store(owner) as store:
+        letter = _letter(store, wanted)
         if pipeline is not None and letter.pipeline != pipeline:
             msg = f'dead letter {wanted} belongs to the pipeline "{plain(letter.pipeline)}"'
             raise ConfigError(msg, hint=f"ask for --pipeline {plain(letter.pipeline)}")
-        view = letter_view(letter, shelf.entry(letter))
+        view = letter_view(letter, store.entry(letter))
     if as_json:
         write_line(dumped(view.model_dump(mode="json"), indent=2))
         return
@@ -179,12 +179,17 @@ def discard_command(
 ) -> None:
     """Count dead letters as dealt with; the records stay in the topic, and nothing is written anywhere else."""
     owner = named(_load(config), pipeline)
-    with read_shelf(owner) as shelf:
-        entries = shelf.entries(owner.name, Wish(reason, message, since, until, letter_id).selection(shelf, owner.name))
+    with read_store(owner) as store:
+        entries = store.entries(
+            owner.name, LetterFilter(reason, message, since, until, letter_id).selection(store, owner.name)
+        )
         run = new_run()
         done = not dry_run and bool(entries) and agreed(f"Discard {counted(len(entries))} of {owner.name}?", yes)
         if done:
-            shelf.mark(Mark(e.id, e.pipeline, e.origin, e.attempt, Deed.DISCARDED, _now_ms(), run) for e in entries)
+            store.mark(
+                ResolutionRecord(e.id, e.pipeline, e.origin, e.attempt, Resolution.DISCARDED, _now_ms(), run)
+                for e in entries
+            )
     if as_json:
         answer = {"pipeline": owner.name, "meant": len(entries), "discarded": len(entries) if done else 0, "run": run}
         write_line(dumped(answer, indent=2))
@@ -200,7 +205,7 @@ def new_run() -> str:
 
 
 def agreed(question: str, yes: bool) -> bool:
-    """Whether the person says yes; raises ConfigError where nobody can be asked."""
+    """Whether the person says yes; raises ConfigError where there is no terminal to confirm on."""
     if yes:
         return True
     if not os.isatty(0):
@@ -237,11 +242,11 @@ def _print_reasons(entries: Sequence[Entry]) -> None:
     show(Terminal(), table)
 
 
-def _show_lines(pipeline: str, letters: Sequence[DeadLetter], total: int, shelf: Shelf) -> None:
+def _show_lines(pipeline: str, letters: Sequence[DeadLetter], total: int, store: DeadLetterStore) -> None:
     if not letters:
         write_line(f"{plain(pipeline)}: no open dead letters")
     for letter in letters:
-        view = line_view(letter, shelf.entry(letter))
+        view = line_view(letter, store.entry(letter))
         ended = f"  [{view.handled.deed.value.replace('_', ' ')}]" if view.handled else ""
         attempt = f"  attempt {letter.attempt}" if letter.attempt > 1 else ""
         origin = plain(str(letter.origin)) if letter.origin else "-"
@@ -253,15 +258,15 @@ def _show_lines(pipeline: str, letters: Sequence[DeadLetter], total: int, shelf:
         write_line(f"… and {number(total - len(letters))} more; --limit shows more")
 
 
-def _read(shelf: Shelf, entries: Sequence[Entry]) -> list[DeadLetter]:
-    found = {letter.id: letter for letter in shelf.letters(each.id for each in entries)}
+def _read(store: DeadLetterStore, entries: Sequence[Entry]) -> list[DeadLetter]:
+    found = {letter.id: letter for letter in store.letters(each.id for each in entries)}
     return [found[each.id] for each in entries if each.id in found]
 
 
-def _standing_for(shelf: Shelf, pipeline: str, texts: Sequence[str]) -> Iterator[LetterId]:
+def _standing_for(store: DeadLetterStore, pipeline: str, texts: Sequence[str]) -> Iterator[LetterId]:
     wanted = {LetterId.parse(text) for text in texts}
-    for letter in shelf.letters(wanted):
-        entry = shelf.entry(letter)
+    for letter in store.letters(wanted):
+        entry = store.entry(letter)
         if letter.pipeline != pipeline:
             msg = f'dead letter {letter.id} belongs to the pipeline "{plain(letter.pipeline)}", not to {pipeline}'
             raise ConfigError(msg)
@@ -269,36 +274,36 @@ def _standing_for(shelf: Shelf, pipeline: str, texts: Sequence[str]) -> Iterator
         if entry is not None:
             yield entry.id
     for missing in sorted(wanted):
-        raise _missing(shelf, missing)
+        raise _missing(store, missing)
 
 
-def _letter(shelf: Shelf, wanted: LetterId) -> DeadLetter:
-    for letter in shelf.letters([wanted]):
+def _letter(store: DeadLetterStore, wanted: LetterId) -> DeadLetter:
+    for letter in store.letters([wanted]):
         return letter
-    raise _missing(shelf, wanted)
+    raise _missing(store, wanted)
 
 
-def _missing(shelf: Shelf, wanted: LetterId) -> DdpmError:
-    msg = f"there is no dead letter {wanted} in topic {shelf.topic}"
+def _missing(store: DeadLetterStore, wanted: LetterId) -> DdpmError:
+    msg = f"there is no dead letter {wanted} in topic {store.topic}"
     return ConfigError(msg, hint="Kafka may have let it go; `ddpm dlq list --letters` shows those that are there")
 
 
 @contextmanager
-def read_shelf(pipeline: Pipeline) -> Iterator[Shelf]:
-    """The shelf of a pipeline, read to its end."""
-    with read_shelves([pipeline]) as found:
+def read_store(pipeline: Pipeline) -> Iterator[DeadLetterStore]:
+    """The store of a pipeline, read to its end."""
+    with read_stores([pipeline]) as found:
         yield found[pipeline.name]
 
 
 @contextmanager
-def read_shelves(pipelines: Sequence[Pipeline]) -> Iterator[dict[str, Shelf]]:
-    """The shelves of pipelines by name, each topic read to its end once."""
-    found = shelves(pipelines)
+def read_stores(pipelines: Sequence[Pipeline]) -> Iterator[dict[str, DeadLetterStore]]:
+    """The stores of pipelines by name, each topic read to its end once."""
+    found = dead_letter_stores(pipelines)
     try:
-        for shelf in set(found.by_pipeline.values()):
-            shelf.read_all()
-            for trouble in shelf.troubles:
-                print_note(f"letters that were too large for {shelf.topic} cannot be shown: {trouble}")
+        for store in set(found.by_pipeline.values()):
+            store.read_all()
+            for trouble in store.troubles:
+                print_note(f"letters that were too large for {store.topic} cannot be shown: {trouble}")
         yield found.by_pipeline
     finally:
         found.close()

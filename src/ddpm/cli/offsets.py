@@ -21,7 +21,7 @@ from ddpm.cli.text import dumped, number, plain
 from ddpm.config.model import Pipeline
 from ddpm.deadletters.selection import moment
 from ddpm.errors import ConfigError
-from ddpm.orchestrator.moving import Aim, Move, moves
+from ddpm.orchestrator.offset_reset import Aim, Move, moves
 
 app = typer.Typer(help="How far consumer groups have read.", no_args_is_help=True)
 

@@ -28,7 +28,7 @@ from ddpm.orchestrator.offline import (
     parser_alone,
 )
 from ddpm.orchestrator.offline import read_answer as read
-from ddpm.orchestrator.signals import signal_desk
+from ddpm.orchestrator.signals import signal_handler
 from ddpm.words import counted
 
 _STDIN = Path("-")
@@ -66,7 +66,7 @@ def parse_command(
         return
     postgres = choice.pipeline.postgres
     show = _Lines() if as_json else _Steps(postgres.table if postgres else None)
-    with signal_desk(), Trials(choice, progress(), patience=patience) as trials:
+    with signal_handler(), Trials(choice, progress(), patience=patience) as trials:
         for label, record in _records(file, each_line=each_line):
             show.answer(label, trials.answer(record))
     show.end()

@@ -6,13 +6,13 @@ from ddpm.cli.output import write_line
 from ddpm.cli.text import plain
 from ddpm.config.model import Pipeline
 from ddpm.orchestrator.provision import Provisioned, provision
-from ddpm.orchestrator.signals import signal_desk
+from ddpm.orchestrator.signals import signal_handler
 
 
 def provision_command(config: ConfigOption = None) -> None:
     """Make the topics, partitions and tables of a configuration exist, and end; safe to repeat, and beside a run."""
     # As the first process of a container it would not hear a signal that it has no handler for.
-    with signal_desk():
+    with signal_handler():
         for pipeline in load_with_servers(config).pipelines:
             write_line(_said(pipeline, provision(pipeline)))
 

@@ -9,7 +9,7 @@ import threading
 from ddpm.cli.common import progress
 from ddpm.cli.output import write_line
 from ddpm.orchestrator.offline import MOST_BYTES, Choice, Record, Trials
-from ddpm.orchestrator.signals import signal_desk
+from ddpm.orchestrator.signals import signal_handler
 from ddpm.server.parsing import About, Question, create
 from ddpm.server.serve import listen, serving
 
@@ -29,7 +29,7 @@ def serve_page(choice: Choice, port: int, patience: float) -> None:
     table = pipeline.postgres.table if pipeline.postgres and pipeline.writes_postgres else None
     about = About(pipeline=pipeline.name, parser=pipeline.source.parser, table=table)
     listener = listen(_HOST, port, hint="name another one with --port; 0 picks a free one")
-    with listener, signal_desk(), Trials(choice, progress(), patience=patience) as trials:
+    with listener, signal_handler(), Trials(choice, progress(), patience=patience) as trials:
 
         def answer(question: Question) -> str:
             return trials.answer(

@@ -26,7 +26,7 @@ from ddpm.orchestrator.offline import (
     read_answer,
     read_cases,
 )
-from ddpm.orchestrator.signals import signal_desk
+from ddpm.orchestrator.signals import signal_handler
 
 _STYLES = {"-": "red", "+": "green"}
 
@@ -48,7 +48,7 @@ def run_cases_command(
     chosen = _chosen(loaded, files, pipeline)
     console = Terminal()
     passed = failed = 0
-    with signal_desk(), ExitStack() as stack:
+    with signal_handler(), ExitStack() as stack:
         trials: dict[str, Trials] = {}
         for file, choice in zip(files, chosen, strict=True):
             name = choice.pipeline.name

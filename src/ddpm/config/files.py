@@ -20,7 +20,7 @@ _LARGEST = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ValidationContext:
     """What a pipeline is checked against.
 
     Attributes:
@@ -75,35 +75,35 @@ def encoding_of(content: bytes) -> str | None:
     return "UTF-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) or 4 * zeros > len(content[:200]) else None
 
 
-def check(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:
+def check(root: tree.Mapping, context: ValidationContext) -> Iterator[Finding]:
     """Findings about `source` and `pipeline_template` of one pipeline, whether or not the rest of it is valid."""
-    yield from _check_source(root, around)
-    yield from _check_option_files(root, around)
+    yield from _check_source(root, context)
+    yield from _check_option_files(root, context)
     yield from _check_certificates(root)
     template = text_at(root, "pipeline_template")
     if template is not None:
-        yield from _check_template(template, around.folders)
+        yield from _check_template(template, context.folders)
 
 
-def resolved(pipeline: Pipeline, around: Surroundings) -> Pipeline:
+def resolved(pipeline: Pipeline, context: ValidationContext) -> Pipeline:
     """The pipeline with absolute paths in place of relative ones; the engine's binary may also be a name on PATH."""
     paths: dict[str, Path] = {}
     if pipeline.pipeline_template:
-        found = existing_file(pipeline.pipeline_template, around.folders)
+        found = existing_file(pipeline.pipeline_template, context.folders)
         paths["pipeline_template"] = found or pipeline.pipeline_template
     if pipeline.generated_pipeline_config:
-        paths["generated_pipeline_config"] = output_file(pipeline.generated_pipeline_config, around.folders)
-    if pipeline.engine.binary and (found := existing_file(pipeline.engine.binary, around.folders)):
+        paths["generated_pipeline_config"] = output_file(pipeline.generated_pipeline_config, context.folders)
+    if pipeline.engine.binary and (found := existing_file(pipeline.engine.binary, context.folders)):
         pipeline = pipeline.model_copy(update={"engine": pipeline.engine.model_copy(update={"binary": found})})
-    return _with_option_files(pipeline.model_copy(update=paths), around)
+    return _with_option_files(pipeline.model_copy(update=paths), context)
 
 
-def _with_option_files(pipeline: Pipeline, around: Surroundings) -> Pipeline:
+def _with_option_files(pipeline: Pipeline, context: ValidationContext) -> Pipeline:
     source = pipeline.source
     options = dict(source.options)
-    for name in _file_options(around.parsers.get(source.parser)):
+    for name in _file_options(context.parsers.get(source.parser)):
         if isinstance(options.get(name), str):
-            options[name] = str(existing_file(Path(options[name]), around.folders) or options[name])
+            options[name] = str(existing_file(Path(options[name]), context.folders) or options[name])
     return pipeline.model_copy(update={"source": source.model_copy(update={"options": options})})
 
 
@@ -116,18 +116,18 @@ def _names_a_file(annotation: object) -> bool:
     return annotation is Path or any(map(_names_a_file, get_args(annotation)))
 
 
-def _check_option_files(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:
+def _check_option_files(root: tree.Mapping, context: ValidationContext) -> Iterator[Finding]:
     parser = text_at(root, "source", "parser")
-    for name in _file_options(around.parsers.get(str(parser.value))) if parser else ():
+    for name in _file_options(context.parsers.get(str(parser.value))) if parser else ():
         file = text_at(root, "source", "options", name)
         if file is None or unfit(Path(str(file.value))):
             continue  # what is unfit the model tells
-        if existing_file(Path(str(file.value)), around.folders) is None:
-            yield _not_there(file, around)
+        if existing_file(Path(str(file.value)), context.folders) is None:
+            yield _not_there(file, context)
 
 
-def _not_there(file: Scalar, around: Surroundings) -> Finding:
-    looked = f"looked in {' and '.join(map(str, around.folders))}"
+def _not_there(file: Scalar, context: ValidationContext) -> Finding:
+    looked = f"looked in {' and '.join(map(str, context.folders))}"
     return Finding("file-missing", file.at, file.path, f"the file {file.text} does not exist", looked)
 
 
@@ -145,13 +145,13 @@ def _check_certificates(root: tree.Mapping) -> Iterator[Finding]:
             yield Finding("file-missing", url.at, url.path, message)
 
 
-def _check_source(root: tree.Mapping, around: Surroundings) -> Iterator[Finding]:
-    parsers = around.parsers
+def _check_source(root: tree.Mapping, context: ValidationContext) -> Iterator[Finding]:
+    parsers = context.parsers
     parser, plugin = text_at(root, "source", "parser"), text_at(root, "source", "plugin_path")
     go_plugin = plugin is not None and is_go(plugin)
     name = str(parser.value) if parser else "json"
-    if parser and name not in parsers and (plugin is None or go_plugin) and name not in around.installed:
-        every = sorted({*parsers, *around.installed})
+    if parser and name not in parsers and (plugin is None or go_plugin) and name not in context.installed:
+        every = sorted({*parsers, *context.installed})
         known = f"known: {', '.join(every)}"
         near = did_you_mean(name, every)
         hint = f"{near} {known}" if near else known

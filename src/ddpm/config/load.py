@@ -11,7 +11,7 @@ from pathlib import Path
 from ddpm.config import tree
 from ddpm.config.document import Document, Span
 from ddpm.config.explain import judge, judge_options
-from ddpm.config.files import Surroundings, check, digest_of, encoding_of, read_text, reason, resolved, text_of
+from ddpm.config.files import ValidationContext, check, digest_of, encoding_of, read_text, reason, resolved, text_of
 from ddpm.config.fill import fill, may_hold_secret, secrets
 from ddpm.config.interpolate import Variables, without_last_newline
 from ddpm.config.known import did_you_mean, homes_of
@@ -64,8 +64,8 @@ def load(
         findings = parsed.findings or (_no_keys(top),)
         raise ConfigProblems(document.problems(findings, None))
     folders = tuple(dict.fromkeys([Path.cwd(), path.absolute().parent]))
-    around = Surroundings(parsers, folders, installed, inspect)
-    return _Loading(document, top, parsed.findings, path, around).result(env)
+    context = ValidationContext(parsers, folders, installed, inspect)
+    return _Loading(document, top, parsed.findings, path, context).result(env)
 
 
 class _Loading:
@@ -77,13 +77,13 @@ class _Loading:
         top: tree.Mapping,
         findings: tuple[Finding, ...],
         path: Path,
-        around: Surroundings,
+        context: ValidationContext,
     ) -> None:
         self._document = document
         self._path = path
         self._findings = [*findings, *_unknown_top(top)]
         self._top = top
-        self._around = around
+        self._context = context
 
     def result(self, env: Mapping[str, str]) -> LoadResult:
         filled = self._filled(self._top, Variables(env, self._secret_file))
@@ -106,7 +106,7 @@ class _Loading:
         return filled.node if isinstance(filled.node, tree.Mapping) else known
 
     def _secret_file(self, path: str) -> str:
-        found = existing_file(Path(path), self._around.folders)
+        found = existing_file(Path(path), self._context.folders)
         return without_last_newline(read_text(found or Path(path)))
 
     def _pipelines(self, top: tree.Mapping) -> tuple[Pipeline, ...]:
@@ -120,12 +120,12 @@ class _Loading:
         pipelines = []
         self._findings += shared_tables([(draft, found.pipeline) for draft, found in verdicts if found.pipeline])
         for draft, verdict in verdicts:
-            self._findings += [*verdict.findings, *check(draft.root, self._around)]
-            self._findings += judge_options(draft.root, draft.at, self._around.parsers)
+            self._findings += [*verdict.findings, *check(draft.root, self._context)]
+            self._findings += judge_options(draft.root, draft.at, self._context.parsers)
             plugin = self._plugin(draft.root, draft.at)
             if verdict.pipeline:
                 source = verdict.pipeline.source.with_plugin(plugin)
-                pipeline = resolved(verdict.pipeline.model_copy(update={"source": source}), self._around)
+                pipeline = resolved(verdict.pipeline.model_copy(update={"source": source}), self._context)
                 pipelines.append(self._placed(pipeline, draft.root, top))
         return tuple(pipelines)
 
@@ -141,11 +141,11 @@ class _Loading:
         return pipeline.read_from(self._path.absolute().parent, steps)
 
     def _plugin(self, root: tree.Mapping, at: Place) -> Plugin | None:
-        around = self._around
+        context = self._context
         named, path = tree.text_at(root, "source", "parser"), tree.text_at(root, "source", "plugin_path")
-        if named is not None and path is None and str(named.value) not in (*around.parsers, *around.installed):
+        if named is not None and path is None and str(named.value) not in (*context.parsers, *context.installed):
             return None  # that there is no such parser has been told
-        found = look_up(root, at, around.parsers, around.folders, around.inspect)
+        found = look_up(root, at, context.parsers, context.folders, context.inspect)
         self._findings += found.findings
         return found.plugin
 

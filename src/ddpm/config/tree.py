@@ -94,7 +94,7 @@ class Mapping:
         return replace(self, entries={**self.entries, key: Entry(at, node)})
 
     def without(self, *keys: str) -> "Mapping":
-        """The same mapping with some keys left away."""
+        """The same mapping without some keys."""
         return replace(self, entries={key: entry for key, entry in self.entries.items() if key not in keys})
 
 

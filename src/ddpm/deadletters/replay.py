@@ -12,10 +12,10 @@ from functools import partial
 from itertools import islice
 from typing import Protocol
 
-from ddpm.deadletters.books import Entry
+from ddpm.deadletters.index import Entry
 from ddpm.deadletters.letter import DeadLetter, Origin
-from ddpm.deadletters.mark import Deed, Mark
-from ddpm.deadletters.shelf import Shelf
+from ddpm.deadletters.resolution import Resolution, ResolutionRecord
+from ddpm.deadletters.store import DeadLetterStore
 
 MOST_ATTEMPTS = 3
 # What a killed replay has to repeat at most; an engine takes a second to start for each of them.
@@ -30,7 +30,7 @@ class Fed:
     waiting: str | None = None
 
 
-class Refeed(Protocol):
+class Reinject(Protocol):
     """Feeds records to an engine that ends when it has acknowledged them all."""
 
     def __call__(self, letters: Iterator[DeadLetter], told: Callable[[Fed], None], /) -> None:
@@ -92,9 +92,9 @@ def plan(entries: Sequence[Entry], *, force: bool) -> Plan:
 
 
 def replay(
-    shelf: Shelf,
+    store: DeadLetterStore,
     entries: Sequence[Entry],
-    refeed: Refeed,
+    reinject: Reinject,
     run: str,
     told: Callable[[Progress], None],
     *,
@@ -103,9 +103,9 @@ def replay(
     """Replay letters of one pipeline and mark each with what became of it.
 
     Args:
-        shelf: Where they are.
+        store: Where they are.
         entries: What `plan` takes.
-        refeed: Feeds an engine of their pipeline.
+        reinject: Feeds an engine of their pipeline.
         run: Names this replay in the marks.
         told: Told of every step.
         rate: Letters a second at most; None does not limit it.
@@ -120,12 +120,12 @@ def replay(
     left = iter(entries)
     while chunk := list(islice(left, CHUNK)):
         before = progress.done
-        letters = shelf.letters(each.id for each in chunk)
-        refeed(pace.slowed(_once_each(letters, chunk)), partial(_tell, told, progress, len(chunk)))
-        shelf.read_all()
-        marks = [_mark(shelf, entry, run) for entry in chunk]
-        shelf.mark(marks)
-        failed_again = sum(mark.deed is Deed.FAILED_AGAIN for mark in marks)
+        letters = store.letters(each.id for each in chunk)
+        reinject(pace.slowed(_once_each(letters, chunk)), partial(_tell, told, progress, len(chunk)))
+        store.read_all()
+        marks = [_mark(store, entry, run) for entry in chunk]
+        store.mark(marks)
+        failed_again = sum(mark.deed is Resolution.FAILED_AGAIN for mark in marks)
         progress = replace(
             progress,
             done=before + len(chunk),
@@ -157,10 +157,10 @@ def _record(origin: Origin | None) -> Origin:
     return replace(origin, index=None)
 
 
-def _mark(shelf: Shelf, entry: Entry, run: str) -> Mark:
-    now = shelf.latest(entry)
-    deed = Deed.FAILED_AGAIN if now is not None and now.attempt > entry.attempt else Deed.REPLAYED
-    return Mark(entry.id, entry.pipeline, entry.origin, entry.attempt, deed, int(time.time() * 1000), run)
+def _mark(store: DeadLetterStore, entry: Entry, run: str) -> ResolutionRecord:
+    now = store.latest(entry)
+    deed = Resolution.FAILED_AGAIN if now is not None and now.attempt > entry.attempt else Resolution.REPLAYED
+    return ResolutionRecord(entry.id, entry.pipeline, entry.origin, entry.attempt, deed, int(time.time() * 1000), run)
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ddpm.deadletters.books import Entry
+from ddpm.deadletters.index import Entry
 from ddpm.deadletters.letter import LetterId
 from ddpm.errors import ConfigError
 

@@ -3,7 +3,7 @@
 All that is asked of Docker is asked by threads of the engine's own, so a Docker that hangs keeps nobody waiting.
 
 What must not be seen goes in over the container's standard input, which `docker inspect` does not show. That is also
-its leash: Docker closes it when ddpm is gone in whatever way, and the engine drains and ends by itself.
+its lifeline: Docker closes it when ddpm is gone in whatever way, and the engine drains and ends by itself.
 """
 
 import threading
@@ -19,8 +19,8 @@ from pathlib import Path
 from ddpm.catalogue import environment
 from ddpm.config.model import HOST_NETWORK, Container
 from ddpm.engine.docker_host import (
-    Blueprint,
     ContainerGoneError,
+    ContainerSpec,
     ContainerState,
     DockerAwayError,
     DockerHost,
@@ -52,7 +52,7 @@ _KILLED = -9
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class ContainerContext:
     """Where the engines of one pipeline live.
 
     Attributes:
@@ -74,19 +74,19 @@ class Home:
 class ContainerLauncher:
     """Starts the engines of one pipeline in containers."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, context: ContainerContext) -> None:
+        self._context = context
         self._engines: list[ContainerEngine] = []
 
     def launch(self, spec: EngineSpec, replica: int, on_log: OnLog) -> "ContainerEngine":
         """Start one; it comes up by itself, and when it cannot it has ended and says why."""
         self._engines = [engine for engine in self._engines if engine.busy()]
-        engine = ContainerEngine(self._home, spec, replica, on_log)
+        engine = ContainerEngine(self._context, spec, replica, on_log)
         self._engines.append(engine)
         return engine
 
     def close(self) -> None:
-        """End what still runs; what Docker does not let end now ends by its leash."""
+        """End what still runs; what Docker does not let end now ends by its lifeline."""
         for engine in self._engines:
             engine.kill()
         deadline = time.monotonic() + CLOSE_SECONDS
@@ -97,11 +97,11 @@ class ContainerLauncher:
 class ContainerEngine:
     """An engine in a container of its own: comes up, is looked after and is removed by a thread of its own."""
 
-    def __init__(self, home: Home, spec: EngineSpec, replica: int, on_log: OnLog) -> None:
+    def __init__(self, context: ContainerContext, spec: EngineSpec, replica: int, on_log: OnLog) -> None:
         self.container: str | None = None
         self.pid: int | None = None
         self.url: str | None = None
-        self._home = home
+        self._context = context
         self._spec = spec
         self._replica = replica
         self._on_log = on_log
@@ -114,9 +114,9 @@ class ContainerEngine:
         self._trouble: str | None = None
         self._was_away = False
         self._docker: DockerHost | None = None
-        self._leash: Pipe | None = None
+        self._lifeline: Pipe | None = None
         self._made: list[str] = []
-        name = f"engine {home.pipeline} {replica}"
+        name = f"engine {context.pipeline} {replica}"
         self._thread = threading.Thread(target=self._live, name=name, daemon=True)
         self._thread.start()
 
@@ -165,21 +165,21 @@ class ContainerEngine:
             ending = f"engine not started: {error.message}"
         except Exception as error:  # noqa: BLE001 -- an engine whose thread ends without a word would seem to run
             ending = f"engine lost: {error!r}"
-        self._cut_leash()
+        self._cut_lifeline()
         self._trouble, self._ending, self._exit_code = None, ending, code
         self._clear_up()
 
-    def _cut_leash(self) -> None:
-        if self._leash is not None:
-            self._leash.close()
-            self._leash = None
+    def _cut_lifeline(self) -> None:
+        if self._lifeline is not None:
+            self._lifeline.close()
+            self._lifeline = None
 
     def _clear_up(self) -> None:
         """Remove what it made; what cannot be removed is found at the next start."""
         deadline = time.monotonic() + CLEAR_UP_SECONDS
         while self._made and time.monotonic() < deadline:
             try:
-                docker = self._docker = self._docker or DockerHost(self._home.settings.docker)
+                docker = self._docker = self._docker or DockerHost(self._context.settings.docker)
                 docker.remove(self._made[-1])
                 self._made.pop()
             except DockerAwayError:
@@ -201,16 +201,16 @@ class ContainerEngine:
         return None
 
     def _start(self) -> str:
-        docker = self._docker = DockerHost(self._home.settings.docker)
-        self._cut_leash()
-        blueprint = self._blueprint()
-        container = docker.create(blueprint)
+        docker = self._docker = DockerHost(self._context.settings.docker)
+        self._cut_lifeline()
+        wanted = self._container_spec()
+        container = docker.create(wanted)
         self._made.append(container)
-        docker.fill(container, {CONFIG_IN_CONTAINER: self._spec.config.read_bytes(), **_contents(self._home.files)})
-        self._leash = docker.start(container)
-        self._leash.write(handover({**self._home.env, **self._spec.env}))
-        self.url = self._reached_at(docker, container, blueprint.port)
-        self.container, self._trouble = blueprint.name, None
+        docker.fill(container, {CONFIG_IN_CONTAINER: self._spec.config.read_bytes(), **_contents(self._context.files)})
+        self._lifeline = docker.start(container)
+        self._lifeline.write(handover({**self._context.env, **self._spec.env}))
+        self.url = self._reached_at(docker, container, wanted.port)
+        self.container, self._trouble = wanted.name, None
         return container
 
     def _let_docker_go(self) -> None:
@@ -218,8 +218,8 @@ class ContainerEngine:
             self._docker.close()
             self._docker = None
 
-    def _blueprint(self) -> Blueprint:
-        settings, spec = self._home.settings, self._spec
+    def _container_spec(self) -> ContainerSpec:
+        settings, spec = self._context.settings, self._spec
         on_host = settings.network == HOST_NETWORK
         port = free_port() if on_host else PORT_IN_CONTAINER
         command = ["-c", CONFIG_IN_CONTAINER]
@@ -229,19 +229,19 @@ class ContainerEngine:
             "GOMEMLIMIT": str(spec.memory_limit),
             environment.ENGINE_PORT: str(port),
             environment.HANDOVER_FD: _STDIN,
-            environment.LEASH_FD: _STDIN,
-            environment.LEASH_GRACE: str(spec.drain),
+            environment.LIFELINE_FD: _STDIN,
+            environment.LIFELINE_GRACE: str(spec.drain),
         }
         if settings.cpus is not None:
             env["GOMAXPROCS"] = str(max(1, ceil(settings.cpus)))
-        return Blueprint(
-            name=f"ddpm-{self._home.pipeline}-{self._replica}-{uuid.uuid4().hex[:8]}",
+        return ContainerSpec(
+            name=f"ddpm-{self._context.pipeline}-{self._replica}-{uuid.uuid4().hex[:8]}",
             image=settings.image,
             command=command,
             env=env,
             labels={
-                OWNER_LABEL: self._home.owner,
-                PIPELINE_LABEL: self._home.pipeline,
+                OWNER_LABEL: self._context.owner,
+                PIPELINE_LABEL: self._context.pipeline,
                 REPLICA_LABEL: str(self._replica),
             },
             network=settings.network,
@@ -253,7 +253,7 @@ class ContainerEngine:
         )
 
     def _reached_at(self, docker: DockerHost, container: str, port: int) -> str | None:
-        network = self._home.settings.network
+        network = self._context.settings.network
         if network == HOST_NETWORK:
             return f"http://127.0.0.1:{port}"
         found = docker.published(container, port, network, inside=in_container())
@@ -276,7 +276,7 @@ class ContainerEngine:
         while True:
             wanted = self._wanted
             try:
-                docker = self._docker = self._docker or DockerHost(self._home.settings.docker)
+                docker = self._docker = self._docker or DockerHost(self._context.settings.docker)
                 if wanted is not None and wanted != obeyed:
                     docker.signal(container, wanted)
                     obeyed = wanted
@@ -293,7 +293,7 @@ class ContainerEngine:
             self._wake.clear()
 
     def _ended(self, state: ContainerState) -> tuple[int, str | None]:
-        code, limit = state.exit_code, self._home.settings.memory
+        code, limit = state.exit_code, self._context.settings.memory
         if _SIGNALLED < code <= _SIGNALLED + _MOST_SIGNALS:
             code = _SIGNALLED - code
         if state.out_of_memory and limit is not None:
@@ -310,7 +310,7 @@ class ContainerEngine:
             last = self._over.is_set()
             docker: DockerHost | None = None
             with suppress(DdpmError):
-                docker = DockerHost(self._home.settings.docker)
+                docker = DockerHost(self._context.settings.docker)
                 for text in docker.lines(container, since):
                     since = time.time()
                     self._take(text.rstrip())

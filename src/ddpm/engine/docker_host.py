@@ -51,7 +51,7 @@ class ContainerGoneError(DdpmError):
 
 
 @dataclass(frozen=True, slots=True)
-class Blueprint:
+class ContainerSpec:
     """What a container is made of.
 
     Attributes:
@@ -154,20 +154,20 @@ class DockerHost:
                     msg, hint=f"`docker network create {network}`, or correct app.engine.container.network"
                 ) from error
 
-    def create(self, blueprint: Blueprint) -> str:
+    def create(self, wanted: ContainerSpec) -> str:
         """Make a container and return its id; nothing runs yet."""
         limits: dict[str, Any] = {}
-        if blueprint.memory is not None:
+        if wanted.memory is not None:
             # Without swap: an engine that swaps is slower than one that is started again.
-            limits |= {"mem_limit": blueprint.memory, "memswap_limit": blueprint.memory}
-        if blueprint.cpus is not None:
-            limits["nano_cpus"] = int(blueprint.cpus * 1e9)
+            limits |= {"mem_limit": wanted.memory, "memswap_limit": wanted.memory}
+        if wanted.cpus is not None:
+            limits["nano_cpus"] = int(wanted.cpus * 1e9)
         ports: dict[int | str, Any] = {}
-        if blueprint.network != HOST_NETWORK:
-            ports[blueprint.port] = ("127.0.0.1", None)
+        if wanted.network != HOST_NETWORK:
+            ports[wanted.port] = ("127.0.0.1", None)
         with self._translated():
             host = self._api.create_host_config(
-                network_mode=blueprint.network,
+                network_mode=wanted.network,
                 port_bindings=ports,
                 restart_policy={"Name": "no"},
                 log_config=LogConfig(type=LogConfig.types.JSON, config=_LOG_OPTIONS),
@@ -176,13 +176,13 @@ class DockerHost:
                 **limits,
             )
             made = self._api.create_container(
-                blueprint.image,
-                command=list(blueprint.command),
-                name=blueprint.name,
-                environment=dict(blueprint.env),
-                labels=dict(blueprint.labels),
-                user=blueprint.user,
-                working_dir=blueprint.folder,
+                wanted.image,
+                command=list(wanted.command),
+                name=wanted.name,
+                environment=dict(wanted.env),
+                labels=dict(wanted.labels),
+                user=wanted.user,
+                working_dir=wanted.folder,
                 ports=list(ports),
                 stdin_open=True,
                 stop_signal="SIGTERM",

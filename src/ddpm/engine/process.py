@@ -25,9 +25,9 @@ class EngineProcess:
 
     container = None
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", port: int, leash: int, on_log: OnLog) -> None:
+    def __init__(self, popen: "subprocess.Popen[bytes]", port: int, lifeline: int, on_log: OnLog) -> None:
         self._popen = popen
-        self._leash = leash
+        self._lifeline = lifeline
         self._tail: deque[str] = deque(maxlen=KEPT_LINES)
         self._pump = threading.Thread(target=self._relay, args=(on_log,), name=f"engine-log-{popen.pid}", daemon=True)
         self._pump.start()
@@ -96,9 +96,9 @@ class EngineProcess:
                     on_log(line)
 
     def _let_go(self) -> None:
-        if self._leash >= 0:
-            os.close(self._leash)
-            self._leash = -1
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
 
 
 class ProcessLauncher:
@@ -109,7 +109,7 @@ class ProcessLauncher:
         return launch(spec, on_log)
 
     def close(self) -> None:
-        """Nothing is held: who started a process ends it, and its leash does where that fails."""
+        """Nothing is held: who started a process ends it, and its lifeline does where that fails."""
 
 
 def launch(spec: EngineSpec, on_log: OnLog, *, pipes: Literal["none", "input", "both"] = "none") -> EngineProcess:
@@ -158,14 +158,14 @@ def _absolute(binary: Path) -> Path:
     return binary.absolute() if binary.is_file() else binary
 
 
-def _environment(spec: EngineSpec, port: int, leash: int) -> dict[str, str]:
+def _environment(spec: EngineSpec, port: int, lifeline: int) -> dict[str, str]:
     # ddpm's own settings are none of the engine's business; a user's variables are, mappings may read them.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DDPM_")}
     return absolute_in_environment(inherited) | {
         "GOMEMLIMIT": str(spec.memory_limit),
         environment.ENGINE_PORT: str(port),
-        environment.LEASH_FD: str(leash),
-        environment.LEASH_GRACE: str(spec.drain),
+        environment.LIFELINE_FD: str(lifeline),
+        environment.LIFELINE_GRACE: str(spec.drain),
         **spec.env,
     }
 

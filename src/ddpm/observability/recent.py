@@ -52,7 +52,7 @@ class RecentLog:
     def __init__(self, kept: int = KEPT_LINES) -> None:
         self._lines: deque[Line] = deque(maxlen=kept)
         self._troubles: dict[str, OrderedDict[bytes, Trouble]] = {}
-        # From the clock, so that who follows with the last id of the run before misses nothing of this one.
+        # From the clock, so that clients that resume from a previous run's last id miss no events.
         self._ids = itertools.count(time.time_ns() // 1_000_000)
         self._lock = threading.Lock()
 

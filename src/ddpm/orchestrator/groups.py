@@ -1,7 +1,8 @@
 """What happens to a pipeline's consumer group while ddpm runs: partitions are added, committed offsets disappear, and a
 log is another one than before.
 
-`seen` belongs to the thread of a watcher. Knows nothing of topics that are made again: that is `renewing`'s affair.
+`seen` belongs to the thread of a watcher. Knows nothing of topics that are made again:
+`topic_recreation` does.
 """
 
 import time
@@ -48,7 +49,7 @@ class Logs(Protocol):
 
 
 class Renews(Protocol):
-    """Who begins again where a log is another one: `renewing.Renewal`."""
+    """Who begins again where a log is another one: `topic_recreation.TopicRecreation`."""
 
     @property
     def counts(self) -> Mapping[str, int]:

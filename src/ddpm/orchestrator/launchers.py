@@ -9,7 +9,7 @@ import structlog
 from ddpm.catalogue import parsers
 from ddpm.catalogue.processors import files_of_steps
 from ddpm.config.model import Config, Container, Pipeline
-from ddpm.engine.container import ContainerLauncher, Home, check, end_leftovers
+from ddpm.engine.container import ContainerContext, ContainerLauncher, check, end_leftovers
 from ddpm.engine.external import ExternalLauncher
 from ddpm.engine.launching import Launcher
 from ddpm.engine.process import ProcessLauncher
@@ -57,7 +57,7 @@ def _launcher(pipeline: Pipeline, name: str) -> Launcher:
     if engine.container is not None:
         settings = engine.container
         files = dict.fromkeys((*parsers.files(pipeline.source), *files_of_steps(pipeline), *settings.files))
-        return ContainerLauncher(Home(settings, name, pipeline.name, _environment(settings), tuple(files)))
+        return ContainerLauncher(ContainerContext(settings, name, pipeline.name, _environment(settings), tuple(files)))
     if engine.url is not None:
         return ExternalLauncher(engine.url)
     return ProcessLauncher()

@@ -19,7 +19,7 @@ from ddpm.config.names import join_table, split_table
 from ddpm.config.sharing import SHARED, WAY_OUT
 from ddpm.errors import ConfigError
 from ddpm.orchestrator.beginnings import beginnings
-from ddpm.orchestrator.months import MonthKeeper
+from ddpm.orchestrator.partition_maintenance import PartitionMaintenance
 from ddpm.orchestrator.progress import Progress, TopicProgress, progress_file
 from ddpm.orchestrator.strangers import strangers
 from ddpm.orchestrator.strangers import told as strangers_told
@@ -321,12 +321,12 @@ def _table(pipeline: Pipeline, log: structlog.stdlib.BoundLogger) -> TableState 
     return table
 
 
-def month_keeper(pipeline: Pipeline, tell: Callable[[str], object] = lambda _: None) -> MonthKeeper | None:
+def month_keeper(pipeline: Pipeline, tell: Callable[[str], object] = lambda _: None) -> PartitionMaintenance | None:
     """Who keeps the months of a pipeline's table; None when it is not partitioned. `tell` is given what happens."""
     postgres = pipeline.postgres
     if not pipeline.writes_postgres or postgres is None or postgres.partition is None:
         return None
-    return MonthKeeper(pipeline.name, postgres.url, table_spec(pipeline, postgres), postgres.partition, tell)
+    return PartitionMaintenance(pipeline.name, postgres.url, table_spec(pipeline, postgres), postgres.partition, tell)
 
 
 def topic_specs(pipeline: Pipeline) -> list[TopicSpec]:

@@ -12,9 +12,9 @@ from typing import Literal
 from ddpm.broker.offsets import watermarks
 from ddpm.catalogue import parsers
 from ddpm.config.model import Config, Pipeline, Scale
-from ddpm.deadletters.desk import Desk
 from ddpm.deadletters.letter import DeadLetter
-from ddpm.deadletters.replay import Fed, Refeed
+from ddpm.deadletters.replay import Fed, Reinject
+from ddpm.deadletters.service import DeadLetterService
 from ddpm.engine import binary as engine_binary
 from ddpm.engine.progress import Progress
 from ddpm.errors import EngineError, ServiceError
@@ -27,6 +27,7 @@ from ddpm.observability.systemd import Notifier
 from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.changes import ConfigFiles
 from ddpm.orchestrator.datafolder import check_free, claim_folder, held
+from ddpm.orchestrator.dead_letter_stores import dead_letter_stores
 from ddpm.orchestrator.describe import descriptions
 from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.engines import PROFILES, launchable
@@ -38,22 +39,21 @@ from ddpm.orchestrator.pages import EnginePages
 from ddpm.orchestrator.prepare import DATA_DIR, rendered
 from ddpm.orchestrator.preparing import Preparations
 from ddpm.orchestrator.provision import Provisioned, check_sharing, provision
-from ddpm.orchestrator.renewing import Renewal
-from ddpm.orchestrator.replaying import refeeder_of
+from ddpm.orchestrator.redrive import reinjector_of
 from ddpm.orchestrator.service import Announcer
-from ddpm.orchestrator.shelves import shelves
-from ddpm.orchestrator.signals import signal_desk
+from ddpm.orchestrator.signals import signal_handler
+from ddpm.orchestrator.topic_recreation import TopicRecreation
 from ddpm.orchestrator.watching import BROKER_PROBE, DATABASE_PROBE, foreign_clusters, sink_cluster_probe, watching
 from ddpm.server.api import Sources
 from ddpm.server.app import create
-from ddpm.server.guard import door
+from ddpm.server.guard import access_policy
 from ddpm.server.metrics import page
 from ddpm.server.serve import address_of, listen, serving
 from ddpm.supervisor.events import EventFile, EventLog
 from ddpm.supervisor.memory import HistoryFile, MemoryFile
-from ddpm.supervisor.pipeline import Managed
+from ddpm.supervisor.pipeline import PipelineSpec
 from ddpm.supervisor.runner import Launchable, Supervisor
-from ddpm.supervisor.scaling import Patience, ScaleLimits
+from ddpm.supervisor.scaling import ScaleLimits, StabilizationWindow
 from ddpm.supervisor.states import State
 
 PUSH_TIMEOUT_SECONDS = 5.0
@@ -128,7 +128,7 @@ def run(config: Config, options: RunOptions) -> None:
         Interrupted: A signal ended the run by force, or before the engines were started.
 
     """
-    entrance = door(config.server)
+    policy = access_policy(config.server)
     check_embedded(config)
     # Before the port is bound: for a second ddpm in one folder the port in use is only a consequence.
     check_free(DATA_DIR)
@@ -138,7 +138,7 @@ def run(config: Config, options: RunOptions) -> None:
     closing = threading.Event()
     profiled = any(pipeline.profiling for pipeline in config.pipelines)
     with (
-        signal_desk() as desk,
+        signal_handler() as handler,
         listen(config.server.host, config.server.port) as listener,
         profiling(PROFILES) if profiled else nullcontext(),
         ExitStack() as holding,
@@ -150,11 +150,11 @@ def run(config: Config, options: RunOptions) -> None:
         binaries = {binary: engine_binary.locate(binary, options.progress) for binary in wanted}
         linter = _check_engines(config, binaries, options.progress)
         about = descriptions(config)
-        letters = Desk(lambda: supervisor.draining)
+        letters = DeadLetterService(lambda: supervisor.draining)
         files = ConfigFiles(config)
         sources = Sources(supervisor, about, options.recent, closing.is_set, letters, files.changed)
         pages = EnginePages()
-        app = create(sources, lambda: pages.fresh(supervisor), entrance)
+        app = create(sources, lambda: pages.fresh(supervisor), policy)
         with serving(app, listener, closing) as url:
             supervisor.announce("the servers it needs are being prepared")
             with embedded_servers(config, options.progress) as endpoints, launchers(config) as starting:
@@ -178,8 +178,8 @@ def run(config: Config, options: RunOptions) -> None:
                 def prepare(pipeline: Pipeline) -> _Prepared:
                     return _prepare(pipeline, supervisor, makers[pipeline.name])
 
-                def renewal(pipeline: Pipeline, stop: threading.Event) -> Renewal:
-                    made = Renewal(pipeline, supervisor, makers[pipeline.name], stop)
+                def renewal(pipeline: Pipeline, stop: threading.Event) -> TopicRecreation:
+                    made = TopicRecreation(pipeline, supervisor, makers[pipeline.name], stop)
                     preparations.when_made(pipeline.name, lambda prepared: made.begin(prepared.provisioned))
                     return made
 
@@ -188,9 +188,9 @@ def run(config: Config, options: RunOptions) -> None:
                     ready = preparations.first()
                     _tell_provisioned(config, options, preparations)
                     bounds = {pipeline.name: _bound(pipeline) for pipeline in config.pipelines if pipeline.once}
-                    shelved = shelves(config.pipelines).by_pipeline
+                    shelved = dead_letter_stores(config.pipelines).by_pipeline
                     letters.open(shelved, _refeeders(config, binaries, tables.newest))
-                    desk.hand_over(supervisor)
+                    handler.hand_over(supervisor)
                     for name in makers.keys() - ready.keys():
                         preparations.when_made(name, partial(_launch_late, supervisor, name))
                     with (
@@ -201,7 +201,7 @@ def run(config: Config, options: RunOptions) -> None:
                         options.started(Started(config, url, endpoints))
                         launchables = {name: prepared.launchable for name, prepared in ready.items()}
                         supervisor.run(launchables, Announcer(options.notifier, supervisor))
-        desk.raise_if_forced()
+        handler.raise_if_forced()
     _report(config, supervisor)
     _raise_if_failed(supervisor)
     _raise_if_cut_short(config, supervisor)
@@ -237,13 +237,13 @@ def _prepare(pipeline: Pipeline, supervisor: Supervisor, make: Callable[[Provisi
     return _Prepared(provisioned, make(provisioned))
 
 
-def _managed(pipeline: Pipeline) -> Managed:
+def _managed(pipeline: Pipeline) -> PipelineSpec:
     probes: dict[str, Literal["broker", "sink"]] = {BROKER_PROBE: "broker"}
     probes |= {sink_cluster_probe(brokers): "sink" for brokers in foreign_clusters(pipeline)}
     if pipeline.writes_postgres:
         probes[DATABASE_PROBE] = "sink"
     scale = pipeline.scale
-    return Managed(
+    return PipelineSpec(
         name=pipeline.name,
         drain=pipeline.engine.drain,
         probes=probes,
@@ -251,7 +251,7 @@ def _managed(pipeline: Pipeline) -> Managed:
         limits=ScaleLimits(scale.min, scale.max, scale.target_lag) if scale else None,
         memory=MemoryFile(DATA_DIR / "state" / f"{pipeline.name}.json"),
         history=HistoryFile(DATA_DIR / "state" / f"{pipeline.name}.history.json"),
-        patience=_patience(scale) if scale else Patience(),
+        patience=_patience(scale) if scale else StabilizationWindow(),
         bounded=pipeline.once,
         external=pipeline.engine.external,
         # A template of somebody's own may have processors that drop documents, and outputs that keep no books.
@@ -259,9 +259,9 @@ def _managed(pipeline: Pipeline) -> Managed:
     )
 
 
-def _patience(scale: Scale) -> Patience:
-    usual = Patience()
-    return Patience(
+def _patience(scale: Scale) -> StabilizationWindow:
+    usual = StabilizationWindow()
+    return StabilizationWindow(
         settle=min(usual.settle, scale.up_after / 3),
         rise=scale.up_after,
         fall=scale.down_after,
@@ -275,17 +275,17 @@ def _launch_late(supervisor: Supervisor, name: str, prepared: _Prepared) -> None
 
 def _refeeders(
     config: Config, binaries: Mapping[Path | None, Path], newest: Callable[[str], Provisioned | None]
-) -> dict[str, Refeed]:
-    def refeeder(pipeline: Pipeline) -> Refeed:
+) -> dict[str, Reinject]:
+    def reinjector(pipeline: Pipeline) -> Reinject:
         def feed(letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
             provisioned = newest(pipeline.name)
             if provisioned is None:
                 raise ServiceError(f"the topics and table of {pipeline.name} are not there yet", hint="`ddpm status`")
-            refeeder_of(config, pipeline, binaries[pipeline.engine.binary], provisioned.sources)(letters, told)
+            reinjector_of(config, pipeline, binaries[pipeline.engine.binary], provisioned.sources)(letters, told)
 
         return feed
 
-    return {each.name: refeeder(each) for each in config.pipelines}
+    return {each.name: reinjector(each) for each in config.pipelines}
 
 
 def _bound(pipeline: Pipeline) -> Bound:

@@ -9,7 +9,7 @@ from ddpm.errors import Interrupted
 from ddpm.supervisor.runner import Supervisor
 
 
-class SignalDesk:
+class SignalHandler:
     """What a signal means at the moment: an interruption while starting, a drain while running, then force.
 
     SIGHUP only drains: a terminal that is closed may send it more than once.
@@ -45,16 +45,16 @@ class SignalDesk:
 
 
 @contextmanager
-def signal_desk() -> Iterator[SignalDesk]:
-    """Let a desk take the signals while the block runs."""
-    desk = SignalDesk()
+def signal_handler() -> Iterator[SignalHandler]:
+    """Let a handler take the signals while the block runs."""
+    handler = SignalHandler()
     taken = [signal.SIGINT, signal.SIGTERM]
     # Who starts ddpm under `nohup` wants it to outlive the terminal.
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         taken.append(signal.SIGHUP)
-    before = {signum: signal.signal(signum, desk) for signum in taken}
+    before = {signum: signal.signal(signum, handler) for signum in taken}
     try:
-        yield desk
+        yield handler
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        for signum, previous in before.items():
+            signal.signal(signum, previous)

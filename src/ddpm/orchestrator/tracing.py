@@ -9,11 +9,11 @@ from ddpm.broker.offsets import Partition, Watermarks, committed, watermarks
 from ddpm.broker.topics import incarnations
 from ddpm.config.model import Config, Pipeline
 from ddpm.deadletters.letter import DeadLetter
-from ddpm.deadletters.shelf import Shelf
+from ddpm.deadletters.store import DeadLetterStore
 from ddpm.engine.progress import Progress
 from ddpm.errors import ConfigError
+from ddpm.orchestrator.dead_letter_stores import dead_letter_stores
 from ddpm.orchestrator.offline import Outcome, Record, Trials, configured, read_answer
-from ddpm.orchestrator.shelves import shelves
 from ddpm.store.trace import Row, rows_of
 
 
@@ -142,17 +142,17 @@ def _rows(pipeline: Pipeline, place: Place) -> list[Row]:
 
 
 def _letters(pipeline: Pipeline, place: Place) -> list[DeadLetter]:
-    found = shelves([pipeline])
+    found = dead_letter_stores([pipeline])
     try:
-        shelf: Shelf = found.by_pipeline[pipeline.name]
-        shelf.read_all()
+        store: DeadLetterStore = found.by_pipeline[pipeline.name]
+        store.read_all()
         wanted = (place.topic, place.partition, place.offset)
         entries = [
             each
-            for each in shelf.entries(pipeline.name, handled=True)
+            for each in store.entries(pipeline.name, handled=True)
             if each.origin and (each.origin.topic, each.origin.partition, each.origin.offset) == wanted
         ]
-        return list(shelf.letters(each.id for each in entries))
+        return list(store.letters(each.id for each in entries))
     finally:
         found.close()
 

@@ -16,19 +16,19 @@ import structlog
 
 from ddpm.broker.watch import ClusterWatch, Group, PartitionLag
 from ddpm.config.model import Pipeline
-from ddpm.deadletters.shelf import Shelf
+from ddpm.deadletters.store import DeadLetterStore
 from ddpm.engine.books import books
 from ddpm.engine.counters import Counters, counters
 from ddpm.engine.probes import EngineClient
 from ddpm.errors import DdpmError, NewerStateError
 from ddpm.orchestrator.bounded import Bound
 from ddpm.orchestrator.groups import GroupWatch
-from ddpm.orchestrator.months import MONTHS_SECONDS
 from ddpm.orchestrator.pages import EnginePages
+from ddpm.orchestrator.partition_maintenance import MONTHS_SECONDS
 from ddpm.orchestrator.provision import make_dead_letter_topic, month_keeper, watched_table
-from ddpm.orchestrator.renewing import Renewal
 from ddpm.orchestrator.strangers import StrangerWatch
-from ddpm.orchestrator.waits import ANOTHER_LOG, waits
+from ddpm.orchestrator.topic_recreation import TopicRecreation
+from ddpm.orchestrator.wait_reasons import ANOTHER_LOG, wait_reason
 from ddpm.store.watch import DatabaseWatch
 from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.pipeline import ENGINE_PROBE_SECONDS
@@ -69,9 +69,9 @@ def watching(
     pipelines: Sequence[Pipeline],
     supervisor: Supervisor,
     bounds: dict[str, Bound],
-    letters: Mapping[str, Shelf],
+    letters: Mapping[str, DeadLetterStore],
     *,
-    renewal: Callable[[Pipeline, threading.Event], Renewal],
+    renewal: Callable[[Pipeline, threading.Event], TopicRecreation],
     pages: EnginePages,
 ) -> Iterator[None]:
     """Watch while the block runs.
@@ -126,10 +126,10 @@ def watching(
             keeper = month_keeper(pipeline, partial(supervisor.events.add, pipeline.name, "partition"))
             if keeper is not None:
                 watch(f"months of {pipeline.name}", MONTHS_SECONDS, keeper.look)
-        for shelf, owners in _by(pipelines, lambda pipeline: letters[pipeline.name]).items():
-            dead = _Letters(shelf, [each.name for each in owners], supervisor)
-            closing.callback(shelf.close)
-            watch(f"dead letters in {shelf.topic}", LETTERS_SECONDS, dead.look)
+        for store, owners in _by(pipelines, lambda pipeline: letters[pipeline.name]).items():
+            dead = _Letters(store, [each.name for each in owners], supervisor)
+            closing.callback(store.close)
+            watch(f"dead letters in {store.topic}", LETTERS_SECONDS, dead.look)
         closing.callback(_end, stop, threads)
         yield
 
@@ -240,7 +240,7 @@ def _ask(
         client.url,
         ready=ready,
         reading=reading,
-        waiting=waits(pipeline, seen, changed),
+        waiting=wait_reason(pipeline, seen, changed),
         books=books(text),
     )
     return seen
@@ -304,8 +304,8 @@ class _Sink:
 class _Letters:
     """A topic of dead letters: how many of each pipeline are open."""
 
-    def __init__(self, shelf: Shelf, pipelines: Sequence[str], supervisor: Supervisor) -> None:
-        self._shelf = shelf
+    def __init__(self, store: DeadLetterStore, pipelines: Sequence[str], supervisor: Supervisor) -> None:
+        self._store = store
         self._pipelines = pipelines
         self._supervisor = supervisor
         self._told_newer = False
@@ -314,17 +314,17 @@ class _Letters:
     def look(self) -> None:
         begun = time.monotonic()
         try:
-            while not (complete := self._shelf.refresh(_LETTERS_AT_ONCE)):
+            while not (complete := self._store.refresh(_LETTERS_AT_ONCE)):
                 if time.monotonic() - begun > _LETTERS_LOOK_SECONDS:
                     break
         except NewerStateError as error:
             if not self._told_newer:
                 self._told_newer = True
-                structlog.get_logger().warning(f"dead letters are not counted: {error}", topic=self._shelf.topic)
+                structlog.get_logger().warning(f"dead letters are not counted: {error}", topic=self._store.topic)
             complete = False
         except DdpmError as error:
             # What watches the cluster says why.
-            structlog.get_logger().debug("dead letters could not be read", topic=self._shelf.topic, error=error.message)
+            structlog.get_logger().debug("dead letters could not be read", topic=self._store.topic, error=error.message)
             complete = False
         for name in self._pipelines:
             letters = self._open(name) if complete else None
@@ -347,7 +347,7 @@ class _Letters:
             self._supervisor.events.add(name, "control", f"dead letters: {said}")
 
     def _open(self, name: str) -> OpenLetters:
-        depth = self._shelf.depth(name)
+        depth = self._store.depth(name)
         oldest = None if depth.oldest_ms is None else depth.oldest_ms / 1000
         return OpenLetters(depth.open, oldest, depth.replayed, depth.failed_again, depth.discarded)
 
@@ -356,7 +356,7 @@ class _Letters:
 class _Reader:
     pipeline: Pipeline
     stall: StallWatch
-    renewal: Renewal
+    renewal: TopicRecreation
     group: GroupWatch
     strangers: StrangerWatch
 
@@ -367,7 +367,7 @@ class _Cluster:
     def __init__(
         self,
         brokers: Sequence[str],
-        pipelines: Sequence[tuple[Pipeline, Renewal]],
+        pipelines: Sequence[tuple[Pipeline, TopicRecreation]],
         supervisor: Supervisor,
         bounds: dict[str, Bound],
         suspected: set[str],

@@ -15,10 +15,10 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
-from ddpm.deadletters.desk import Desk
+from ddpm.deadletters.service import DeadLetterService
 from ddpm.observability.recent import Line, Trouble
 from ddpm.server import dead_letters
-from ddpm.server.refusal import RequestRefusedError, check_known, found, steered
+from ddpm.server.refusal import RequestRefusedError, check_known, get_status, require_managed
 from ddpm.server.views import (
     AcceptedView,
     Description,
@@ -63,7 +63,7 @@ class Sources:
     descriptions: Mapping[str, Description]
     lines: Lines
     closing: Callable[[], bool]
-    letters: Desk
+    letters: DeadLetterService
     config_changed: Callable[[], str | None] = lambda: None
 
 
@@ -133,7 +133,7 @@ def _reading(api: APIRouter, sources: Sources) -> None:
     @api.get("/pipelines/{name}")
     def pipeline(name: Name) -> PipelineDetailView:
         """One pipeline with its flow, partitions, errors, events and rendered configuration."""
-        status = found(supervisor, name)
+        status = get_status(supervisor, name)
         errors = tuple(
             TroubleView(at=each.at, message=each.message, count=each.count) for each in sources.lines.troubles(name)
         )
@@ -216,7 +216,7 @@ def _requests(api: APIRouter, supervisor: Supervisor, config_changed: Callable[[
     @api.post("/pipelines/{name}/restart", status_code=202)
     def restart(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Drain the engines and start them again; a paused, stopped or failed pipeline is started."""
-        _not_finished(steered(supervisor, name))
+        _not_finished(require_managed(supervisor, name))
         supervisor.restart(name, "restarted on request")
         message = told("the engines are drained and started again")
         return AcceptedView(pipeline=name, accepted="restart", message=message)
@@ -224,21 +224,21 @@ def _requests(api: APIRouter, supervisor: Supervisor, config_changed: Callable[[
     @api.post("/pipelines/{name}/pause", status_code=202)
     def pause(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Drain, and stay paused until resumed, over restarts of ddpm too."""
-        steered(supervisor, name)
+        require_managed(supervisor, name)
         supervisor.pause(name)
         return AcceptedView(pipeline=name, accepted="pause", message="it drains and stays paused until it is resumed")
 
     @api.post("/pipelines/{name}/resume", status_code=202)
     def resume(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Run a pipeline that is paused, stopped or failed."""
-        _not_finished(steered(supervisor, name))
+        _not_finished(require_managed(supervisor, name))
         supervisor.resume(name)
         return AcceptedView(pipeline=name, accepted="resume", message=told("it is started"))
 
     @api.post("/pipelines/{name}/drain", status_code=202)
     def drain(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
         """Finish what is in flight and stop, until it is resumed or ddpm starts again."""
-        status = steered(supervisor, name)
+        status = require_managed(supervisor, name)
         if status.state is State.FAILED and not any(each.pid for each in status.replicas):
             raise RequestRefusedError(409, f"{name} has failed, nothing of it runs", "correct the cause and resume it")
         supervisor.drain_one(name)
@@ -247,7 +247,7 @@ def _requests(api: APIRouter, supervisor: Supervisor, config_changed: Callable[[
     @api.post("/pipelines/{name}/scale", status_code=202)
     def scale(name: Name, body: Annotated[Replicas, Body()]) -> AcceptedView:
         """Run so many replicas; null gives the decision back to the configuration."""
-        status = steered(supervisor, name)
+        status = require_managed(supervisor, name)
         partitions = _most_partitions(status)
         if body.replicas is not None and partitions is not None and body.replicas > partitions:
             raise RequestRefusedError(

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 import ddpm
 from ddpm.server import console
 from ddpm.server.api import Sources, router
-from ddpm.server.guard import Door, Guard
+from ddpm.server.guard import AccessPolicy, Guard
 from ddpm.server.metrics import EnginePage, page, process_registry
 from ddpm.server.refusal import RequestRefusedError
 from ddpm.server.views import HealthView, LiveView, health_view
@@ -20,13 +20,13 @@ from ddpm.server.views import HealthView, LiveView, health_view
 EnginePages = Callable[[], Iterable[EnginePage]]
 
 
-def create(sources: Sources, engine_pages: EnginePages, door: Door) -> FastAPI:
+def create(sources: Sources, engine_pages: EnginePages, policy: AccessPolicy) -> FastAPI:
     """Build the application.
 
     Args:
         sources: The supervisor and what is known around it.
         engine_pages: Gives the metrics of every engine that answers.
-        door: Who may come in.
+        policy: Who may come in.
 
     """
     app = FastAPI(title="ddpm", version=ddpm.__version__, docs_url=None, redoc_url=None)
@@ -41,7 +41,7 @@ def create(sources: Sources, engine_pages: EnginePages, door: Door) -> FastAPI:
     app.include_router(router(sources))
     console.mount(app)
     refusals(app)
-    app.add_middleware(Guard, door=door)
+    app.add_middleware(Guard, policy=policy)
     return app
 
 

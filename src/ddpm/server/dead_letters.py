@@ -1,4 +1,4 @@
-"""The part of the API that is about dead letters: reasons, letters, what to do with them. Asks the desk."""
+"""The part of the API that is about dead letters: reasons, letters, what to do with them. Asks the service."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from ddpm.deadletters.books import summarize
-from ddpm.deadletters.desk import BusyError, Desk, Job, NotReadyError
+from ddpm.deadletters.index import summarize
 from ddpm.deadletters.letter import LetterId
 from ddpm.deadletters.selection import Selection, moment
+from ddpm.deadletters.service import BusyError, DeadLetterService, Job, NotReadyError
 from ddpm.errors import ConfigError, ServiceError
 from ddpm.server.letters import DeadLettersView, LetterView, ReplayView, letter_view, letters_view, line_view
-from ddpm.server.refusal import RequestRefusedError, asked, found
+from ddpm.server.refusal import RequestRefusedError, get_status, require_accepting
 from ddpm.server.views import View
 from ddpm.supervisor.runner import Supervisor
 
@@ -69,13 +69,13 @@ class ReplayedView(View):
     replay: ReplayView
 
 
-def add_routes(api: APIRouter, supervisor: Supervisor, desk: Desk) -> None:
+def add_routes(api: APIRouter, supervisor: Supervisor, service: DeadLetterService) -> None:
     """Add the routes to the API."""
-    _reading(api, supervisor, desk)
-    _requests(api, supervisor, desk)
+    _reading(api, supervisor, service)
+    _requests(api, supervisor, service)
 
 
-def _reading(api: APIRouter, supervisor: Supervisor, desk: Desk) -> None:
+def _reading(api: APIRouter, supervisor: Supervisor, service: DeadLetterService) -> None:
     @api.get("/pipelines/{name}/dead-letters")
     def dead_letters(
         name: Name,
@@ -88,22 +88,22 @@ def _reading(api: APIRouter, supervisor: Supervisor, desk: Desk) -> None:
         letters: Annotated[int, Query(ge=0, le=MOST_LETTERS, description="so many of the newest, one by one")] = 0,
     ) -> DeadLettersView:
         """The dead letters of a pipeline by reason, and how its replay is getting on."""
-        status = found(supervisor, name)
+        status = get_status(supervisor, name)
         with _translated():
             selection = Selection(
                 tuple(reason or ()), _moment(since), _moment(until), patterns=() if message is None else (message,)
             )
-            entries = desk.entries(name, selection, handled=handled)
+            entries = service.entries(name, selection, handled=handled)
             newest = sorted(entries, key=lambda entry: (entry.failed_at_ms, entry.id), reverse=True)[:letters]
-            lines = [line_view(letter, entry) for letter, entry in desk.letters(name, newest)]
+            lines = [line_view(letter, entry) for letter, entry in service.letters(name, newest)]
             return letters_view(
                 name,
-                desk.topic(name),
-                desk.depth(name),
+                service.topic(name),
+                service.depth(name),
                 summarize(entries),
                 lines,
                 complete=status.dead_letters is not None,
-                replay=_replay_view(desk.job(name)),
+                replay=_replay_view(service.job(name)),
             )
 
     @api.get("/pipelines/{name}/dead-letters/{letter_id}")
@@ -112,31 +112,31 @@ def _reading(api: APIRouter, supervisor: Supervisor, desk: Desk) -> None:
         letter_id: Annotated[str, Path(pattern=_ID, description="PARTITION:OFFSET in its topic, or table:ID")],
     ) -> LetterView:
         """A dead letter with its record; of long values the beginning."""
-        found(supervisor, name)
+        get_status(supervisor, name)
         with _translated():
-            letter = desk.letter(name, LetterId.parse(letter_id))
+            letter = service.letter(name, LetterId.parse(letter_id))
         if letter is None:
             msg = f"{name} has no dead letter {letter_id}"
             raise RequestRefusedError(404, msg, "Kafka may have let it go")
         return letter_view(*letter, SHOWN_BYTES)
 
 
-def _requests(api: APIRouter, supervisor: Supervisor, desk: Desk) -> None:
+def _requests(api: APIRouter, supervisor: Supervisor, service: DeadLetterService) -> None:
     @api.post("/pipelines/{name}/dead-letters/discard")
     def discard(name: Name, body: Annotated[Wanted, Body()]) -> DiscardedView:
         """Count open letters as dealt with; their records stay in the topic."""
-        asked(supervisor, name)
+        require_accepting(supervisor, name)
         with _translated():
-            run, count = desk.discard(name, _selection(body))
+            run, count = service.discard(name, _selection(body))
         message = f"{count} dead letter{'' if count == 1 else 's'} discarded"
         return DiscardedView(pipeline=name, message=message, run=run, discarded=count)
 
     @api.post("/pipelines/{name}/dead-letters/replay", status_code=202)
     def replay(name: Name, body: Annotated[WantedReplay, Body()]) -> ReplayedView:
         """Feed open letters to an engine again, in the background; one replay at a time."""
-        asked(supervisor, name)
+        require_accepting(supervisor, name)
         with _translated():
-            job, chosen = desk.replay(name, _selection(body), force=body.force, rate=body.rate)
+            job, chosen = service.replay(name, _selection(body), force=body.force, rate=body.rate)
         count, left_out = len(chosen.taken), chosen.left_out
         message = f"{count} dead letter{' is' if count == 1 else 's are'} replayed"
         if left_out:

@@ -25,7 +25,7 @@ MOST_OF_BODY = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class AccessPolicy:
     """What is asked of a request.
 
     Attributes:
@@ -40,8 +40,8 @@ class Door:
     loopback: bool = True
 
 
-def door(server: Server) -> Door:
-    """The door of a server.
+def access_policy(server: Server) -> AccessPolicy:
+    """The access policy of a server.
 
     Raises:
         ConfigError: It would let anyone on the network in.
@@ -56,7 +56,7 @@ def door(server: Server) -> Door:
             "in front of it asks who is there",
         )
     names = frozenset(name.lower() for name in (server.host, *server.allowed_hosts))
-    return Door(server.token, names, loopback)
+    return AccessPolicy(server.token, names, loopback)
 
 
 def is_loopback(host: str) -> bool:
@@ -73,14 +73,14 @@ class Guard:
 
     Args:
         app: What stands behind it.
-        door: What is asked of a request.
+        policy: What is asked of a request.
         most_bytes: How long a body may be. One that does not say how long it is, is read here up to that.
 
     """
 
-    def __init__(self, app: ASGIApp, door: Door, most_bytes: int = MOST_OF_BODY) -> None:
+    def __init__(self, app: ASGIApp, policy: AccessPolicy, most_bytes: int = MOST_OF_BODY) -> None:
         self._app = app
-        self._door = door
+        self._policy = policy
         self._most_bytes = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,13 +119,13 @@ class Guard:
     def _refusal(self, path: str, method: str, headers: Headers) -> JSONResponse | None:
         api = path.startswith(_API)
         host = headers.get("host", "")
-        if (api or self._door.loopback) and not self._knows(host):
+        if (api or self._policy.loopback) and not self._knows(host):
             hint = "call it by its address, or add the name to app.server.allowed_hosts"
             return _refused(403, f"this ddpm is not called {_name_of(host) or 'nothing'}", hint)
         origin = headers.get("origin")
         if api and origin is not None and _netloc(origin) != host.lower():
             return _refused(403, "requests from pages of other origins are refused", None)
-        if api and self._door.token is not None and not self._has_token(headers):
+        if api and self._policy.token is not None and not self._has_token(headers):
             answer = _refused(401, "a token is needed", "send the header Authorization: Bearer TOKEN")
             answer.headers["WWW-Authenticate"] = "Bearer"
             return answer
@@ -135,7 +135,7 @@ class Guard:
 
     def _knows(self, host: str) -> bool:
         name = _name_of(host)
-        if name == "localhost" or name in self._door.names:
+        if name == "localhost" or name in self._policy.names:
             return True
         try:
             ipaddress.ip_address(name)
@@ -145,7 +145,7 @@ class Guard:
 
     def _has_token(self, headers: Headers) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")
-        wanted = self._door.token or ""
+        wanted = self._policy.token or ""
         return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), wanted.encode())
 
 

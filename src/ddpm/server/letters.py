@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from ddpm.deadletters.books import Depth, Entry, ReasonSummary
+from ddpm.deadletters.index import Depth, Entry, ReasonSummary
 from ddpm.deadletters.letter import DeadLetter
-from ddpm.deadletters.mark import Deed, Mark
+from ddpm.deadletters.resolution import Resolution, ResolutionRecord
 from ddpm.server.views import Time, View
 
 
@@ -25,7 +25,7 @@ class OriginView(View):
 class HandledView(View):
     """What was done with a letter, when, and by which command or request."""
 
-    deed: Deed
+    deed: Resolution
     at: Time
     run: str
 
@@ -196,14 +196,14 @@ def _reason_view(summary: ReasonSummary) -> ReasonView:
 
 
 def _handled_view(letter: DeadLetter, entry: Entry | None) -> HandledView | None:
-    mark: Mark | None = entry.mark if entry else None
+    mark: ResolutionRecord | None = entry.mark if entry else None
     if entry is None or (mark is None and entry.attempt <= letter.attempt):
         return None
     if mark is None or mark.attempt < letter.attempt:
         # A replay that was killed before it could mark this one has written the next attempt.
         if entry.attempt <= letter.attempt:
             return None
-        return HandledView(deed=Deed.FAILED_AGAIN, at=entry.failed_at_ms / 1000, run="")
+        return HandledView(deed=Resolution.FAILED_AGAIN, at=entry.failed_at_ms / 1000, run="")
     return HandledView(deed=mark.deed, at=mark.at_ms / 1000, run=mark.run)
 
 

@@ -14,23 +14,23 @@ class RequestRefusedError(Exception):
         self.hint = hint
 
 
-def found(supervisor: Supervisor, name: str) -> Status:
+def get_status(supervisor: Supervisor, name: str) -> Status:
     """The status of a pipeline; raises RequestRefusedError when there is none of this name."""
     check_known(supervisor, name)
     return supervisor.status(name)
 
 
-def asked(supervisor: Supervisor, name: str) -> Status:
+def require_accepting(supervisor: Supervisor, name: str) -> Status:
     """The status of a pipeline that something is asked of; raises RequestRefusedError when ddpm stops."""
-    status = found(supervisor, name)
+    status = get_status(supervisor, name)
     if supervisor.draining:
         raise RequestRefusedError(409, "ddpm is stopping", "start it again first")
     return status
 
 
-def steered(supervisor: Supervisor, name: str) -> Status:
+def require_managed(supervisor: Supervisor, name: str) -> Status:
     """The status of a pipeline whose engines are to be started or ended; raises RequestRefusedError when others do."""
-    status = asked(supervisor, name)
+    status = require_accepting(supervisor, name)
     if status.external:
         message = f"the engine of {name} is started and ended by others, ddpm only watches it (launcher: external)"
         raise RequestRefusedError(409, message, "ask whoever runs it")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 import ddpm
 from ddpm.supervisor.events import Event, Kind
-from ddpm.supervisor.states import State, Wish
+from ddpm.supervisor.states import DesiredState, State
 from ddpm.supervisor.status import PartitionStatus, Status
 
 
@@ -133,7 +133,7 @@ class PipelineView(View):
     state: State
     reason: str
     since: Time
-    wish: Wish
+    wish: DesiredState
     restarts: int
     next_retry: Time | None
     last_error: TroubleView | None

@@ -34,7 +34,7 @@ class Dropped:
     name: str
 
 
-def tend(url: str, spec: TableSpec, span: Span, now: float | None = None) -> Iterator[Made | Dropped]:
+def maintain(url: str, spec: TableSpec, span: Span, now: float | None = None) -> Iterator[Made | Dropped]:
     """Make the default partition and the months that are missing, then drop those that are over.
 
     Yields each change when it is done; each is a transaction of its own. Waits three seconds for what holds the table.

@@ -1,4 +1,4 @@
-"""Compares the columns of a table with those that a pipeline writes, and words the statements that would mend it. Pure.
+"""Compares the columns of a table with those that a pipeline writes, and writes the statements that correct it. Pure.
 
 A column of the user's own is welcome as long as a row can be written without it. What ddpm needs besides its columns is
 a key on the identity columns and nothing else, or a redelivered record could not be told from a new one.
@@ -122,7 +122,7 @@ def compare(
     identity: Sequence[str] = IDENTITY_COLUMNS,
     partitioned_by: Sequence[str] = (),
 ) -> Mismatch | None:
-    """Return None if records can be written into the table as it is, otherwise what differs and how to mend it.
+    """Return None if records can be written into the table as it is, otherwise what differs and how to correct it.
 
     Args:
         found: The table.

@@ -90,7 +90,7 @@ def ensure_table(url: str, spec: TableSpec) -> TableState:
     """Create the table if it is not there, and check it if it is.
 
     Raises:
-        SchemaMismatchError: It exists and does not fit; tells the difference and the statements that would mend it.
+        SchemaMismatchError: It exists and does not fit; tells the difference and the statements that would correct it.
         MismatchError: The schema is missing, a type is unknown, or the name belongs to something else than a table.
         ServiceError: The database cannot be reached, is read-only, or ddpm lacks a right; names the GRANT.
         NewerStateError: A newer ddpm keeps its tables beside it.

@@ -117,7 +117,7 @@ class EventLog:
     def __init__(self, kept: int = KEPT, file: EventFile | None = None) -> None:
         self._file = file
         self._events: deque[Event] = deque(file.load() if file else (), maxlen=kept)
-        # From the clock, so that who follows with the last id of the run before misses nothing of this one.
+        # From the clock, so that clients that resume from a previous run's last id miss no events.
         last = self._events[-1].id if self._events else 0
         self._ids = itertools.count(max(time.time_ns() // 1_000_000, last + 1))
         self._lock = threading.Lock()

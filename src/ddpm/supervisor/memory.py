@@ -14,7 +14,7 @@ from typing import Any
 from ddpm import __version__
 from ddpm.files import write_atomically
 from ddpm.supervisor.statefile import Kind, StateFile
-from ddpm.supervisor.states import Wish
+from ddpm.supervisor.states import DesiredState
 from ddpm.supervisor.status import Exit
 
 VERSION = 1
@@ -33,7 +33,7 @@ class Memory:
     `paused_because` is why it is paused; None when somebody asked for it.
     """
 
-    wish: Wish = Wish.RUN
+    wish: DesiredState = DesiredState.RUN
     replicas: int | None = None
     last_exit: Exit | None = None
     paused_because: str | None = None
@@ -96,4 +96,4 @@ def _read(body: dict[str, Any]) -> Memory:
         raise ValueError(msg)
     last_exit = Exit(**{**last, "log": tuple(last["log"])}) if isinstance(last, dict) else None
     because = body.get("paused_because")
-    return Memory(Wish(body["wish"]), replicas, last_exit, because if isinstance(because, str) else None)
+    return Memory(DesiredState(body["wish"]), replicas, last_exit, because if isinstance(because, str) else None)

@@ -28,14 +28,14 @@ from ddpm.supervisor.policy import (
     Snapshot,
     Step,
     Verdict,
-    Waits,
+    WaitReason,
     decide,
     describe_exit,
     judge,
     random_jitter,
 )
-from ddpm.supervisor.scaling import Observation, Patience, ScaleLimits, ScalePolicy
-from ddpm.supervisor.states import FINAL_STATES, State, Wish
+from ddpm.supervisor.scaling import Observation, ScaleLimits, ScalePolicy, StabilizationWindow
+from ddpm.supervisor.states import FINAL_STATES, DesiredState, State
 from ddpm.supervisor.status import (
     Exit,
     OpenLetters,
@@ -77,7 +77,7 @@ class Vitals:
 
 
 @dataclass(frozen=True, slots=True)
-class Managed:
+class PipelineSpec:
     """One pipeline to keep running.
 
     Attributes:
@@ -100,7 +100,7 @@ class Managed:
     probes: Mapping[str, Literal["broker", "sink"]]
     replicas: int
     limits: ScaleLimits | None
-    patience: Patience
+    patience: StabilizationWindow
     memory: MemoryFile
     bounded: bool = False
     external: bool = False
@@ -126,7 +126,7 @@ class _Replica:
     restart: str | None = None
     stalled: bool = False
     killed: str | None = None
-    waiting: Waits | None = None
+    waiting: WaitReason | None = None
     note: str | None = None
 
 
@@ -152,7 +152,7 @@ class _Seen:
 class SupervisedPipeline:
     """One pipeline: `tick` looks at it once; the other methods take in what others saw or ask for."""
 
-    def __init__(self, managed: Managed, events: EventLog, clock: Callable[[], float]) -> None:
+    def __init__(self, managed: PipelineSpec, events: EventLog, clock: Callable[[], float]) -> None:
         # What is asked of an engine that others run cannot be carried out, now as little as later.
         remembered = Memory() if managed.external else managed.memory.load()
         self.managed = managed
@@ -161,7 +161,7 @@ class SupervisedPipeline:
         self._launch: Launch | None = None
         self._config_hash = ""
         self._wish = remembered.wish
-        self._paused = remembered.wish is Wish.PAUSE
+        self._paused = remembered.wish is DesiredState.PAUSE
         self._paused_because = remembered.paused_because if self._paused else None
         self._trips = 0
         self._gave_up: str | None = None
@@ -240,7 +240,7 @@ class SupervisedPipeline:
             self.alarm(reason)
         self._held = reason
 
-    def forgive(self, gap: float) -> None:
+    def discount_pause(self, gap: float) -> None:
         """Leave a time in which nobody asked the engines out of account."""
         for replica in self._replicas.values():
             replica.answered_at += gap
@@ -253,7 +253,7 @@ class SupervisedPipeline:
         *,
         ready: bool,
         reading: Reading | None,
-        waiting: Waits | None,
+        waiting: WaitReason | None,
         books: Mapping[tuple[str, int], Book] | None = None,
     ) -> None:
         """Take what the engine at an address said; an answer of one that is gone by now is left aside."""
@@ -281,7 +281,7 @@ class SupervisedPipeline:
         # Until every engine has told what it has read since the last change, another one may have read it.
         return self._auditor.skips() if self._clock() - self._changed_at >= SKIP_PATIENCE else ()
 
-    def _audit(self, index: int, books: Mapping[tuple[str, int], Book], waiting: Waits | None) -> None:
+    def _audit(self, index: int, books: Mapping[tuple[str, int], Book], waiting: WaitReason | None) -> None:
         found = self._auditor.told(
             self._clock(), index, books, waiting=waiting is not None, changed_at=self._changed_at
         )
@@ -323,11 +323,11 @@ class SupervisedPipeline:
     def pause(self) -> None:
         """Drain, and stay so until it is resumed, over restarts of ddpm too."""
         self._paused, self._paused_because = True, None
-        self._wish_for(Wish.PAUSE, "pause requested")
+        self._wish_for(DesiredState.PAUSE, "pause requested")
 
     def _trip(self, reason: str) -> None:
         """Stop moving records, because too many of them are dead: no records are lost by it."""
-        if self._wish is not Wish.RUN:
+        if self._wish is not DesiredState.RUN:
             return
         self._trips += 1
         self._last_error = Trouble(time.time(), reason)
@@ -335,10 +335,10 @@ class SupervisedPipeline:
         self._log.error(reason)
         if self.managed.bounded:
             self._gave_up = reason
-            self._set_wish(Wish.STOP)
+            self._set_wish(DesiredState.STOP)
         else:
             self._paused, self._paused_because = True, reason
-            self._set_wish(Wish.PAUSE)
+            self._set_wish(DesiredState.PAUSE)
 
     def resume(self) -> None:
         """Run (again)."""
@@ -346,25 +346,25 @@ class SupervisedPipeline:
             return
         self._auditor.acknowledged()
         self._paused, self._paused_because, self._gave_up = False, None, None
-        self._wish_for(Wish.RUN, "resume requested")
+        self._wish_for(DesiredState.RUN, "resume requested")
         for replica in self._replicas.values():
             if replica.state is State.FAILED:
                 replica.restart, replica.stalled = "on request", False
 
     def drain(self, reason: str = "drain requested") -> None:
         """Finish what is in flight and stop; a new start of ddpm starts it again."""
-        self._wish_for(Wish.STOP, reason)
+        self._wish_for(DesiredState.STOP, reason)
 
     def finish(self, reason: str) -> None:
         """Stop because all that was to be done is done; what is paused or drained goes on when it is resumed."""
-        if self._wish is not Wish.RUN:
+        if self._wish is not DesiredState.RUN:
             return
         self._finished = reason
-        self._wish_for(Wish.STOP, reason)
+        self._wish_for(DesiredState.STOP, reason)
 
     def restart(self, reason: str, kind: Kind = "control") -> None:
         """Drain every engine and start it again; a paused or stopped pipeline is started by a request alone."""
-        if self._finished is not None or (kind != "control" and self._wish is not Wish.RUN):
+        if self._finished is not None or (kind != "control" and self._wish is not DesiredState.RUN):
             return
         if self.managed.external:
             self.alarm(f"{reason}; the engine is not ddpm's to restart")
@@ -374,8 +374,8 @@ class SupervisedPipeline:
             self._auditor.acknowledged()
         self._events.add(self.managed.name, kind, reason)
         self._log.info("restart", reason=reason)
-        if self._wish is not Wish.RUN:
-            self._set_wish(Wish.RUN)
+        if self._wish is not DesiredState.RUN:
+            self._set_wish(DesiredState.RUN)
         for replica in self._replicas.values():
             replica.restart, replica.stalled = reason, kind == "stall"
 
@@ -391,7 +391,7 @@ class SupervisedPipeline:
         """What the watchers need to know now."""
         running = [each for each in self._replicas.values() if each.engine is not None]
         healthy = (
-            self._wish is Wish.RUN
+            self._wish is DesiredState.RUN
             and any(each.state is State.RUNNING for each in running)
             and all(probe.ok for probe in self._seen.probes.values())
             and not any(each.waiting for each in running)
@@ -410,7 +410,7 @@ class SupervisedPipeline:
             self._notice_exit(each)
         if self._launch is None and not stopping:
             return self._await_preparation(now, forced)
-        wish = Wish.STOP if stopping else self._wish
+        wish = DesiredState.STOP if stopping else self._wish
         steps = decide(self._snapshot(wish, forced), now, random_jitter())
         for step in steps:
             self._carry_out(step)
@@ -433,7 +433,7 @@ class SupervisedPipeline:
         verdict = self._unprepared
         if verdict is None:
             return False
-        if self._wish is not Wish.RUN:
+        if self._wish is not DesiredState.RUN:
             verdict = judge(self._snapshot(self._wish, forced), now)
         return self._enter(verdict.state, verdict.reason)
 
@@ -476,7 +476,7 @@ class SupervisedPipeline:
             expired=self._expiry.lost,
             dead_letters=self._seen.dead_letters,
             external=self.managed.external,
-            tripped=self._wish is Wish.PAUSE and self._paused_because is not None,
+            tripped=self._wish is DesiredState.PAUSE and self._paused_because is not None,
             trips=self._trips,
             audit=self._auditor.totals(),
         )
@@ -484,7 +484,7 @@ class SupervisedPipeline:
     def _in_order(self) -> list[_Replica]:
         return [self._replicas[index] for index in sorted(self._replicas)]
 
-    def _snapshot(self, wish: Wish, forced: bool) -> Snapshot:
+    def _snapshot(self, wish: DesiredState, forced: bool) -> Snapshot:
         return Snapshot(
             wish=wish,
             kill_requested=forced,
@@ -502,10 +502,10 @@ class SupervisedPipeline:
             external=self.managed.external,
         )
 
-    def _waiting(self) -> Waits | None:
+    def _waiting(self) -> WaitReason | None:
         found = [each.waiting for each in self._in_order() if each.engine and each.waiting]
         lost = self._expiry.present or self._auditor.present
-        first = found[0] if found else Waits(lost) if lost else None
+        first = found[0] if found else WaitReason(lost) if lost else None
         return next((each for each in found if each.kind == "broken"), first)
 
     def _carry_out(self, step: Step) -> None:
@@ -579,9 +579,9 @@ class SupervisedPipeline:
         self._events.add(self.managed.name, "exit", told + why)
         self._save()
 
-    def _forget_surplus(self, wish: Wish) -> None:
+    def _forget_surplus(self, wish: DesiredState) -> None:
         """Replicas that are not wanted any more and have ended leave no trace but in the totals."""
-        if wish is Wish.RUN:
+        if wish is DesiredState.RUN:
             for index in [each.index for each in self._replicas.values() if each.index >= self._desired()]:
                 if self._replicas[index].engine is None and self._replicas[index].state in FINAL_STATES:
                     del self._replicas[index]
@@ -599,7 +599,7 @@ class SupervisedPipeline:
 
     def _scale_by_lag(self) -> None:
         scale = self._scale
-        if scale.policy is None or scale.manual is not None or self._wish is not Wish.RUN:
+        if scale.policy is None or scale.manual is not None or self._wish is not DesiredState.RUN:
             return
         before = self._desired()
         now = self._clock()
@@ -649,21 +649,21 @@ class SupervisedPipeline:
             downs=scale.downs,
         )
 
-    def _wish_for(self, wish: Wish, said: str) -> None:
+    def _wish_for(self, wish: DesiredState, said: str) -> None:
         self._events.add(self.managed.name, "control", said)
         self._log.info(said)
         self._set_wish(wish)
 
-    def _set_wish(self, wish: Wish) -> None:
+    def _set_wish(self, wish: DesiredState) -> None:
         self._wish = wish
-        if wish is not Wish.RUN:
+        if wish is not DesiredState.RUN:
             for replica in self._replicas.values():
                 replica.restart = None
         self._save()
 
     def _save(self) -> None:
         # A drained pipeline runs again after a new start; a paused one stays paused.
-        kept = Wish.PAUSE if self._paused else Wish.RUN
+        kept = DesiredState.PAUSE if self._paused else DesiredState.RUN
         self.managed.memory.save(Memory(kept, self._scale.manual, self._last_exit, self._paused_because))
 
     def _enter(self, state: State, reason: str) -> bool:

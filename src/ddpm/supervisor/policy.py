@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal
 
-from ddpm.supervisor.states import State, Wish
+from ddpm.supervisor.states import DesiredState, State
 
 # One that was healthy comes back at once; only who fails again is made to wait.
 BACKOFF_ONCE = 0.2
@@ -84,7 +84,7 @@ class ReplicaView:
 
 @dataclass(frozen=True, slots=True)
 class ProbeView:
-    """The last answer of the broker or a sink; `at` is None while there was none, `broken` if a person must mend it."""
+    """The last answer of the broker or a sink; `at` is None while there was none, `broken` if it takes a person."""
 
     name: str
     ok: bool
@@ -94,7 +94,7 @@ class ProbeView:
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class WaitReason:
     """What an engine says it waits for.
 
     `kind` tells an outage, which passes, from what a person must mend (`broken`) and from the breaker's verdict that
@@ -124,13 +124,13 @@ class Snapshot:
 
     """
 
-    wish: Wish
+    wish: DesiredState
     kill_requested: bool
     desired: int
     drain: float
     replicas: tuple[ReplicaView, ...]
     probes: tuple[ProbeView, ...] = ()
-    waiting: Waits | None = None
+    waiting: WaitReason | None = None
     note: str | None = None
     paused_because: str | None = None
     held: str | None = None
@@ -167,7 +167,7 @@ def decide(seen: Snapshot, now: float, jitter: float = 0.0) -> tuple[Step, ...]:
 
     """
     known = {replica.index: replica for replica in seen.replicas}
-    wanted = range(seen.desired) if seen.wish is Wish.RUN and seen.held is None else range(0)
+    wanted = range(seen.desired) if seen.wish is DesiredState.RUN and seen.held is None else range(0)
     steps = [_one(seen, replica, replica.index in wanted, now, jitter) for replica in seen.replicas]
     new = [Step(index, Action.LAUNCH, State.STARTING, "engine starting", 0) for index in wanted if index not in known]
     return (*(step for step in steps if step is not None), *new)
@@ -188,7 +188,7 @@ def _one(seen: Snapshot, replica: ReplicaView, wanted: bool, now: float, jitter:
 def _why_ended(seen: Snapshot) -> str:
     if seen.external:
         return "the engine is left alone"
-    if seen.wish is Wish.RUN:
+    if seen.wish is DesiredState.RUN:
         return f"fewer replicas are wanted; draining for at most {seen.drain:.0f} s"
     return f"draining for at most {seen.drain:.0f} s"
 
@@ -262,7 +262,7 @@ def judge(seen: Snapshot, now: float) -> Verdict:
 
     A reason stays the same while its cause does: no durations that grow in it.
     """
-    if seen.wish is not Wish.RUN:
+    if seen.wish is not DesiredState.RUN:
         return _when_ended(seen)
     if seen.held is not None:
         return Verdict(State.RECOVERING, seen.held)
@@ -318,9 +318,9 @@ def _is_broken(replica: ReplicaView) -> bool:
 def _when_ended(seen: Snapshot) -> Verdict:
     alive = [replica for replica in seen.replicas if replica.alive]
     if alive:
-        doing = f"{seen.paused_because or 'pausing'}: " if seen.wish is Wish.PAUSE else ""
+        doing = f"{seen.paused_because or 'pausing'}: " if seen.wish is DesiredState.PAUSE else ""
         return Verdict(State.DRAINING, doing + alive[0].reason)
-    if seen.wish is Wish.PAUSE:
+    if seen.wish is DesiredState.PAUSE:
         return Verdict(State.PAUSED, seen.paused_because or "paused on request")
     failed = [replica for replica in seen.replicas if replica.state is State.FAILED]
     if failed and len(failed) == len(seen.replicas):

@@ -16,8 +16,8 @@ from ddpm.engine.books import Book
 from ddpm.supervisor.audit import Skip
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.meter import Reading
-from ddpm.supervisor.pipeline import Launch, Managed, SupervisedPipeline, Vitals
-from ddpm.supervisor.policy import Waits
+from ddpm.supervisor.pipeline import Launch, PipelineSpec, SupervisedPipeline, Vitals
+from ddpm.supervisor.policy import WaitReason
 from ddpm.supervisor.states import State
 from ddpm.supervisor.status import OpenLetters, PartitionStatus, Status
 
@@ -46,7 +46,7 @@ class Supervisor:
 
     def __init__(
         self,
-        pipelines: Sequence[Managed],
+        pipelines: Sequence[PipelineSpec],
         clock: Callable[[], float] = time.monotonic,
         events: EventLog | None = None,
     ) -> None:
@@ -98,7 +98,7 @@ class Supervisor:
         *,
         ready: bool,
         reading: Reading | None = None,
-        waiting: Waits | None = None,
+        waiting: WaitReason | None = None,
         books: Mapping[tuple[str, int], Book] | None = None,
     ) -> None:
         """Note what the engine at an address said."""
@@ -226,7 +226,7 @@ class Supervisor:
         gap = 0.0 if self._ticked_at is None else now - self._ticked_at
         if gap > LONGEST_GAP_SECONDS:
             for pipeline in self._pipelines.values():
-                pipeline.forgive(gap)
+                pipeline.discount_pause(gap)
         self._ticked_at = now
 
     def _over(self) -> bool:

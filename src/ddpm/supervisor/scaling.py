@@ -1,6 +1,6 @@
 """Decides how many replicas a pipeline runs, from how long its oldest records wait. Pure: no clock, no threads.
 
-Up when the wait stays above the target and replicas can mend it, down when it has long been far below and fewer
+Up when the wait stays above the target and replicas help, down when it has long been far below and fewer
 replicas are known to carry the traffic. Going down takes much longer than going up, as in Kubernetes' and Flink's
 autoscalers: a replica too many costs memory, one too few costs lag, and each change costs a rebalance.
 """
@@ -33,7 +33,7 @@ class ScaleLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class StabilizationWindow:
     """How long things must last before they count, in seconds.
 
     Attributes:
@@ -187,9 +187,9 @@ class ScalePolicy:
     A decision is taken as carried out when a later observation has the new number; someone else may change it too.
     """
 
-    def __init__(self, limits: ScaleLimits, patience: Patience | None = None) -> None:
+    def __init__(self, limits: ScaleLimits, patience: StabilizationWindow | None = None) -> None:
         self._limits = limits
-        self._patience = patience or Patience()
+        self._patience = patience or StabilizationWindow()
         self._window = _Window(self._patience.rise)
         self._replicas: int | None = None
         self._quiet_until = -math.inf

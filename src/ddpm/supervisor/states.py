@@ -16,7 +16,7 @@ class State(StrEnum):
     FAILED = "failed"
 
 
-class Wish(StrEnum):
+class DesiredState(StrEnum):
     """What was asked of a pipeline: `run` it, `pause` it until further notice, or `stop` it for good."""
 
     RUN = "run"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ddpm.supervisor.states import State, Wish
+from ddpm.supervisor.states import DesiredState, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ class Status:
     state: State
     reason: str
     since: float
-    wish: Wish
+    wish: DesiredState
     restarts: int
     next_retry: float | None
     last_error: Trouble | None

@@ -10,7 +10,7 @@ import pytest
 
 from ddpm.errors import ConfigError, ServiceError
 from ddpm.store.months import Month, Span, partition_name
-from ddpm.store.partitions import Dropped, Made, tend
+from ddpm.store.partitions import Dropped, Made, maintain
 from ddpm.store.tables import TableSpec, ensure_table
 
 Role = Callable[..., str]
@@ -39,8 +39,8 @@ def rows(url: str) -> dict[str, int]:
 
 
 def made(url: str, spec: TableSpec = SPEC, span: Span = SPAN, now: float = NOW) -> dict[str, int]:
-    """What tending made, with the rows that were moved; nothing may have been dropped."""
-    changes = list(tend(url, spec, span, now))
+    """What maintenance made, with the rows that were moved; nothing may have been dropped."""
+    changes = list(maintain(url, spec, span, now))
     assert not [change for change in changes if isinstance(change, Dropped)]
     return {change.name: change.rows for change in changes if isinstance(change, Made)}
 
@@ -101,7 +101,7 @@ def test_columns_of_the_users_own_survive_the_move(url: str) -> None:
         'ALTER TABLE events ADD twice bigint GENERATED ALWAYS AS ("offset" * 2) STORED',
         "CREATE INDEX ON events (note)",
     )
-    list(tend(url, SPEC, Span(0, 1), NOW))
+    list(maintain(url, SPEC, Span(0, 1), NOW))
     run(url, "INSERT INTO events VALUES (1, 0, 21, '2026-03-05', '{}', 'mine')")
     assert made(url, now=NOW + 31 * 86_400) == {"events_2026_03": 1}
     assert run(url, "SELECT note, twice FROM events_2026_03") == [("mine", 42)]
@@ -114,17 +114,17 @@ def test_retention_drops_old_months_and_nothing_else(url: str) -> None:
     made(url, span=Span(past=3, ahead=1))
     run(url, "CREATE TABLE mine PARTITION OF events FOR VALUES FROM ('2020-01-01 00:00+00') TO ('2021-01-01 00:00+00')")
     insert(url, "2025-10-05", "2025-12-05", "2026-01-05", "2020-05-05", "1980-01-01", "-infinity")
-    changes = list(tend(url, SPEC, Span(past=2, ahead=1, retention=2), NOW))
+    changes = list(maintain(url, SPEC, Span(past=2, ahead=1, retention=2), NOW))
     assert changes == [Dropped("events_2025_10")]
     assert rows(url) == {"events_2025_12": 1, "events_2026_01": 1, "mine": 1, "events_default": 2}
 
 
 def test_the_clock_that_is_behind_decides_what_is_over(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ensure_table(url, SPEC)
-    list(tend(url, SPEC, Span(past=2, ahead=1, retention=2)))
+    list(maintain(url, SPEC, Span(past=2, ahead=1, retention=2)))
     before, today = partitions(url), time.time()
     monkeypatch.setattr(time, "time", lambda: today + 20 * 366 * 86_400)
-    assert list(tend(url, SPEC, Span(past=2, ahead=1, retention=2))) == []
+    assert list(maintain(url, SPEC, Span(past=2, ahead=1, retention=2))) == []
     assert partitions(url) == before
 
 
@@ -141,7 +141,7 @@ def test_several_that_tend_at_once_make_each_month_once(url: str) -> None:
 
 def test_months_are_made_while_rows_come_in_and_none_is_lost_or_doubled(url: str) -> None:
     ensure_table(url, SPEC)
-    list(tend(url, SPEC, Span(0, 1), NOW))
+    list(maintain(url, SPEC, Span(0, 1), NOW))
     written, stop, failures = [0], threading.Event(), list[str]()
 
     def write() -> None:
@@ -185,7 +185,7 @@ def test_a_table_that_is_held_puts_it_off(url: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute("LOCK TABLE events IN SHARE UPDATE EXCLUSIVE MODE")
         with pytest.raises(ServiceError, match="lock"):
-            list(tend(url, SPEC, SPAN, NOW))
+            list(maintain(url, SPEC, SPAN, NOW))
     assert len(made(url)) == 3
 
 
@@ -193,7 +193,7 @@ def test_a_table_that_took_a_months_name_is_named(url: str) -> None:
     ensure_table(url, SPEC)
     run(url, "CREATE TABLE events_2025_12 (n int)")
     with pytest.raises(ConfigError, match=r"public.events_2025_12 .* has the name of a partition") as caught:
-        list(tend(url, SPEC, SPAN, NOW))
+        list(maintain(url, SPEC, SPAN, NOW))
     assert "rename it" in (caught.value.hint or "")
     run(url, "ALTER TABLE events_2025_12 RENAME TO other")
     assert "events_2025_12" in made(url)
@@ -225,16 +225,16 @@ def test_a_partitioned_table_needs_the_option_and_the_same_column(url: str) -> N
 
 def test_who_does_not_own_the_table_can_write_but_makes_no_month(url: str, role: Role) -> None:
     ensure_table(url, SPEC)
-    list(tend(url, SPEC, Span(0, 1), NOW))
+    list(maintain(url, SPEC, Span(0, 1), NOW))
     poor = role(
         "GRANT USAGE, CREATE ON SCHEMA public TO {role}",
         "GRANT INSERT, SELECT ON events TO {role}",
         "GRANT TEMPORARY ON DATABASE {database} TO {role}",
     )
     assert not ensure_table(poor, SPEC).created
-    assert list(tend(poor, SPEC, Span(0, 1), NOW)) == []
+    assert list(maintain(poor, SPEC, Span(0, 1), NOW)) == []
     with pytest.raises(ServiceError, match=r"permission|owner"):
-        list(tend(poor, SPEC, SPAN, NOW))
+        list(maintain(poor, SPEC, SPAN, NOW))
     insert(poor, "2026-01-05", "2025-12-05")
     assert rows(url) == {"events_2026_01": 1, "events_default": 1}
 

@@ -9,8 +9,8 @@ from ddpm.broker.produce import Record, produce
 from ddpm.broker.tail import Tail
 from ddpm.broker.topics import TopicSpec, ensure_topics, existing
 from ddpm.deadletters.letter import LetterId, Origin
-from ddpm.deadletters.mark import Deed, Mark
-from ddpm.deadletters.shelf import Shelf
+from ddpm.deadletters.resolution import Resolution, ResolutionRecord
+from ddpm.deadletters.store import DeadLetterStore
 from harness.waiting import eventually
 
 
@@ -94,18 +94,20 @@ def letter(number: int) -> Record:
 
 
 def test_a_shelf_learns_of_letters_and_marks_as_they_come(brokers: list[str], topic: str) -> None:
-    shelf, other = Shelf(brokers, topic), Shelf(brokers, topic)
+    store, other = DeadLetterStore(brokers, topic), DeadLetterStore(brokers, topic)
     produce(brokers, topic, [letter(number) for number in range(10)])
-    while not shelf.refresh(3):
+    while not store.refresh(3):
         pass
-    assert shelf.depth("shop").open == 10
-    mark = Mark(LetterId(0, 4), "shop", Origin("orders", 0, 4), 1, Deed.DISCARDED, 1_763_000_000_000, uuid.uuid4().hex)
-    assert shelf.mark([mark]) == 1
-    for each in (shelf, other):
+    assert store.depth("shop").open == 10
+    mark = ResolutionRecord(
+        LetterId(0, 4), "shop", Origin("orders", 0, 4), 1, Resolution.DISCARDED, 1_763_000_000_000, uuid.uuid4().hex
+    )
+    assert store.mark([mark]) == 1
+    for each in (store, other):
         each.read_all()
         assert each.depth("shop").open == 9, "every ddpm knows"
     produce(brokers, topic, [letter(10)])
-    assert shelf.refresh()
-    assert shelf.depth("shop").open == 10, "it is read on"
-    shelf.close()
+    assert store.refresh()
+    assert store.depth("shop").open == 10, "it is read on"
+    store.close()
     other.close()

@@ -12,10 +12,10 @@ from psycopg.rows import dict_row
 from ddpm import __version__
 from ddpm.broker.produce import Record, produce
 from ddpm.broker.topics import Incarnation, TopicSpec, ensure_topics
-from ddpm.deadletters.shelf import Shelf
+from ddpm.deadletters.store import DeadLetterStore
 from ddpm.errors import NewerStateError, SchemaMismatchError
 from ddpm.store.connection import connect
-from ddpm.store.kept import KeptLetters
+from ddpm.store.oversized import OversizedLetters
 from ddpm.store.replays import Replays
 from ddpm.store.sources import ensure_sources, known_sources, remade
 from ddpm.store.tables import TableSpec, ensure_table
@@ -89,7 +89,7 @@ def test_a_newer_ddpm_brings_older_tables_up_once(url: str, noted: bool) -> None
         lambda url: remade(url, LIVES),
         lambda url: known_sources(url, LIVES),
         lambda url: rows_of(url, "older", LIFE, 0, 0),
-        lambda url: KeptLetters(url, "older", "orders", ["orders"]).unseen(),
+        lambda url: OversizedLetters(url, "older", "orders", ["orders"]).unseen(),
         lambda url: Replays(url, "public", SPEC).all(),
     ],
 )
@@ -121,13 +121,13 @@ def test_a_foreign_table_of_that_name_is_told_and_left_alone(url: str) -> None:
 
 
 def test_a_newer_mark_closes_the_books_of_its_topic_until_ddpm_is_upgraded(brokers: list[str], tag: str) -> None:
-    shelf = Shelf(brokers, f"dead-{tag}")
-    ensure_topics(brokers, [TopicSpec(shelf.topic, 1, 1)])
-    shelf.mark([mark(letter(1))])
-    shelf.read_all()
+    store = DeadLetterStore(brokers, f"dead-{tag}")
+    ensure_topics(brokers, [TopicSpec(store.topic, 1, 1)])
+    store.mark([mark(letter(1))])
+    store.read_all()
     newer = json.dumps({"version": 2, "shape": "unknown to this ddpm"}).encode()
-    produce(brokers, f"{shelf.topic}-handled", [Record(value=newer, key=b"0:2")])
+    produce(brokers, f"{store.topic}-handled", [Record(value=newer, key=b"0:2")])
     for _ in range(2):
         with pytest.raises(NewerStateError, match="a mark of the dead letter 0:2 has version 2"):
-            shelf.read_all()
-    shelf.close()
+            store.read_all()
+    store.close()

@@ -18,7 +18,7 @@ from ddpm.config import load
 from ddpm.errors import ConfigError, EngineError
 from ddpm.orchestrator.prepare import default_template
 from ddpm.orchestrator.provision import provision
-from ddpm.orchestrator.refeed import Fed, FedRecord, Feeding, refeed
+from ddpm.orchestrator.reinject import Fed, FedRecord, Feeding, reinject
 from harness.audit import Poison, Row, audit, headers
 from harness.waiting import eventually
 from harness.world import World, json_records
@@ -68,7 +68,7 @@ def test_fed_records_end_where_consumed_ones_do_and_once(world: World, tmp_path:
     ]
     world.produce([*json_records([{"n": number} for number in range(5000)]), *odd])
     told: list[Fed] = []
-    ended = refeed(at, fed(world.raw()), told.append)
+    ended = reinject(at, fed(world.raw()), told.append)
     assert ended == Fed(fed=5004, acknowledged=5004, rows=5000, dead_letters=4)
     assert told[-1] == ended
     books = audit(world, expected)
@@ -77,7 +77,7 @@ def test_fed_records_end_where_consumed_ones_do_and_once(world: World, tmp_path:
     assert headers(poison)["tag"] == b"second"
     assert "ddpm.errors.attempt" not in headers(poison)
 
-    again = refeed(at, fed(world.raw()))
+    again = reinject(at, fed(world.raw()))
     assert (again.rows, again.duplicates) == (0, 5000)
     assert audit(world, expected, crashed=True).rows == 5000
     assert engines_of(world) == []
@@ -87,7 +87,7 @@ def test_a_record_of_an_earlier_incarnation_keeps_its_source_and_its_attempt(wor
     at = feeding(world, tmp_path, postgres=NUMBERED)
     world.produce([Record(value=b'{"n": 1}', partition=0), Record(value=b"poison", partition=0)])
     records = [FedRecord(record, source=4711, attempt=3) for record in world.raw()]
-    assert refeed(at, records).dead_letters == 1
+    assert reinject(at, records).dead_letters == 1
     assert [row["source"] for row in world.rows()] == [4711]
     (letter,) = world.dead()
     assert headers(letter)["ddpm.errors.attempt"] == b"3"
@@ -98,7 +98,7 @@ def test_a_rate_is_kept(world: World, tmp_path: Path) -> None:
     at = feeding(world, tmp_path, postgres=NUMBERED)
     world.produce(json_records([{"n": number} for number in range(30)]))
     told: list[Fed] = []
-    assert refeed(at, fed(world.raw()), told.append, rate=10).rows == 30
+    assert reinject(at, fed(world.raw()), told.append, rate=10).rows == 30
     assert any(0 < each.rows < 30 for each in told), "records do not wait for a full buffer"
 
 
@@ -111,7 +111,7 @@ def test_what_goes_wrong_while_records_are_taken_ends_the_engine(world: World, t
         raise EngineError("enough")
 
     with pytest.raises(EngineError, match="enough"):
-        refeed(at, broken())
+        reinject(at, broken())
     assert engines_of(world) == []
 
 
@@ -125,7 +125,7 @@ def test_an_engine_that_is_killed_is_told(world: World, tmp_path: Path) -> None:
             engine.kill()
 
     with pytest.raises(EngineError, match="of 10 records were done"):
-        refeed(at, killing())
+        reinject(at, killing())
 
 
 def test_a_template_with_an_input_of_its_own_is_not_fed(world: World, tmp_path: Path) -> None:
@@ -135,4 +135,4 @@ def test_a_template_with_an_input_of_its_own_is_not_fed(world: World, tmp_path: 
     )
     at = feeding(world, tmp_path, postgres=NUMBERED, pipeline_template=str(template))
     with pytest.raises(ConfigError, match="has its own input"):
-        refeed(at, [])
+        reinject(at, [])

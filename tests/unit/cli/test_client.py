@@ -8,7 +8,7 @@ from fastapi import FastAPI, Response
 
 from ddpm.errors import ConfigError, ExitCode
 from ddpm.server.serve import listen
-from unit.cli.desk import FakeDdpm, call, error_of, running, served
+from unit.cli.fake_ddpm import FakeDdpm, call, error_of, running, served
 from unit.server.pictures import ORDERS
 
 TOKEN = "a-token-of-some-length"
@@ -76,7 +76,7 @@ def test_an_empty_name_is_refused(orders: FakeDdpm) -> None:
 
 def test_a_refusal_comes_with_the_servers_hint() -> None:
     with running(ORDERS) as fake:
-        fake.desk.draining = True
+        fake.supervisor.draining = True
         error = error_of(call("pause", "orders", "--url", fake.url))
     assert error.exit_code is ExitCode.RUNTIME
     assert (error.message, error.hint) == ("ddpm is stopping", "start it again first")

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from ddpm.errors import ExitCode
-from ddpm.supervisor.states import State, Wish
-from unit.cli.desk import Deaf, Obedient, call, error_of, running
+from ddpm.supervisor.states import DesiredState, State
+from unit.cli.fake_ddpm import Deaf, Obedient, call, error_of, running
 from unit.server.pictures import ORDERS, RETURNS
 
-PAUSED = replace(ORDERS, state=State.PAUSED, reason="paused on request", wish=Wish.PAUSE, replicas=())
+PAUSED = replace(ORDERS, state=State.PAUSED, reason="paused on request", wish=DesiredState.PAUSE, replicas=())
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_what_does_not_come_true_in_time_is_an_error_with_state_and_reason(argum
 
 class Failing(Obedient):
     def _run(self, name: str) -> None:
-        self.change(name, State.FAILED, "the engine refuses its configuration", wish=Wish.RUN, replicas=())
+        self.change(name, State.FAILED, "the engine refuses its configuration", wish=DesiredState.RUN, replicas=())
 
 
 def test_a_failure_ends_the_waiting_at_once() -> None:
@@ -90,7 +90,7 @@ def test_a_failure_ends_the_waiting_at_once() -> None:
 def test_that_it_had_failed_before_does_not_end_the_waiting() -> None:
     failed = replace(ORDERS, state=State.FAILED, reason="the engine refuses its configuration", replicas=())
     with running(failed, kind=Deaf) as fake:
-        fake.desk.events.add("orders", "state", "the engine refuses its configuration", "failed")
+        fake.supervisor.events.add("orders", "state", "the engine refuses its configuration", "failed")
         error = error_of(call("restart", "orders", "--timeout", "300ms", "--url", fake.url))
     assert "after 0.3 s" in str(error)
 
@@ -98,7 +98,7 @@ def test_that_it_had_failed_before_does_not_end_the_waiting() -> None:
 def test_it_need_not_wait() -> None:
     with running(ORDERS, kind=Deaf) as fake:
         result = call("pause", "orders", "--no-wait", "--url", fake.url)
-        assert fake.desk.asked == [("pause", "orders")]
+        assert fake.supervisor.asked == [("pause", "orders")]
     assert result.exit_code == 0
     assert result.stdout == "orders: it drains and stays paused until it is resumed\n"
 
@@ -146,7 +146,7 @@ CHANGED = "app-config.yaml changed since this ddpm started; stop ddpm and start 
 )
 def test_an_edit_that_has_no_effect_yet_is_told(arguments: tuple[str, ...], told: bool) -> None:
     with running(ORDERS, RETURNS) as fake:
-        fake.desk.config_changed = CHANGED
+        fake.supervisor.config_changed = CHANGED
         result = call(*arguments, "--url", fake.url)
     assert result.exit_code == 0
     assert (CHANGED in " ".join(result.output.split())) is told

@@ -17,7 +17,7 @@ from ddpm.cli.answers import LogLine
 from ddpm.cli.client import AwayError
 from ddpm.cli.following import Entry, followed, line_text
 from harness.waiting import eventually
-from unit.cli.desk import FakeDdpm, call, running
+from unit.cli.fake_ddpm import FakeDdpm, call, running
 from unit.server.pictures import ORDERS, RETURNS
 
 
@@ -81,9 +81,9 @@ def test_json_is_one_object_a_line_as_the_api_gives_it() -> None:
 
 def test_events_of_all_pipelines_are_in_order() -> None:
     with running(ORDERS, RETURNS) as fake:
-        fake.desk.events.add("orders", "state", "connected", "running")
-        fake.desk.events.add("returns", "control", "pause requested")
-        fake.desk.events.add("orders", "exit", "engine 0 exited with code 1")
+        fake.supervisor.events.add("orders", "state", "connected", "running")
+        fake.supervisor.events.add("returns", "control", "pause requested")
+        fake.supervisor.events.add("orders", "exit", "engine 0 exited with code 1")
         every = call("events", "--url", fake.url).stdout.splitlines()
         newest = call("events", "-n", "1", "--json", "--url", fake.url).stdout
         one = call("events", "returns", "--url", fake.url).stdout
@@ -149,9 +149,9 @@ def test_following_goes_on_over_a_restart_of_ddpm_and_ends_with_ctrl_c() -> None
 
 def test_events_follow() -> None:
     with running(ORDERS, RETURNS) as fake, following("events", "-f", "--json", url=fake.url) as command:
-        fake.desk.events.add("orders", "control", "pause requested")
+        fake.supervisor.events.add("orders", "control", "pause requested")
         assert json.loads(line_of(command))["message"] == "pause requested"
-        fake.desk.events.add("returns", "state", "paused on request", "paused")
+        fake.supervisor.events.add("returns", "state", "paused on request", "paused")
         assert json.loads(line_of(command))["pipeline"] == "returns"
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from ddpm.catalogue.parsers import OPTIONS
 from ddpm.config import load
-from unit.cli.desk import call, error_of
+from unit.cli.fake_ddpm import call, error_of
 
 FILES = {"app-config.yaml", "orders.ndjson", "orders.cases.yaml", ".gitignore", "app-config.schema.json"}
 SHIPPED = Path(__file__).parents[3] / "config" / "app-config.yaml"

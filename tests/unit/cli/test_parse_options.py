@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from unit.cli.desk import call, error_of
+from unit.cli.fake_ddpm import call, error_of
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ddpm.catalogue.parsers import PARSERS
-from unit.cli.desk import call, error_of
+from unit.cli.fake_ddpm import call, error_of
 
 
 def test_every_parser_is_listed_with_a_sentence() -> None:

@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 
 from ddpm.cli.rows import _drawn, _meant
 from ddpm.store.newest import Newest
-from unit.cli.desk import call
+from unit.cli.fake_ddpm import call
 
 MIXED = """
 app:

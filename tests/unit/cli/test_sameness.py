@@ -9,7 +9,7 @@ from ddpm.cli.sameness import tell_difference
 from ddpm.config.load import load
 from ddpm.orchestrator.engines import config_hash
 from ddpm.orchestrator.prepare import rendered
-from unit.cli.desk import running
+from unit.cli.fake_ddpm import running
 from unit.server.pictures import ORDERS
 
 TEXT = """app:

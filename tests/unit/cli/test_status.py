@@ -17,7 +17,7 @@ from ddpm.server.views import PipelinesView, detail_view, pipeline_view
 from ddpm.supervisor.events import EventLog
 from ddpm.supervisor.states import State
 from ddpm.supervisor.status import PartitionStatus, Rates, Scaling, Status, Totals
-from unit.cli.desk import FakeDdpm, call, running
+from unit.cli.fake_ddpm import FakeDdpm, call, running
 from unit.server.pictures import DESCRIPTION, ORDERS, RETURNS
 
 NOW = ORDERS.since + 3 * 3600 + 120
@@ -135,7 +135,7 @@ def two() -> Iterator[FakeDdpm]:
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("arguments", [(), ("returns",), ("--json",)])
 def test_it_ends_with_1_when_a_pipeline_is_not_well(two: FakeDdpm, state: State, arguments: tuple[str, ...]) -> None:
-    two.desk.pictures["returns"] = replace(RETURNS, state=state)
+    two.supervisor.pictures["returns"] = replace(RETURNS, state=state)
     result = call("status", *arguments, "--url", two.url)
     assert result.exit_code == (0 if state in (State.RUNNING, State.PAUSED) else 1)
     assert state.value in result.stdout

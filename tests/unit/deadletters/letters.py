@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from ddpm.broker.dump import RawRecord
-from ddpm.deadletters.books import Books, Depth, Entry
+from ddpm.deadletters.index import DeadLetterIndex, Depth, Entry
 from ddpm.deadletters.letter import DeadLetter, LetterId, parse
-from ddpm.deadletters.mark import Deed, Mark
+from ddpm.deadletters.resolution import Resolution, ResolutionRecord
 from ddpm.deadletters.selection import Selection
 
 NOW_MS = 1_763_000_000_000
@@ -55,22 +55,22 @@ def letter(offset: int = 0, **headers: Header) -> DeadLetter:
     return found
 
 
-def mark(of: DeadLetter, deed: Deed = Deed.REPLAYED, *, attempt: int | None = None) -> Mark:
-    return Mark(of.id, of.pipeline, of.origin, attempt or of.attempt, deed, NOW_MS, "run-1")
+def mark(of: DeadLetter, deed: Resolution = Resolution.REPLAYED, *, attempt: int | None = None) -> ResolutionRecord:
+    return ResolutionRecord(of.id, of.pipeline, of.origin, attempt or of.attempt, deed, NOW_MS, "run-1")
 
 
 def at(offset: int, partition: int = 0) -> LetterId:
     return LetterId(partition, offset)
 
 
-class FakeShelf:
+class FakeStore:
     """A topic of dead letters that is only a list."""
 
     topic = "dead"
 
     def __init__(self, *letters: DeadLetter) -> None:
         self.kept = list(letters)
-        self.marks: list[Mark] = []
+        self.marks: list[ResolutionRecord] = []
 
     def read_all(self) -> None:
         pass
@@ -92,13 +92,13 @@ class FakeShelf:
     def latest(self, of: Entry) -> Entry | None:
         return self._books().latest(of)
 
-    def mark(self, marks: Iterable[Mark]) -> int:
+    def mark(self, marks: Iterable[ResolutionRecord]) -> int:
         new = list(marks)
         self.marks += new
         return len(new)
 
-    def _books(self) -> Books:
-        books = Books()
+    def _books(self) -> DeadLetterIndex:
+        books = DeadLetterIndex()
         for each in self.kept:
             books.add(each)
         for one in self.marks:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ddpm.broker.dump import RawRecord
 from ddpm.deadletters.letter import LAST_MS, LetterId, Origin, parse
-from ddpm.deadletters.mark import Deed, Mark, decode, encode
+from ddpm.deadletters.resolution import Resolution, ResolutionRecord, decode, encode
 from ddpm.errors import ConfigError, NewerStateError
 from unit.deadletters.letters import NOW_MS, letter, mark, raw
 
@@ -100,9 +100,9 @@ def test_an_id_that_is_none_is_refused_with_an_example(text: str) -> None:
 
 
 @pytest.mark.parametrize("of", [letter(3, index="1", source="2"), letter(4, of_topic=None)])
-@pytest.mark.parametrize("deed", Deed)
-def test_a_mark_comes_back_as_it_was_written(of: object, deed: Deed) -> None:
-    made: Mark = mark(of, deed)  # type: ignore[arg-type]
+@pytest.mark.parametrize("deed", Resolution)
+def test_a_mark_comes_back_as_it_was_written(of: object, deed: Resolution) -> None:
+    made: ResolutionRecord = mark(of, deed)  # type: ignore[arg-type]
     assert decode(*encode(made)) == made
 
 

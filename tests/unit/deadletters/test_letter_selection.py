@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ddpm.deadletters.books import Books
+from ddpm.deadletters.index import DeadLetterIndex
 from ddpm.deadletters.selection import Selection, moment
 from ddpm.errors import ConfigError
 from unit.deadletters.letters import NOW_MS, at, letter
@@ -13,7 +13,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 def chosen(selection: Selection) -> list[str]:
-    kept = Books()
+    kept = DeadLetterIndex()
     kept.add(letter(0))
     kept.add(letter(1, stage="sink", code="22P02"))
     kept.add(letter(2, stage="sink", code="23505"))

@@ -1,4 +1,4 @@
-"""The launcher with a small Python program in the engine's place: environment, logs, leash, end."""
+"""The launcher with a small Python program in the engine's place: environment, logs, lifeline, end."""
 
 import os
 import sys
@@ -50,25 +50,25 @@ def test_the_engine_gets_its_settings_and_a_group_of_its_own(tmp_path: Path, mon
     assert engine.wait(WAIT) == 0
     assert enough.wait(WAIT)
     fields = lines[0].fields
-    leash = fields["env"].pop("DDPM_LEASH_FD")  # type: ignore[attr-defined]
-    assert int(leash) > 2
+    lifeline = fields["env"].pop("DDPM_LIFELINE_FD")  # type: ignore[attr-defined]
+    assert int(lifeline) > 2
     assert fields["env"] == {
         "SHOP": "berlin",
         "GOMEMLIMIT": "123",
         "DDPM_POSTGRES_DSN": "secret",
         "DDPM_ENGINE_PORT": engine.url.rpartition(":")[2],
-        "DDPM_LEASH_GRACE": "7.0",
+        "DDPM_LIFELINE_GRACE": "7.0",
     }
     assert fields["argv"] == ["-c", str(tmp_path / "config.yaml")]
     assert fields["pgid"] == engine.pid != os.getpgid(0)
 
 
-def test_the_leash_closes_when_its_holder_lets_go(tmp_path: Path) -> None:
-    spec = program(tmp_path, "os.read(int(os.environ['DDPM_LEASH_FD']), 1)\nsys.exit(5)")
+def test_the_lifeline_closes_when_its_holder_lets_go(tmp_path: Path) -> None:
+    spec = program(tmp_path, "os.read(int(os.environ['DDPM_LIFELINE_FD']), 1)\nsys.exit(5)")
     engine = launch(spec, lambda _: None)
     assert engine.exit_code() is None
-    os.close(engine._leash)
-    engine._leash = -1
+    os.close(engine._lifeline)
+    engine._lifeline = -1
     assert engine.wait(WAIT) == 5
 
 

@@ -3,14 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-from ddpm.deadletters.desk import Desk as LettersDesk
-from ddpm.deadletters.replay import Refeed
+from ddpm.deadletters.replay import Reinject
+from ddpm.deadletters.service import DeadLetterService
 from ddpm.observability.recent import RecentLog
 from ddpm.server.api import Sources
 from ddpm.server.views import DeadLetterView, Description, ProcessorView, SinkView, SourceView
 from ddpm.supervisor.events import EventLog
 from ddpm.supervisor.pipeline import Vitals
-from ddpm.supervisor.states import State, Wish
+from ddpm.supervisor.states import DesiredState, State
 from ddpm.supervisor.status import (
     Exit,
     History,
@@ -24,14 +24,14 @@ from ddpm.supervisor.status import (
     Totals,
     Trouble,
 )
-from unit.deadletters.letters import FakeShelf, letter
+from unit.deadletters.letters import FakeStore, letter
 
 ORDERS = Status(
     name="orders",
     state=State.RUNNING,
     reason="input and outputs are connected",
     since=1_700_000_000.0,
-    wish=Wish.RUN,
+    wish=DesiredState.RUN,
     restarts=2,
     next_retry=None,
     last_error=Trouble(1_700_000_000.0, "engine exited with code 1"),
@@ -63,7 +63,7 @@ DESCRIPTION = Description(
 )
 
 
-class Desk:
+class FakeSupervisor:
     """Takes requests as a supervisor does, and remembers them."""
 
     def __init__(self, *statuses: Status) -> None:
@@ -89,16 +89,18 @@ class Desk:
         return lambda *arguments: self.asked.append((request, *arguments))
 
 
-def letters_desk(shelf: FakeShelf, *pipelines: str, refeed: Refeed = lambda letters, _told: None) -> LettersDesk:
-    """The dead letters of pipelines on one pretended shelf; `refeed` takes those that are replayed."""
-    desk = LettersDesk()
-    desk.open(dict.fromkeys(pipelines, shelf), dict.fromkeys(pipelines, refeed))  # type: ignore[arg-type]
-    return desk
+def dead_letter_service(
+    store: FakeStore, *pipelines: str, reinject: Reinject = lambda letters, _told: None
+) -> DeadLetterService:
+    """The dead letters of pipelines on one pretended store; `reinject` takes those that are replayed."""
+    service = DeadLetterService()
+    service.open(dict.fromkeys(pipelines, store), dict.fromkeys(pipelines, reinject))  # type: ignore[arg-type]
+    return service
 
 
-def sources(desk: Desk, *, closing: bool = False, letters: LettersDesk | None = None) -> Sources:
+def sources(supervisor: FakeSupervisor, *, closing: bool = False, letters: DeadLetterService | None = None) -> Sources:
     """Where an application has its answers from, with nothing real behind it."""
-    about = dict.fromkeys(desk.pictures, DESCRIPTION)
-    shelf = FakeShelf(letter(0, pipeline="orders"), letter(1, pipeline="orders"))
-    dead = letters or letters_desk(shelf, *desk.pictures)
-    return Sources(desk, about, RecentLog(), lambda: closing, dead, lambda: desk.config_changed)  # type: ignore[arg-type]
+    about = dict.fromkeys(supervisor.pictures, DESCRIPTION)
+    store = FakeStore(letter(0, pipeline="orders"), letter(1, pipeline="orders"))
+    dead = letters or dead_letter_service(store, *supervisor.pictures)
+    return Sources(supervisor, about, RecentLog(), lambda: closing, dead, lambda: supervisor.config_changed)  # type: ignore[arg-type]

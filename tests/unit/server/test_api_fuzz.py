@@ -16,11 +16,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from ddpm.server.app import create
-from ddpm.server.guard import Door
-from unit.server.pictures import ORDERS, RETURNS, Desk, sources
+from ddpm.server.guard import AccessPolicy
+from unit.server.pictures import ORDERS, RETURNS, FakeSupervisor, sources
 
 # Streams end at once: their server is closing.
-APP = create(sources(Desk(ORDERS, RETURNS), closing=True), tuple, Door())
+APP = create(sources(FakeSupervisor(ORDERS, RETURNS), closing=True), tuple, AccessPolicy())
 schema = schemathesis.openapi.from_asgi("/openapi.json", APP, headers={"Host": "localhost"})
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 

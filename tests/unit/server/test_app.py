@@ -12,15 +12,15 @@ from fastapi.testclient import TestClient
 
 from ddpm.errors import MissingToolError
 from ddpm.server.app import create
-from ddpm.server.guard import Door
+from ddpm.server.guard import AccessPolicy
 from ddpm.server.serve import listen, serving
-from ddpm.supervisor.states import State, Wish
+from ddpm.supervisor.states import DesiredState, State
 from ddpm.supervisor.status import Status
-from unit.server.pictures import ORDERS, RETURNS, Desk, sources
+from unit.server.pictures import ORDERS, RETURNS, FakeSupervisor, sources
 
 
-def client(*statuses: Status, desk: Desk | None = None) -> TestClient:
-    app = create(sources(desk or Desk(*statuses)), tuple, Door())
+def client(*statuses: Status, supervisor: FakeSupervisor | None = None) -> TestClient:
+    app = create(sources(supervisor or FakeSupervisor(*statuses)), tuple, AccessPolicy())
     return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
 
 
@@ -60,16 +60,16 @@ class TestReadiness:
         assert client(ORDERS, done).get(path).status_code == 200
 
     def test_a_loop_that_does_not_tick_is_not_ready(self, path: str) -> None:
-        desk = Desk(ORDERS)
-        desk.alive = False
-        assert client(desk=desk).get(path).status_code == 503
+        supervisor = FakeSupervisor(ORDERS)
+        supervisor.alive = False
+        assert client(supervisor=supervisor).get(path).status_code == 503
 
 
 def test_liveness_depends_on_the_loop_alone() -> None:
-    desk = Desk(replace(ORDERS, state=State.FAILED))
-    assert client(desk=desk).get("/livez").status_code == 200
-    desk.alive = False
-    assert client(desk=desk).get("/livez").status_code == 503
+    supervisor = FakeSupervisor(replace(ORDERS, state=State.FAILED))
+    assert client(supervisor=supervisor).get("/livez").status_code == 200
+    supervisor.alive = False
+    assert client(supervisor=supervisor).get("/livez").status_code == 503
 
 
 class TestApi:
@@ -85,11 +85,11 @@ class TestApi:
         assert body["pipelines"][1]["lag"] is None
 
     def test_one_pipeline_comes_with_its_flow_partitions_and_events(self) -> None:
-        desk = Desk(ORDERS)
+        supervisor = FakeSupervisor(ORDERS)
         for number in range(60):
-            desk.events.add("orders", "state", f"event {number}", "running")
-        desk.events.add("another", "state", "not mine", "running")
-        body = client(desk=desk).get("/v1/pipelines/orders").json()
+            supervisor.events.add("orders", "state", f"event {number}", "running")
+        supervisor.events.add("another", "state", "not mine", "running")
+        body = client(supervisor=supervisor).get("/v1/pipelines/orders").json()
         assert body["source"]["topics"] == ["orders"]
         assert body["sinks"] == [{"kind": "postgres", "name": "orders"}]
         assert body["partitions"][1]["committed"] is None
@@ -113,24 +113,24 @@ class TestApi:
         ],
     )
     def test_a_request_is_handed_on(self, request_: str, body: dict[str, Any], noted: tuple[Any, ...]) -> None:
-        desk = Desk(ORDERS)
-        answer = client(desk=desk).post(f"/v1/pipelines/orders/{request_}", json=body)
+        supervisor = FakeSupervisor(ORDERS)
+        answer = client(supervisor=supervisor).post(f"/v1/pipelines/orders/{request_}", json=body)
         assert answer.status_code == 202
         assert answer.json()["accepted"] == request_
-        assert desk.asked == [noted]
+        assert supervisor.asked == [noted]
 
     def test_a_resume_is_never_refused_for_a_picture_that_may_be_old(self) -> None:
-        desk = Desk(ORDERS, replace(RETURNS, state=State.PAUSED, wish=Wish.PAUSE))
-        calling = client(desk=desk)
+        supervisor = FakeSupervisor(ORDERS, replace(RETURNS, state=State.PAUSED, wish=DesiredState.PAUSE))
+        calling = client(supervisor=supervisor)
         assert calling.post("/v1/pipelines/orders/resume", json={}).status_code == 202
         assert calling.post("/v1/pipelines/returns/resume", json={}).status_code == 202
 
     @pytest.mark.parametrize("request_", ["resume", "restart"])
     def test_bounded_work_that_is_done_is_not_begun_again(self, request_: str) -> None:
-        desk = Desk(replace(ORDERS, state=State.STOPPED, finished=True))
-        answer = client(desk=desk).post(f"/v1/pipelines/orders/{request_}", json={})
+        supervisor = FakeSupervisor(replace(ORDERS, state=State.STOPPED, finished=True))
+        answer = client(supervisor=supervisor).post(f"/v1/pipelines/orders/{request_}", json={})
         assert answer.status_code == 409
-        assert desk.asked == []
+        assert supervisor.asked == []
 
     def test_what_has_failed_cannot_be_drained(self) -> None:
         ended = tuple(replace(each, pid=None) for each in ORDERS.replicas)
@@ -148,11 +148,11 @@ class TestApi:
 
     @pytest.mark.parametrize("body", [{}, {"replicas": 0}, {"replicas": "2"}, {"replicas": 1.5}, {"more": 1}, []])
     def test_what_is_no_number_of_replicas_is_told(self, body: Any) -> None:
-        desk = Desk(ORDERS)
-        answer = client(desk=desk).post("/v1/pipelines/orders/scale", json=body)
+        supervisor = FakeSupervisor(ORDERS)
+        answer = client(supervisor=supervisor).post("/v1/pipelines/orders/scale", json=body)
         assert answer.status_code == 422
         assert answer.json()["error"]["message"]
-        assert desk.asked == []
+        assert supervisor.asked == []
 
     def test_a_body_that_is_not_json_is_told(self) -> None:
         answer = client(ORDERS).post(
@@ -161,15 +161,15 @@ class TestApi:
         assert answer.status_code == 400
 
     def test_nothing_is_asked_of_a_ddpm_that_stops(self) -> None:
-        desk = Desk(ORDERS)
-        desk.draining = True
-        assert client(desk=desk).post("/v1/pipelines/orders/pause", json={}).status_code == 409
+        supervisor = FakeSupervisor(ORDERS)
+        supervisor.draining = True
+        assert client(supervisor=supervisor).post("/v1/pipelines/orders/pause", json={}).status_code == 409
 
     def test_an_edited_configuration_is_told_wherever_it_matters(self) -> None:
         changed = "app-config.yaml changed since this ddpm started; stop ddpm and start it again to apply it"
-        desk = Desk(ORDERS)
-        desk.config_changed = changed
-        api = client(desk=desk)
+        supervisor = FakeSupervisor(ORDERS)
+        supervisor.config_changed = changed
+        api = client(supervisor=supervisor)
         assert api.get("/v1/pipelines").json()["config_changed"] == changed
         assert api.get("/v1/pipelines/orders").json()["config_changed"] == changed
         for request in ("restart", "resume"):
@@ -183,9 +183,9 @@ class TestApi:
 
 
 def test_events_are_streamed_after_the_one_that_was_seen_last() -> None:
-    desk = Desk(ORDERS)
-    ids = [desk.events.add("orders", "state", f"event {number}", "running").id for number in range(3)]
-    app = create(sources(desk), tuple, Door())
+    supervisor = FakeSupervisor(ORDERS)
+    ids = [supervisor.events.add("orders", "state", f"event {number}", "running").id for number in range(3)]
+    app = create(sources(supervisor), tuple, AccessPolicy())
     closing = threading.Event()
     with serving(app, listen("127.0.0.1", 0), closing) as url:
         headers = {"Last-Event-ID": str(ids[1])}
@@ -205,6 +205,6 @@ def test_a_port_in_use_is_named() -> None:
 
 
 def test_the_server_answers_on_a_socket_bound_before() -> None:
-    app = create(sources(Desk(ORDERS)), tuple, Door())
+    app = create(sources(FakeSupervisor(ORDERS)), tuple, AccessPolicy())
     with serving(app, listen("127.0.0.1", 0), threading.Event()) as url:
         assert httpx.get(f"{url}/health", trust_env=False).json()["status"] == "ok"

@@ -13,10 +13,10 @@ from fastapi import Response
 
 from ddpm.server import api, connections
 from ddpm.server.app import create
-from ddpm.server.guard import MOST_OF_BODY, Door
+from ddpm.server.guard import MOST_OF_BODY, AccessPolicy
 from ddpm.server.serve import listen, serving
 from harness.waiting import eventually
-from unit.server.pictures import ORDERS, Desk, sources
+from unit.server.pictures import ORDERS, FakeSupervisor, sources
 
 TOKEN = "a-token-of-sixteen"
 PAUSE = b"POST /v1/pipelines/orders/pause HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -24,8 +24,8 @@ LARGE = 40_000_000
 
 
 @contextmanager
-def server(door: Door | None = None) -> Iterator[str]:
-    app = create(sources(Desk(ORDERS)), tuple, door or Door())
+def server(policy: AccessPolicy | None = None) -> Iterator[str]:
+    app = create(sources(FakeSupervisor(ORDERS)), tuple, policy or AccessPolicy())
 
     @app.get("/large")
     def large() -> Response:
@@ -166,7 +166,7 @@ def chunks() -> Iterator[bytes]:
 
 @pytest.mark.parametrize(("token", "status"), [(None, 413), (TOKEN, 413), ("wrong", 401)])
 def test_a_long_body_is_refused_before_it_is_read(token: str | None, status: int) -> None:
-    door = Door(TOKEN if token else None)
+    door = AccessPolicy(TOKEN if token else None)
     sent = (
         PAUSE + (f"Authorization: Bearer {token}\r\n".encode() if token else b"") + b"Content-Length: 300000000\r\n\r\n"
     )

@@ -6,13 +6,13 @@ from fastapi.testclient import TestClient
 
 from ddpm.config.model import Server
 from ddpm.errors import ConfigError
-from ddpm.server.guard import Door, Guard, door
+from ddpm.server.guard import AccessPolicy, Guard, access_policy
 
 TOKEN = "a-token-of-sixteen"
 JSON = {"Content-Type": "application/json"}
 
 
-def client(door: Door, host: str = "127.0.0.1:4195") -> TestClient:
+def client(policy: AccessPolicy, host: str = "127.0.0.1:4195") -> TestClient:
     app = FastAPI()
 
     @app.get("/v1/pipelines")
@@ -24,43 +24,45 @@ def client(door: Door, host: str = "127.0.0.1:4195") -> TestClient:
     def write() -> str:
         return "written"
 
-    app.add_middleware(Guard, door=door)
+    app.add_middleware(Guard, policy=policy)
     return TestClient(app, base_url=f"http://{host}")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:4195", "localhost:4195", "LOCALHOST", "[::1]:4195", "ddpm.example"])
 def test_addresses_localhost_and_named_hosts_may_call(host: str) -> None:
-    assert client(Door(names=frozenset({"ddpm.example"})), host).get("/v1/pipelines").status_code == 200
+    assert client(AccessPolicy(names=frozenset({"ddpm.example"})), host).get("/v1/pipelines").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/pipelines", "/metrics"])
 def test_a_name_that_was_bent_to_loopback_is_refused(path: str) -> None:
-    answer = client(Door(), "evil.example:4195").get(path)
+    answer = client(AccessPolicy(), "evil.example:4195").get(path)
     assert answer.status_code == 403
     assert answer.json()["error"]["message"] == "this ddpm is not called evil.example"
     assert "allowed_hosts" in answer.json()["error"]["hint"]
 
 
 def test_on_a_network_probes_and_scrapes_may_use_any_name_and_the_api_may_not() -> None:
-    inside = client(Door(token=TOKEN, loopback=False), "ddpm.monitoring.svc:4195")
+    inside = client(AccessPolicy(token=TOKEN, loopback=False), "ddpm.monitoring.svc:4195")
     assert inside.get("/metrics").status_code == 200
     assert inside.get("/v1/pipelines", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 403
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:9999"])
 def test_a_page_of_another_origin_is_refused(origin: str) -> None:
-    answer = client(Door()).post("/v1/pipelines/orders/pause", json={}, headers={"Origin": origin})
+    answer = client(AccessPolicy()).post("/v1/pipelines/orders/pause", json={}, headers={"Origin": origin})
     assert answer.status_code == 403
 
 
 def test_the_console_of_this_ddpm_is_no_stranger() -> None:
-    answer = client(Door()).post("/v1/pipelines/orders/pause", json={}, headers={"Origin": "http://127.0.0.1:4195"})
+    answer = client(AccessPolicy()).post(
+        "/v1/pipelines/orders/pause", json={}, headers={"Origin": "http://127.0.0.1:4195"}
+    )
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonish", ""])
 def test_a_body_that_a_plain_form_could_send_is_refused(kind: str) -> None:
-    answer = client(Door()).post("/v1/pipelines/orders/pause", content="{}", headers={"Content-Type": kind})
+    answer = client(AccessPolicy()).post("/v1/pipelines/orders/pause", content="{}", headers={"Content-Type": kind})
     assert answer.status_code == 415
 
 
@@ -69,28 +71,28 @@ def test_a_body_that_a_plain_form_could_send_is_refused(kind: str) -> None:
 )
 def test_without_the_token_the_api_is_closed(given: str | None) -> None:
     headers = {"Authorization": given.encode()} if given else {}
-    answer = client(Door(token=TOKEN)).get("/v1/pipelines", headers=headers)  # type: ignore[arg-type]
+    answer = client(AccessPolicy(token=TOKEN)).get("/v1/pipelines", headers=headers)  # type: ignore[arg-type]
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 def test_with_the_token_it_is_open() -> None:
-    answer = client(Door(token=TOKEN)).get("/v1/pipelines", headers={"Authorization": f"Bearer {TOKEN}"})
+    answer = client(AccessPolicy(token=TOKEN)).get("/v1/pipelines", headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 -- it is the danger that is tested
 def test_beyond_loopback_a_token_or_a_word_is_needed(host: str) -> None:
     with pytest.raises(ConfigError, match="could stop and restart pipelines"):
-        door(Server(host=host))
-    assert door(Server(host=host, token=TOKEN)).token == TOKEN
-    assert door(Server(host=host, insecure=True)).token is None
+        access_policy(Server(host=host))
+    assert access_policy(Server(host=host, token=TOKEN)).token == TOKEN
+    assert access_policy(Server(host=host, insecure=True)).token is None
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_loopback_needs_none(host: str) -> None:
-    assert door(Server(host=host)).loopback
+    assert access_policy(Server(host=host)).loopback
 
 
 def test_a_door_does_not_show_its_token() -> None:
-    assert TOKEN not in repr(door(Server(token=TOKEN)))
+    assert TOKEN not in repr(access_policy(Server(token=TOKEN)))

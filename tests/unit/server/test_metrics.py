@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ddpm import __version__
 from ddpm.server.families import ENGINE, OWN
 from ddpm.server.metrics import EnginePage, page, process_registry
-from ddpm.supervisor.states import State, Wish
+from ddpm.supervisor.states import DesiredState, State
 from ddpm.supervisor.status import (
     Exit,
     History,
@@ -39,7 +39,7 @@ ORDERS = Status(
     state=State.RUNNING,
     reason="all is well",
     since=1_700_000_000.0,
-    wish=Wish.RUN,
+    wish=DesiredState.RUN,
     restarts=2,
     next_retry=None,
     last_error=Trouble(NOW - 50, "away"),

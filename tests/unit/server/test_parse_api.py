@@ -7,7 +7,7 @@ import pytest
 
 from ddpm.errors import ConfigError, EngineError
 from ddpm.server.parsing import About, Question, create
-from unit.cli.desk import served
+from unit.cli.fake_ddpm import served
 
 ANSWER = '{"record":1,"n":9007199254740993.10}'
 

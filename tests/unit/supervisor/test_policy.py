@@ -11,13 +11,13 @@ from ddpm.supervisor.policy import (
     ReplicaView,
     Snapshot,
     Verdict,
-    Waits,
+    WaitReason,
     backoff,
     decide,
     describe_exit,
     judge,
 )
-from ddpm.supervisor.states import State, Wish
+from ddpm.supervisor.states import DesiredState, State
 
 NEW = ReplicaView(
     index=0,
@@ -40,7 +40,9 @@ def replica(base: ReplicaView = RUNNING, **changes: Any) -> ReplicaView:
 
 
 def seen(*replicas: ReplicaView, **changes: Any) -> Snapshot:
-    base = Snapshot(Wish.RUN, kill_requested=False, desired=max(1, len(replicas)), drain=20.0, replicas=replicas)
+    base = Snapshot(
+        DesiredState.RUN, kill_requested=False, desired=max(1, len(replicas)), drain=20.0, replicas=replicas
+    )
     return dataclasses.replace(base, **changes)
 
 
@@ -108,8 +110,8 @@ class TestDecide:
         (step,) = decide(seen(dataclasses.replace(failed, restart="restarted on request")), now=1e6)
         assert step.action is Action.LAUNCH
 
-    @pytest.mark.parametrize("wish", [Wish.PAUSE, Wish.STOP])
-    def test_pausing_and_stopping_drain_first_and_force_when_the_budget_is_spent(self, wish: Wish) -> None:
+    @pytest.mark.parametrize("wish", [DesiredState.PAUSE, DesiredState.STOP])
+    def test_pausing_and_stopping_drain_first_and_force_when_the_budget_is_spent(self, wish: DesiredState) -> None:
         (first,) = decide(seen(fresh(10.0), wish=wish), now=10.0)
         assert (first.action, first.state) == (Action.TERMINATE, State.DRAINING)
         draining = replica(state=State.DRAINING, since=10.0)
@@ -117,8 +119,8 @@ class TestDecide:
         (late,) = decide(seen(draining, wish=wish), now=35.0)
         assert late.action is Action.KILL
 
-    @pytest.mark.parametrize("wish", [Wish.PAUSE, Wish.STOP])
-    def test_what_the_breaker_holds_back_is_not_waited_for(self, wish: Wish) -> None:
+    @pytest.mark.parametrize("wish", [DesiredState.PAUSE, DesiredState.STOP])
+    def test_what_the_breaker_holds_back_is_not_waited_for(self, wish: DesiredState) -> None:
         draining = replica(state=State.DRAINING, since=10.0, held_back=True)
         assert decide(seen(draining, wish=wish), now=10.9) == ()
         (step,) = decide(seen(draining, wish=wish), now=11.0)
@@ -126,7 +128,7 @@ class TestDecide:
 
     def test_a_second_request_forces_at_once(self) -> None:
         draining = replica(state=State.DRAINING, since=10.0)
-        (step,) = decide(seen(draining, wish=Wish.STOP, kill_requested=True), now=10.1)
+        (step,) = decide(seen(draining, wish=DesiredState.STOP, kill_requested=True), now=10.1)
         assert step.action is Action.KILL
 
     def test_a_resume_during_the_drain_waits_for_its_end(self) -> None:
@@ -154,7 +156,7 @@ class TestDecide:
     )
     def test_a_stopped_replica_says_how_it_ended(self, exit_code: int | None, reason: str) -> None:
         ended = replica(state=State.DRAINING, alive=False, exit_code=exit_code)
-        (step,) = decide(seen(ended, wish=Wish.STOP), now=1.0)
+        (step,) = decide(seen(ended, wish=DesiredState.STOP), now=1.0)
         assert (step.state, step.reason) == (State.STOPPED, reason)
 
 
@@ -176,7 +178,7 @@ class TestJudge:
     def test_it_is_degraded_and_names_every_culprit(self) -> None:
         away = dataclasses.replace(KAFKA, ok=False, message="cannot be reached")
         state, reason = self.verdict(
-            seen(RUNNING, probes=(away,), waiting=Waits("postgres: does not take rows (53300)"))
+            seen(RUNNING, probes=(away,), waiting=WaitReason("postgres: does not take rows (53300)"))
         )
         assert state is State.DEGRADED
         assert reason == "kafka: cannot be reached; postgres: does not take rows (53300)"
@@ -189,14 +191,14 @@ class TestJudge:
 
     def test_what_a_person_must_mend_is_failed_though_engines_run(self) -> None:
         gone = ProbeView("postgres", False, "the table events is not there any more", 0.0, broken=True)
-        waiting = Waits("postgres: the table events is missing", "broken")
+        waiting = WaitReason("postgres: the table events is missing", "broken")
         state, reason = self.verdict(seen(RUNNING, probes=(gone,), waiting=waiting))
         assert (state, reason) == (State.FAILED, "postgres: the table events is not there any more")
         assert self.verdict(seen(RUNNING, waiting=waiting)) == (State.FAILED, waiting.reason)
         assert self.verdict(seen(NEW, waiting=waiting))[0] is State.FAILED, "also while it starts"
 
     def test_a_pause_that_nobody_asked_for_says_why(self) -> None:
-        paused = seen(wish=Wish.PAUSE, paused_because="paused by the breaker: 500 of 1000 records")
+        paused = seen(wish=DesiredState.PAUSE, paused_because="paused by the breaker: 500 of 1000 records")
         assert self.verdict(paused) == (State.PAUSED, "paused by the breaker: 500 of 1000 records")
         draining = dataclasses.replace(paused, replicas=(replica(state=State.DRAINING, reason="draining"),))
         assert self.verdict(draining) == (State.DRAINING, "paused by the breaker: 500 of 1000 records: draining")
@@ -228,18 +230,18 @@ class TestJudge:
     @pytest.mark.parametrize(
         ("wish", "replicas", "state"),
         [
-            (Wish.PAUSE, (replica(state=State.DRAINING),), State.DRAINING),
-            (Wish.PAUSE, (replica(state=State.STOPPED, alive=False),), State.PAUSED),
-            (Wish.PAUSE, (), State.PAUSED),
-            (Wish.STOP, (replica(state=State.STOPPED, alive=False),), State.STOPPED),
-            (Wish.STOP, (replica(state=State.FAILED, alive=False),), State.FAILED),
-            (Wish.RUN, (replica(state=State.FAILED, alive=False),), State.FAILED),
-            (Wish.RUN, (replica(state=State.DRAINING),), State.DRAINING),
-            (Wish.RUN, (), State.STARTING),
+            (DesiredState.PAUSE, (replica(state=State.DRAINING),), State.DRAINING),
+            (DesiredState.PAUSE, (replica(state=State.STOPPED, alive=False),), State.PAUSED),
+            (DesiredState.PAUSE, (), State.PAUSED),
+            (DesiredState.STOP, (replica(state=State.STOPPED, alive=False),), State.STOPPED),
+            (DesiredState.STOP, (replica(state=State.FAILED, alive=False),), State.FAILED),
+            (DesiredState.RUN, (replica(state=State.FAILED, alive=False),), State.FAILED),
+            (DesiredState.RUN, (replica(state=State.DRAINING),), State.DRAINING),
+            (DesiredState.RUN, (), State.STARTING),
         ],
     )
     def test_what_was_asked_for_decides_the_rest(
-        self, wish: Wish, replicas: tuple[ReplicaView, ...], state: State
+        self, wish: DesiredState, replicas: tuple[ReplicaView, ...], state: State
     ) -> None:
         assert self.verdict(seen(*replicas, wish=wish))[0] is state
 

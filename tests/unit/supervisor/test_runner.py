@@ -9,10 +9,10 @@ import pytest
 from ddpm.errors import ConfigError, EngineError, MissingToolError, NewerStateError
 from ddpm.supervisor.memory import MemoryFile
 from ddpm.supervisor.meter import Reading
-from ddpm.supervisor.pipeline import Managed
-from ddpm.supervisor.policy import Waits
+from ddpm.supervisor.pipeline import PipelineSpec
+from ddpm.supervisor.policy import WaitReason
 from ddpm.supervisor.runner import Launchable, Supervisor
-from ddpm.supervisor.scaling import Patience
+from ddpm.supervisor.scaling import StabilizationWindow
 from ddpm.supervisor.states import State
 from ddpm.supervisor.status import PartitionStatus, Status
 
@@ -60,12 +60,12 @@ class World:
         settings = {
             "replicas": 1,
             "limits": None,
-            "patience": Patience(),
+            "patience": StabilizationWindow(),
             "probes": {"kafka": "broker", "postgres": "sink"},
             **managed,
         }
         memory = MemoryFile(folder / "orders.json")
-        self.supervisor = Supervisor([Managed("orders", 20.0, memory=memory, **settings)], lambda: self.now)
+        self.supervisor = Supervisor([PipelineSpec("orders", 20.0, memory=memory, **settings)], lambda: self.now)
         self.mute: set[str] = set()
 
     def begin(self) -> "World":
@@ -400,7 +400,7 @@ def test_memory_that_cannot_be_written_does_not_disturb(tmp_path: Path) -> None:
     assert world.after(1) is State.PAUSED
 
 
-TRIPPED = Waits("paused by the breaker: 500 of 1000 records in a row are dead", "breaker")
+TRIPPED = WaitReason("paused by the breaker: 500 of 1000 records in a row are dead", "breaker")
 
 
 def trip(world: World) -> None:

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from ddpm.supervisor.scaling import (
     Decision,
     Observation,
-    Patience,
     ScaleLimits,
     ScalePolicy,
+    StabilizationWindow,
 )
 from ddpm.supervisor.status import PartitionStatus
 
 LIMITS = ScaleLimits(minimum=1, maximum=4, target_lag=30.0)
-PATIENCE = Patience()
+PATIENCE = StabilizationWindow()
 
 
 class Traffic:

@@ -17,7 +17,7 @@ import ddpm
 from ddpm.errors import DdpmError, EngineError
 from ddpm.server import console
 from ddpm.server.app import refusals
-from ddpm.server.guard import Door, Guard
+from ddpm.server.guard import AccessPolicy, Guard
 from ddpm.server.refusal import RequestRefusedError
 
 
@@ -87,7 +87,7 @@ def create(about: About, answer: Callable[[Question], str], most_bytes: int) -> 
     console.serve_files(app, "/parsing", static)
     console.mount_files(app)
     refusals(app)
-    app.add_middleware(Guard, door=Door(), most_bytes=most_bytes)
+    app.add_middleware(Guard, policy=AccessPolicy(), most_bytes=most_bytes)
     return app
 
 

@@ -4,16 +4,16 @@ from itertools import permutations
 
 import pytest
 
-from ddpm.deadletters.books import Books, Depth, Entry, Reason, pattern_of, summarize
+from ddpm.deadletters.index import DeadLetterIndex, Depth, Entry, Reason, pattern_of, summarize
 from ddpm.deadletters.letter import DeadLetter
-from ddpm.deadletters.mark import Deed, Mark
+from ddpm.deadletters.resolution import Resolution, ResolutionRecord
 from unit.deadletters.letters import NOW_MS, at, letter, mark
 
 
-def books(*told: DeadLetter | Mark) -> Books:
-    kept = Books()
+def books(*told: DeadLetter | ResolutionRecord) -> DeadLetterIndex:
+    kept = DeadLetterIndex()
     for each in told:
-        kept.note(each) if isinstance(each, Mark) else kept.add(each)
+        kept.note(each) if isinstance(each, ResolutionRecord) else kept.add(each)
     return kept
 
 
@@ -23,7 +23,7 @@ def ids(entries: list[Entry]) -> list[str]:
 
 def test_letters_are_open_until_something_was_done_with_them() -> None:
     first, second, third = letter(0), letter(1), letter(2)
-    kept = books(first, second, third, mark(second, Deed.DISCARDED))
+    kept = books(first, second, third, mark(second, Resolution.DISCARDED))
     assert ids(list(kept.entries("shop"))) == ["0:0", "0:2"]
     assert ids(list(kept.entries("shop", handled=True))) == ["0:0", "0:1", "0:2"]
     assert kept.depth("shop") == Depth(2, NOW_MS, 0, 0, 1)
@@ -35,14 +35,19 @@ def test_a_letter_that_was_written_again_after_a_crash_is_the_same() -> None:
     (entry,) = kept.entries("shop")
     assert (entry.id, entry.copies) == (at(0), 2)
     assert kept.entry(again) is entry
-    kept.note(mark(again, Deed.DISCARDED))
+    kept.note(mark(again, Resolution.DISCARDED))
     assert not list(kept.entries("shop")), "whichever of them was marked"
 
 
 @pytest.mark.parametrize("order", list(permutations(range(4))))
 def test_the_next_attempt_takes_the_place_of_the_last_in_whatever_order_they_are_read(order: tuple[int, ...]) -> None:
     first, second = letter(0), letter(9, of_offset="100", attempt="2")
-    told: list[DeadLetter | Mark] = [first, second, letter(3, of_offset="100"), mark(first, Deed.FAILED_AGAIN)]
+    told: list[DeadLetter | ResolutionRecord] = [
+        first,
+        second,
+        letter(3, of_offset="100"),
+        mark(first, Resolution.FAILED_AGAIN),
+    ]
     (entry,) = books(*(told[index] for index in order)).entries("shop")
     assert (entry.id, entry.attempt, entry.open) == (at(9), 2, True)
 
@@ -55,7 +60,7 @@ def test_a_replay_that_was_killed_before_it_could_mark_leaves_one_open_letter_no
 
 def test_a_later_mark_handles_earlier_attempts_too() -> None:
     second = letter(9, of_offset="100", attempt="2")
-    kept = books(letter(0), second, mark(letter(0), Deed.FAILED_AGAIN), mark(second, Deed.REPLAYED))
+    kept = books(letter(0), second, mark(letter(0), Resolution.FAILED_AGAIN), mark(second, Resolution.REPLAYED))
     assert not list(kept.entries("shop"))
     assert kept.depth("shop") == Depth(0, None, 1, 1, 0)
 
@@ -73,7 +78,7 @@ def test_a_letter_of_unknown_origin_is_nobody_elses_copy() -> None:
 
 def test_pipelines_that_share_a_topic_keep_their_letters_apart() -> None:
     ours, theirs = letter(0), letter(1, pipeline="other", of_offset="100")
-    kept = books(ours, theirs, mark(theirs, Deed.DISCARDED))
+    kept = books(ours, theirs, mark(theirs, Resolution.DISCARDED))
     assert ids(list(kept.entries("shop"))) == ["0:0"]
     assert kept.depth("other") == Depth(0, None, 0, 0, 1)
     assert kept.depth("unknown") == Depth(0, None, 0, 0, 0)

@@ -12,12 +12,12 @@ from typing import Literal
 
 import structlog
 
-from ddpm.deadletters.books import Depth, Entry
+from ddpm.deadletters.index import Depth, Entry
 from ddpm.deadletters.letter import DeadLetter, LetterId
-from ddpm.deadletters.mark import Deed, Mark
-from ddpm.deadletters.replay import Fed, Plan, Progress, Refeed, plan, replay
+from ddpm.deadletters.replay import Fed, Plan, Progress, Reinject, plan, replay
+from ddpm.deadletters.resolution import Resolution, ResolutionRecord
 from ddpm.deadletters.selection import Selection
-from ddpm.deadletters.shelf import Shelf
+from ddpm.deadletters.store import DeadLetterStore
 from ddpm.errors import DdpmError
 
 
@@ -48,22 +48,22 @@ class Job:
     message: str
 
 
-class Desk:
+class DeadLetterService:
     """The dead letters of all pipelines; an unknown pipeline's name raises KeyError."""
 
     def __init__(self, stopping: Callable[[], bool] = lambda: False) -> None:
         """Wait for `open`; `stopping` says that replays shall end."""
         self._is_stopping = stopping
-        self._shelves: Mapping[str, Shelf] = {}
-        self._refeeds: Mapping[str, Refeed] = {}
+        self._stores: Mapping[str, DeadLetterStore] = {}
+        self._reinjections: Mapping[str, Reinject] = {}
         self._jobs: dict[str, Job] = {}
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
 
-    def open(self, shelves: Mapping[str, Shelf], refeeds: Mapping[str, Refeed]) -> None:
-        """Begin to answer, with the shelf of every pipeline and what feeds an engine of it."""
-        self._refeeds = refeeds
-        self._shelves = shelves
+    def open(self, stores: Mapping[str, DeadLetterStore], reinjections: Mapping[str, Reinject]) -> None:
+        """Begin to answer, with the store of every pipeline and what feeds an engine of it."""
+        self._reinjections = reinjections
+        self._stores = stores
 
     def close(self, timeout: float = 10.0) -> None:
         """Wait for replays that were asked to end; what they have not marked is as open as before."""
@@ -73,40 +73,42 @@ class Desk:
 
     def topic(self, pipeline: str) -> str:
         """The topic of the pipeline's dead letters."""
-        return self._shelf(pipeline).topic
+        return self._store(pipeline).topic
 
     def depth(self, pipeline: str) -> Depth:
         """How many letters are open, as far as they were read."""
-        return self._shelf(pipeline).depth(pipeline)
+        return self._store(pipeline).depth(pipeline)
 
     def entries(self, pipeline: str, selection: Selection, *, handled: bool = False) -> list[Entry]:
         """The open letters that are meant, or the handled ones too, as far as they were read."""
-        return self._shelf(pipeline).entries(pipeline, self._resolved(pipeline, selection), handled=handled)
+        return self._store(pipeline).entries(pipeline, self._resolved(pipeline, selection), handled=handled)
 
     def letters(self, pipeline: str, entries: list[Entry]) -> list[tuple[DeadLetter, Entry | None]]:
         """Read letters with everything in them, in the order of `entries`; raises ServiceError."""
-        shelf = self._shelf(pipeline)
-        read = shelf.letters(entry.id for entry in entries)
+        store = self._store(pipeline)
+        read = store.letters(entry.id for entry in entries)
         # Tables of several databases give out the same ids.
         found = {letter.id: letter for letter in read if letter.pipeline == pipeline}
         return [(found[entry.id], entry) for entry in entries if entry.id in found]
 
     def letter(self, pipeline: str, letter_id: LetterId) -> tuple[DeadLetter, Entry | None] | None:
         """One letter; None when the pipeline has no such letter. Raises ServiceError."""
-        shelf = self._shelf(pipeline)
-        for letter in shelf.letters([letter_id]):
+        store = self._store(pipeline)
+        for letter in store.letters([letter_id]):
             if letter.pipeline == pipeline:
-                return letter, shelf.entry(letter)
+                return letter, store.entry(letter)
         return None
 
     def discard(self, pipeline: str, selection: Selection) -> tuple[str, int]:
         """Mark open letters as discarded; return the name of this request and how many they were."""
-        shelf = self._shelf(pipeline)
+        store = self._store(pipeline)
         entries = self._all(pipeline, selection)
         run, now = _new_run(), int(time.time() * 1000)
         if entries:
-            shelf.mark(Mark(e.id, e.pipeline, e.origin, e.attempt, Deed.DISCARDED, now, run) for e in entries)
-            shelf.read_all()
+            store.mark(
+                ResolutionRecord(e.id, e.pipeline, e.origin, e.attempt, Resolution.DISCARDED, now, run) for e in entries
+            )
+            store.read_all()
         return run, len(entries)
 
     def replay(self, pipeline: str, selection: Selection, *, force: bool, rate: float | None) -> tuple[Job, Plan]:
@@ -118,7 +120,7 @@ class Desk:
             ServiceError: The letters cannot be read.
 
         """
-        shelf, refeed = self._shelf(pipeline), self._refeeds[pipeline]
+        store, reinject = self._store(pipeline), self._reinjections[pipeline]
         chosen = plan(self._all(pipeline, selection), force=force)
         with self._lock:
             running = self._jobs.get(pipeline)
@@ -129,7 +131,7 @@ class Desk:
             job = Job(_new_run(), pipeline, "running", time.time(), None, Progress(len(chosen.taken)), "")
             self._jobs[pipeline] = job
         work = threading.Thread(
-            target=self._run, args=(job, shelf, refeed, chosen.taken, rate), name=f"replay of {pipeline}", daemon=True
+            target=self._run, args=(job, store, reinject, chosen.taken, rate), name=f"replay of {pipeline}", daemon=True
         )
         self._threads = [thread for thread in self._threads if thread.is_alive()] + [work]
         work.start()
@@ -139,7 +141,9 @@ class Desk:
         """The replay of the pipeline that runs, or ran last; None when there was none since ddpm started."""
         return self._jobs.get(pipeline)
 
-    def _run(self, job: Job, shelf: Shelf, refeed: Refeed, entries: tuple[Entry, ...], rate: float | None) -> None:
+    def _run(
+        self, job: Job, store: DeadLetterStore, reinject: Reinject, entries: tuple[Entry, ...], rate: float | None
+    ) -> None:
         log = structlog.get_logger().bind(pipeline=job.pipeline, replay=job.id)
         log.info("replay of dead letters begins", letters=len(entries))
 
@@ -147,10 +151,10 @@ class Desk:
             self._jobs[job.pipeline] = replace(self._jobs[job.pipeline], progress=progress)
 
         def stoppable(letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
-            refeed(self._until_stopped(letters), told)
+            reinject(self._until_stopped(letters), told)
 
         try:
-            ended = replay(shelf, entries, stoppable, job.id, progressed, rate=rate)
+            ended = replay(store, entries, stoppable, job.id, progressed, rate=rate)
         except DdpmError as error:
             log.warning("replay of dead letters failed", error=error.message)
             self._end(job, "failed", str(error))
@@ -173,21 +177,21 @@ class Desk:
 
     def _all(self, pipeline: str, selection: Selection) -> list[Entry]:
         """The open letters that are meant, of all that are in Kafka now."""
-        self._shelf(pipeline).read_all()
+        self._store(pipeline).read_all()
         return self.entries(pipeline, selection)
 
     def _resolved(self, pipeline: str, selection: Selection) -> Selection:
         """A selection that names entries, where it named copies or earlier attempts of them."""
         if selection.ids is None:
             return selection
-        shelf = self._shelf(pipeline)
-        found = [shelf.entry(letter) for letter in shelf.letters(selection.ids) if letter.pipeline == pipeline]
+        store = self._store(pipeline)
+        found = [store.entry(letter) for letter in store.letters(selection.ids) if letter.pipeline == pipeline]
         return replace(selection, ids=frozenset(entry.id for entry in found if entry is not None))
 
-    def _shelf(self, pipeline: str) -> Shelf:
-        if not self._shelves:
+    def _store(self, pipeline: str) -> DeadLetterStore:
+        if not self._stores:
             raise NotReadyError("the servers are still being prepared", hint="ask again in a moment")
-        return self._shelves[pipeline]
+        return self._stores[pipeline]
 
 
 def _new_run() -> str:

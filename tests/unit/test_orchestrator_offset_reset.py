@@ -1,7 +1,7 @@
 """Where a group is moved to: what was meant, and what the partition keeps of it."""
 
 from ddpm.broker.offsets import Partition, Stamp, Watermarks
-from ddpm.orchestrator.moving import Aim, moves
+from ddpm.orchestrator.offset_reset import Aim, moves
 
 A, B = Partition("orders", 0), Partition("orders", 1)
 MARKS = {A: Watermarks(10, 100), B: Watermarks(0, 0)}

@@ -15,23 +15,23 @@ from ddpm.cli.main import app
 from ddpm.errors import DdpmError
 from ddpm.observability.recent import RecentLog
 from ddpm.server.app import create
-from ddpm.server.guard import Door
+from ddpm.server.guard import AccessPolicy
 from ddpm.server.serve import listen, serving
-from ddpm.supervisor.states import State, Wish
+from ddpm.supervisor.states import DesiredState, State
 from ddpm.supervisor.status import ReplicaStatus, Status
-from unit.server.pictures import Desk, sources
+from unit.server.pictures import FakeSupervisor, sources
 
 
-class Obedient(Desk):
+class Obedient(FakeSupervisor):
     """Does at once what it is asked, each engine under a new process id."""
 
     pids = iter(range(100, 10_000))
 
     def pause(self, name: str) -> None:
-        self.change(name, State.PAUSED, "paused on request", wish=Wish.PAUSE, replicas=())
+        self.change(name, State.PAUSED, "paused on request", wish=DesiredState.PAUSE, replicas=())
 
     def drain_one(self, name: str) -> None:
-        self.change(name, State.STOPPED, "drain requested", wish=Wish.STOP, replicas=())
+        self.change(name, State.STOPPED, "drain requested", wish=DesiredState.STOP, replicas=())
 
     def resume(self, name: str) -> None:
         self._run(name)
@@ -43,7 +43,7 @@ class Obedient(Desk):
         mode: Any = "lag" if replicas is None else "manual"
         scaling = replace(self.pictures[name].scaling, desired=replicas or 1, mode=mode)
         self.pictures[name] = replace(self.pictures[name], scaling=scaling)
-        if self.pictures[name].wish is Wish.RUN:
+        if self.pictures[name].wish is DesiredState.RUN:
             self._run(name)
 
     def change(self, name: str, state: State, reason: str, **fields: Any) -> None:
@@ -55,7 +55,7 @@ class Obedient(Desk):
             name,
             State.RUNNING,
             "input and outputs are connected",
-            wish=Wish.RUN,
+            wish=DesiredState.RUN,
             replicas=tuple(self._engine(index) for index in range(self.pictures[name].scaling.desired)),
         )
 
@@ -74,7 +74,7 @@ class Obedient(Desk):
         )
 
 
-class Deaf(Desk):
+class Deaf(FakeSupervisor):
     """Takes every request and does nothing."""
 
 
@@ -83,21 +83,21 @@ class FakeDdpm:
     """A served application, and what is behind it."""
 
     url: str
-    desk: Desk
+    supervisor: FakeSupervisor
     lines: RecentLog = field(repr=False)
 
 
 @contextmanager
 def running(
-    *statuses: Status, kind: Callable[..., Desk] = Obedient, token: str | None = None, port: int = 0
+    *statuses: Status, kind: Callable[..., FakeSupervisor] = Obedient, token: str | None = None, port: int = 0
 ) -> Iterator[FakeDdpm]:
     """Serve an application on a loopback port."""
-    desk = kind(*statuses)
+    supervisor = kind(*statuses)
     closing = threading.Event()
-    behind = replace(sources(desk), closing=closing.is_set)
+    behind = replace(sources(supervisor), closing=closing.is_set)
     assert isinstance(behind.lines, RecentLog)
-    with served(create(behind, tuple, Door(token=token)), closing, port) as url:
-        yield FakeDdpm(url, desk, behind.lines)
+    with served(create(behind, tuple, AccessPolicy(token=token)), closing, port) as url:
+        yield FakeDdpm(url, supervisor, behind.lines)
 
 
 @contextmanager

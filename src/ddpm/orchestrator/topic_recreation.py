@@ -21,7 +21,7 @@ _POLL_SECONDS = 0.1
 MakeLaunchable = Callable[[Provisioned], Launchable]
 
 
-class Renewal:
+class TopicRecreation:
     """Follows the ids of one pipeline's topics; `seen` belongs to the thread of a watcher.
 
     Args:

@@ -14,11 +14,11 @@ from ddpm.cli.dlq import (
     FromOption,
     IdOption,
     JsonOption,
+    LetterFilter,
     MessageOption,
     PipelineArgument,
     ReasonOption,
     ToOption,
-    Wish,
     YesOption,
     agreed,
     app,
@@ -26,7 +26,7 @@ from ddpm.cli.dlq import (
     load_with_servers,
     named,
     new_run,
-    read_shelf,
+    read_store,
     say_meant,
 )
 from ddpm.cli.output import Terminal, write_line
@@ -65,9 +65,9 @@ def replay_command(
     """Feed dead letters to an engine again, with the present configuration and their original identity."""
     loaded = load_with_servers(config)
     owner = named(loaded, pipeline)
-    with read_shelf(owner) as shelf:
-        wanted = Wish(reason, message, since, until, letter_id).selection(shelf, owner.name)
-        chosen = plan(shelf.entries(owner.name, wanted), force=force)
+    with read_store(owner) as store:
+        wanted = LetterFilter(reason, message, since, until, letter_id).selection(store, owner.name)
+        chosen = plan(store.entries(owner.name, wanted), force=force)
         _say_left_out(owner.name, chosen)
         if not chosen.taken and chosen.left_out:
             msg = f"none of the selected dead letters of {owner.name} may be replayed"
@@ -77,12 +77,12 @@ def replay_command(
         if chosen.taken and not dry_run and agreed(question, yes):
             # It brings in all that starts engines, which the other commands do without.
             from ddpm.cli.sameness import tell_difference
-            from ddpm.orchestrator.replaying import refeeder
+            from ddpm.orchestrator.redrive import reinjector
 
             tell_difference(loaded, owner, config)
-            feed = refeeder(loaded, owner, progress())
+            feed = reinjector(loaded, owner, progress())
             with _bar(len(chosen.taken)) as told:
-                done = replay(shelf, chosen.taken, feed, run, told, rate=rate)
+                done = replay(store, chosen.taken, feed, run, told, rate=rate)
         elif not as_json:
             say_meant(owner.name, chosen.taken)
             return

@@ -15,19 +15,19 @@ from ddpm.broker.dump import RawRecord, pick
 from ddpm.broker.produce import Record, producing
 from ddpm.broker.tail import Tail
 from ddpm.broker.topics import TopicSpec, ensure_topics, existing
-from ddpm.deadletters.books import Books, Depth, Entry
+from ddpm.deadletters.index import DeadLetterIndex, Depth, Entry
 from ddpm.deadletters.letter import KEPT, DeadLetter, LetterId, parse
-from ddpm.deadletters.mark import Mark, decode, encode, topic_of
+from ddpm.deadletters.resolution import ResolutionRecord, decode, encode, topic_of
 from ddpm.deadletters.selection import Selection
 from ddpm.errors import DdpmError, NewerStateError
-from ddpm.store.kept import KeptLetter, KeptLetters
+from ddpm.store.oversized import OversizedLetter, OversizedLetters
 
 _ALL = 2**62
 # How often, in seconds, a watcher that asks every few seconds really looks into the table.
 _KEPT_EVERY = 30.0
 
 
-class Shelf:
+class DeadLetterStore:
     """The letters of one topic. Any thread may use it; a question waits while another one reads Kafka."""
 
     def __init__(
@@ -36,7 +36,7 @@ class Shelf:
         topic: str,
         replication_factor: int = 1,
         timeout: float = DEFAULT_TIMEOUT,
-        kept: Sequence[KeptLetters] = (),
+        kept: Sequence[OversizedLetters] = (),
     ) -> None:
         """Describe the topic; nothing is read before the first `refresh`.
 
@@ -58,7 +58,7 @@ class Shelf:
         self._letters = Tail(brokers, topic, timeout)
         self._marks = Tail(brokers, topic_of(topic), timeout)
         self._newer: NewerStateError | None = None
-        self._books = Books()
+        self._index = DeadLetterIndex()
         self._starts: dict[int, int] = {}
         # One who reads Kafka keeps others from reading it too, but nobody from the books.
         self._reading = threading.Lock()
@@ -88,20 +88,20 @@ class Shelf:
                 mark = self._decoded(record)
                 if mark is not None:
                     with self._lock:
-                        self._books.note(mark)
+                        self._index.note(mark)
             for record in letters:
                 left -= 1
                 letter = parse(record)
                 if letter is not None:
                     with self._lock:
-                        self._books.add(letter)
+                        self._index.add(letter)
             if self._letters.starts != self._starts:
                 self._starts = dict(self._letters.starts)
                 with self._lock:
-                    self._books.forget_before(self._starts)
+                    self._index.forget_before(self._starts)
             return left > 0
 
-    def _decoded(self, record: RawRecord) -> Mark | None:
+    def _decoded(self, record: RawRecord) -> ResolutionRecord | None:
         try:
             return decode(record.key, record.value)
         except NewerStateError as error:
@@ -120,11 +120,11 @@ class Shelf:
                 continue
             with self._lock:
                 for letter in found:
-                    self._books.add(letter)
+                    self._index.add(letter)
         self.troubles = tuple(troubles)
         self._kept_next = time.monotonic() + _KEPT_EVERY
 
-    def _as_record(self, row: KeptLetter) -> RawRecord:
+    def _as_record(self, row: OversizedLetter) -> RawRecord:
         return RawRecord(self.topic, KEPT, row.id, row.kept_at_ms, row.key, row.value, row.headers)
 
     def read_all(self) -> None:
@@ -137,12 +137,12 @@ class Shelf:
         """The open letters of a pipeline that are meant, or the handled ones too, as far as they were read."""
         wanted = selection or Selection()
         with self._lock:
-            return [each for each in self._books.entries(pipeline, handled=handled) if wanted.takes(each)]
+            return [each for each in self._index.entries(pipeline, handled=handled) if wanted.takes(each)]
 
     def depth(self, pipeline: str) -> Depth:
         """How many letters of a pipeline are open, as far as they were read."""
         with self._lock:
-            return self._books.depth(pipeline)
+            return self._index.depth(pipeline)
 
     def letters(self, ids: Iterable[LetterId]) -> Iterator[DeadLetter]:
         """Read letters with everything in them, as they lie in the topic; those that are gone are left out.
@@ -163,14 +163,14 @@ class Shelf:
     def entry(self, letter: DeadLetter) -> Entry | None:
         """The entry that stands for a letter, its copies and its attempts; None when it was not read yet."""
         with self._lock:
-            return self._books.entry(letter)
+            return self._index.entry(letter)
 
     def latest(self, entry: Entry) -> Entry | None:
         """What the books say of an entry's origin by now, which may be a later attempt."""
         with self._lock:
-            return self._books.latest(entry)
+            return self._index.latest(entry)
 
-    def mark(self, marks: Iterable[Mark]) -> int:
+    def mark(self, marks: Iterable[ResolutionRecord]) -> int:
         """Remember what was done with letters, durably when this returns; return how many it were.
 
         Raises:
@@ -206,4 +206,4 @@ class Shelf:
             table.forget()
         self._kept_next = 0.0
         with self._lock:
-            self._books = Books()
+            self._index = DeadLetterIndex()

@@ -1,4 +1,4 @@
-package leash_test
+package lifeline_test
 
 import (
 	"bytes"
@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"ddpm/engine/leash"
+	"ddpm/engine/lifeline"
 )
 
 // The test binary plays the engine when this variable says how the engine answers SIGTERM.
-const envRole = "LEASH_TEST_ROLE"
+const envRole = "LIFELINE_TEST_ROLE"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(envRole) {
@@ -24,15 +24,15 @@ func TestMain(m *testing.M) {
 	case "obedient":
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM)
-		leash.Start()
-		child := exec.Command("sh", "-c", `echo "variable ${DDPM_LEASH_FD-unset}"; (: <&3) 2>/dev/null && echo "descriptor open"`)
+		lifeline.Start()
+		child := exec.Command("sh", "-c", `echo "variable ${DDPM_LIFELINE_FD-unset}"; (: <&3) 2>/dev/null && echo "descriptor open"`)
 		out, _ := child.Output()
 		fmt.Printf("started %s", out)
 		<-stop
 		os.Exit(7)
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
-		leash.Start()
+		lifeline.Start()
 		fmt.Println("started")
 		time.Sleep(time.Minute)
 	}
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 
 type engine struct {
 	cmd            *exec.Cmd
-	leash          *os.File
+	lifeline       *os.File
 	stdout, stderr bytes.Buffer
 }
 
@@ -50,8 +50,8 @@ func start(t *testing.T, role string, env ...string) *engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &engine{cmd: exec.Command(os.Args[0]), leash: write}
-	e.cmd.Env = append(os.Environ(), append(env, envRole+"="+role, leash.EnvFD+"=3")...)
+	e := &engine{cmd: exec.Command(os.Args[0]), lifeline: write}
+	e.cmd.Env = append(os.Environ(), append(env, envRole+"="+role, lifeline.EnvFD+"=3")...)
 	e.cmd.ExtraFiles = []*os.File{read}
 	e.cmd.Stderr = &e.stderr
 	stdout, err := e.cmd.StdoutPipe()
@@ -74,7 +74,7 @@ func start(t *testing.T, role string, env ...string) *engine {
 
 func TestTheEngineStopsWhenThePipeCloses(t *testing.T) {
 	e := start(t, "obedient")
-	e.leash.Close()
+	e.lifeline.Close()
 	_ = e.cmd.Wait()
 	if code := e.cmd.ProcessState.ExitCode(); code != 7 {
 		t.Errorf("exit code %d", code)
@@ -84,17 +84,17 @@ func TestTheEngineStopsWhenThePipeCloses(t *testing.T) {
 	}
 }
 
-func TestChildrenDoNotInheritTheLeash(t *testing.T) {
+func TestChildrenDoNotInheritTheLifeline(t *testing.T) {
 	e := start(t, "obedient")
-	defer e.leash.Close()
+	defer e.lifeline.Close()
 	if got := e.stdout.String(); got != "started variable unset\n" {
 		t.Errorf("the child sees: %q", got)
 	}
 }
 
 func TestAStubbornEngineIsEnded(t *testing.T) {
-	e := start(t, "stubborn", leash.EnvGrace+"=0.2")
-	e.leash.Close()
+	e := start(t, "stubborn", lifeline.EnvGrace+"=0.2")
+	e.lifeline.Close()
 	_ = e.cmd.Wait()
 	if code := e.cmd.ProcessState.ExitCode(); code != 1 {
 		t.Errorf("exit code %d", code)
@@ -103,9 +103,9 @@ func TestAStubbornEngineIsEnded(t *testing.T) {
 
 func TestABadDescriptorIsAnError(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), envRole+"=stubborn", leash.EnvFD+"=three")
+	cmd.Env = append(os.Environ(), envRole+"=stubborn", lifeline.EnvFD+"=three")
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), `DDPM_LEASH_FD="three" is not a file descriptor`) {
+	if err == nil || !strings.Contains(string(out), `DDPM_LIFELINE_FD="three" is not a file descriptor`) {
 		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -105,7 +105,7 @@ class Fed:
     waiting: str | None = None
 
 
-def refeed(
+def reinject(
     feeding: Feeding,
     records: Iterable[FedRecord],
     told: Callable[[Fed], None] = lambda _: None,

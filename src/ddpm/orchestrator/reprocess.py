@@ -20,14 +20,14 @@ from ddpm.catalogue.pipeline import sections
 from ddpm.catalogue.sinks import columns
 from ddpm.config.model import Config, Pipeline, Postgres, Sink
 from ddpm.config.names import join_table, split_table
-from ddpm.deadletters.books import Entry
-from ddpm.deadletters.mark import Deed, Mark
-from ddpm.deadletters.shelf import Shelf
+from ddpm.deadletters.index import Entry
+from ddpm.deadletters.resolution import Resolution, ResolutionRecord
+from ddpm.deadletters.store import DeadLetterStore
 from ddpm.errors import ConfigError, DdpmError, ServiceError
 from ddpm.orchestrator.engines import config_hash
 from ddpm.orchestrator.prepare import rendered
 from ddpm.orchestrator.provision import provision, table_spec
-from ddpm.orchestrator.refeed import Fed, FedRecord, Feeding, refeed
+from ddpm.orchestrator.reinject import Fed, FedRecord, Feeding, reinject
 from ddpm.orchestrator.window import Bounds, Span, Window, shown, window
 from ddpm.store.replays import Loaded, Part, Place, Replay, Replays, Run, State, alone, staging_name
 from ddpm.store.sources import Fork, ensure_sources, forks, known_sources, number_of
@@ -80,13 +80,13 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Rereading:
+class Reprocessing:
     """What is needed to read a window again: where the pipeline stands, its engine and its dead letters."""
 
     config: Config = field(repr=False)
     pipeline: Pipeline
     binary: Path
-    shelf: Shelf
+    store: DeadLetterStore
 
     @property
     def postgres(self) -> Postgres:
@@ -196,7 +196,7 @@ class _Read:
         return self._closed + [Run(self._sources[key], key[1], *span) for key, span in self._open.items()]
 
 
-def stage(at: Rereading, wanted: Wanted, told: Callable[[Fed], None], *, kept: bool) -> Staged:
+def stage(at: Reprocessing, wanted: Wanted, told: Callable[[Fed], None], *, kept: bool) -> Staged:
     """Read a window again, into a staging table; `kept` says that it is to stay there for now.
 
     Raises:
@@ -222,7 +222,7 @@ def stage(at: Rereading, wanted: Wanted, told: Callable[[Fed], None], *, kept: b
     return Staged(replay.tag, replay.staging, fed.acknowledged, fed.rows, fed.dead_letters)
 
 
-def load(at: Rereading, tag: str, told: Callable[[int, int], None], *, delete_missing: bool = False) -> Outcome:
+def load(at: Reprocessing, tag: str, told: Callable[[int, int], None], *, delete_missing: bool = False) -> Outcome:
     """Put what was staged in the place of the window's rows; partitions that were loaded before are left out.
 
     Rows whose records Kafka does not have any more (compaction, retention) stay, unless `delete_missing`.
@@ -262,7 +262,7 @@ def load(at: Rereading, tag: str, told: Callable[[int, int], None], *, delete_mi
     )
 
 
-def _books(at: Rereading) -> Replays:
+def _books(at: Reprocessing) -> Replays:
     spec = table_spec(at.pipeline, at.postgres)
     schema = schema_of(at.postgres.url, spec)
     if schema is None:
@@ -279,7 +279,7 @@ def _clear_away(books: Replays) -> None:
             books.drop(replay)
 
 
-def _new_replay(at: Rereading, books: Replays, wanted: Wanted, numbers: Numbers, *, kept: bool) -> Replay:
+def _new_replay(at: Reprocessing, books: Replays, wanted: Wanted, numbers: Numbers, *, kept: bool) -> Replay:
     tag = f"{datetime.now(UTC):%Y%m%dt%H%M%S}{secrets.token_hex(2)}"
     return Replay(
         tag=tag,
@@ -312,7 +312,7 @@ def transform_hash(pipeline: Pipeline) -> str:
 
 
 def _feed(  # noqa: PLR0917 -- one call, each of another type
-    at: Rereading,
+    at: Reprocessing,
     books: Replays,
     replay: Replay,
     numbers: Numbers,
@@ -324,14 +324,14 @@ def _feed(  # noqa: PLR0917 -- one call, each of another type
     pipeline = at.pipeline.model_copy(update={"postgres": staging, "sinks": (Sink(kind="postgres"),)})
     hash_of_run = config_hash(rendered(at.config, at.pipeline).text)
     feeding = Feeding(at.config, pipeline, at.binary, numbers.topics, hash_of_run)
-    return refeed(feeding, _records(at, replay, read), told)
+    return reinject(feeding, _records(at, replay, read), told)
 
 
 def _spans(parts: Sequence[Part]) -> dict[Partition, tuple[int, int]]:
     return {Partition(part.topic, part.partition): (part.first, part.end) for part in parts}
 
 
-def _records(at: Rereading, replay: Replay, read: _Read) -> Iterator[FedRecord]:
+def _records(at: Reprocessing, replay: Replay, read: _Read) -> Iterator[FedRecord]:
     attempts = _attempts(at, replay)
     sources = {(part.topic, part.partition): part.source for part in replay.parts}
     kafka = at.pipeline.kafka
@@ -341,11 +341,11 @@ def _records(at: Rereading, replay: Replay, read: _Read) -> Iterator[FedRecord]:
         yield FedRecord(record, source=sources[record.topic, record.partition], attempt=attempt)
 
 
-def _attempts(at: Rereading, replay: Replay) -> dict[tuple[str, int, int], int]:
+def _attempts(at: Reprocessing, replay: Replay) -> dict[tuple[str, int, int], int]:
     """How often records of the window have been dead: one that is dead again is another attempt, and so open again."""
-    at.shelf.read_all()
+    at.store.read_all()
     attempts: dict[tuple[str, int, int], int] = {}
-    for entry in _within(at.shelf.entries(at.pipeline.name, handled=True), replay):
+    for entry in _within(at.store.entries(at.pipeline.name, handled=True), replay):
         assert entry.origin is not None  # noqa: S101 -- `_within` lets no others pass
         key = (entry.origin.topic, entry.origin.partition, entry.origin.offset)
         attempts[key] = max(entry.attempt, attempts.get(key, 0))
@@ -387,7 +387,7 @@ def _drop_in_any_case(books: Replays, replay: Replay) -> None:
         return
 
 
-def _staged(at: Rereading, books: Replays, tag: str) -> Replay:
+def _staged(at: Reprocessing, books: Replays, tag: str) -> Replay:
     found = books.all(tag)
     if not found:
         known = [each.tag for each in books.all() if any(part.state is State.STAGED for part in each.parts)]
@@ -404,12 +404,12 @@ def _staged(at: Rereading, books: Replays, tag: str) -> Replay:
     return replay
 
 
-def _mark_mended(at: Rereading, books: Replays, replay: Replay) -> int:
+def _mark_mended(at: Reprocessing, books: Replays, replay: Replay) -> int:
     """Count the open dead letters as replayed whose record has a row now."""
-    at.shelf.read_all()
+    at.store.read_all()
     sources = {(part.topic, part.partition): part.source for part in replay.parts}
     entries: dict[Place, Entry] = {}
-    for entry in _within(at.shelf.entries(at.pipeline.name), replay):
+    for entry in _within(at.store.entries(at.pipeline.name), replay):
         assert entry.origin is not None  # noqa: S101 -- `_within` lets no others pass
         origin = entry.origin
         entries[Place(sources[origin.topic, origin.partition], origin.partition, origin.offset, origin.index)] = entry
@@ -417,5 +417,8 @@ def _mark_mended(at: Rereading, books: Replays, replay: Replay) -> int:
     now = int(datetime.now(UTC).timestamp() * 1000)
     mended = [entries[place] for place in sorted(places, key=str)]
     if mended:
-        at.shelf.mark(Mark(e.id, e.pipeline, e.origin, e.attempt, Deed.REPLAYED, now, replay.tag) for e in mended)
+        at.store.mark(
+            ResolutionRecord(e.id, e.pipeline, e.origin, e.attempt, Resolution.REPLAYED, now, replay.tag)
+            for e in mended
+        )
     return len(mended)

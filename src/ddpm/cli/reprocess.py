@@ -18,9 +18,9 @@ from ddpm.config.model import Config, Pipeline
 from ddpm.deadletters.selection import moment
 from ddpm.engine import binary as engine_binary
 from ddpm.errors import ConfigError
-from ddpm.orchestrator.refeed import Fed
-from ddpm.orchestrator.rereading import Outcome, Rereading, Rows, Staged, Wanted, find_window, load, rows_of, stage
-from ddpm.orchestrator.shelves import shelves
+from ddpm.orchestrator.dead_letter_stores import dead_letter_stores
+from ddpm.orchestrator.reinject import Fed
+from ddpm.orchestrator.reprocess import Outcome, Reprocessing, Rows, Staged, Wanted, find_window, load, rows_of, stage
 from ddpm.orchestrator.window import shown
 from ddpm.words import counted
 
@@ -101,16 +101,16 @@ def _check(since: str | None, until: str | None, *, skip_load: bool, skip_transf
 
 
 @contextmanager
-def _rereading(config: Config, pipeline: Pipeline) -> Iterator[Rereading]:
+def _rereading(config: Config, pipeline: Pipeline) -> Iterator[Reprocessing]:
     binary = engine_binary.locate(pipeline.engine.binary, progress())
-    found = shelves([pipeline])
+    found = dead_letter_stores([pipeline])
     try:
-        yield Rereading(config, pipeline, binary, found.by_pipeline[pipeline.name])
+        yield Reprocessing(config, pipeline, binary, found.by_pipeline[pipeline.name])
     finally:
         found.close()
 
 
-def _stage(at: Rereading, wanted: Wanted, *, kept: bool) -> Staged:
+def _stage(at: Reprocessing, wanted: Wanted, *, kept: bool) -> Staged:
     with _bar("reading", wanted.window.offsets) as advance:
 
         def told(fed: Fed) -> None:
@@ -119,7 +119,7 @@ def _stage(at: Rereading, wanted: Wanted, *, kept: bool) -> Staged:
         return stage(at, wanted, told, kept=kept)
 
 
-def _load(at: Rereading, tag: str, *, delete_missing: bool) -> Outcome:
+def _load(at: Reprocessing, tag: str, *, delete_missing: bool) -> Outcome:
     with _bar("replacing", None) as advance:
 
         def told(done: int, due: int) -> None:

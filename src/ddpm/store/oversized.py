@@ -19,7 +19,7 @@ _OVERLAP = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class KeptLetter:
+class OversizedLetter:
     """A row: `kept_at_ms` in milliseconds since 1970; headers, key and value as the engine meant them for Kafka."""
 
     id: int
@@ -29,7 +29,7 @@ class KeptLetter:
     value: bytes | None
 
 
-class KeptLetters:
+class OversizedLetters:
     """What is kept of one pipeline's letters; every question opens a connection of its own."""
 
     def __init__(self, url: str, table: str, pipeline: str, topics: Iterable[str]) -> None:
@@ -47,7 +47,7 @@ class KeptLetters:
         self._whose = {"pipeline": pipeline, "topics": list(topics)}
         self._seen: set[int] = set()
 
-    def unseen(self) -> list[KeptLetter]:
+    def unseen(self) -> list[OversizedLetter]:
         """The letters that no earlier call has returned, without keys and values.
 
         Raises:
@@ -69,7 +69,7 @@ class KeptLetters:
         """Return all letters again at the next call of `unseen`."""
         self._seen.clear()
 
-    def pick(self, ids: Iterable[int]) -> list[KeptLetter]:
+    def pick(self, ids: Iterable[int]) -> list[OversizedLetter]:
         """Letters with everything in them; those that are gone are left out. Raises as `unseen` does."""
         with connect(self._url) as connection:
             table = self._table(connection)
@@ -84,6 +84,6 @@ class KeptLetters:
 
 def _letter(
     number: int, kept_at_ms: int, headers: str, key: bytes | None = None, value: bytes | None = None
-) -> KeptLetter:
+) -> OversizedLetter:
     pairs = tuple((str(name), base64.b64decode(text)) for name, text in json.loads(headers))
-    return KeptLetter(number, kept_at_ms, pairs, key, value)
+    return OversizedLetter(number, kept_at_ms, pairs, key, value)

@@ -2,7 +2,7 @@
 
 from ddpm.config.model import Pipeline
 from ddpm.engine.counters import Counters
-from ddpm.supervisor.policy import Waits
+from ddpm.supervisor.policy import WaitReason
 
 # The engine's word for records that it holds back since their topic or its log is another one.
 ANOTHER_LOG = "incarnation"
@@ -13,7 +13,7 @@ _PARSER = {
     "record": "a record ends or holds up the plugin, and is tried again",
 }
 
-# What does not pass by itself: a person has to mend it.
+# What does not pass by itself: a person has to correct it.
 _BROKEN_TABLE = {
     "missing": "the table {table}, its schema or one of its columns is not there any more",
     "rights": "ddpm has no right to write the table {table} any more",
@@ -44,7 +44,7 @@ _LETTERS = {
 }
 
 
-def waits(pipeline: Pipeline, seen: Counters, changed: str | None = None) -> Waits | None:
+def wait_reason(pipeline: Pipeline, seen: Counters, changed: str | None = None) -> WaitReason | None:
     """What `seen` of an engine of `pipeline` says that it waits for, or that one should know; else None.
 
     `changed` says which columns of the table changed, if that is known.
@@ -56,31 +56,33 @@ def waits(pipeline: Pipeline, seen: Counters, changed: str | None = None) -> Wai
             f"paused by the breaker: {breaker.limit} of {breaker.records} records in a row are dead{most}; "
             "correct the cause and resume, or change dead_letter.breaker"
         )
-        return Waits(reason, "breaker")
+        return WaitReason(reason, "breaker")
     if seen.waiting is not None:
         return _sink(pipeline, seen.waiting, changed, seen.why)
     if seen.letters_waiting is not None:
         said = _LETTERS.get(seen.letters_waiting, seen.letters_waiting).format(topic=pipeline.dead_letter.topic)
-        return Waits(f"dead letters: {said}")
+        return WaitReason(f"dead letters: {said}")
     if seen.parser_waiting is not None:
-        return Waits(f"parser: {_PARSER.get(seen.parser_waiting, seen.parser_waiting)}")
+        return WaitReason(f"parser: {_PARSER.get(seen.parser_waiting, seen.parser_waiting)}")
     return _note(seen.never_found)
 
 
-def _note(never_found: tuple[str, ...]) -> Waits | None:
+def _note(never_found: tuple[str, ...]) -> WaitReason | None:
     if not never_found:
         return None
     several = len(never_found) > 1
     named = f"columns {', '.join(never_found)} are" if several else f"column {never_found[0]} is"
-    return Waits(f"the {named} NULL in every row: no document has a value for {'them' if several else 'it'}", "note")
+    return WaitReason(
+        f"the {named} NULL in every row: no document has a value for {'them' if several else 'it'}", "note"
+    )
 
 
-def _sink(pipeline: Pipeline, word: str, changed: str | None, said: str | None) -> Waits:
+def _sink(pipeline: Pipeline, word: str, changed: str | None, said: str | None) -> WaitReason:
     table = pipeline.postgres.table if pipeline.postgres else ""
     broken = _BROKEN_TABLE.get(word)
     if broken is not None:
         which = f" ({changed})" if changed and word == "columns" else ""
-        return Waits(f"postgres: {broken.format(table=table)}{which}", "broken")
+        return WaitReason(f"postgres: {broken.format(table=table)}{which}", "broken")
     known = _OUTAGES.get(word, said)
     why = f": {known}" if known else ""
-    return Waits(f"postgres: does not take rows ({word}){why}")
+    return WaitReason(f"postgres: does not take rows ({word}){why}")

@@ -15,10 +15,10 @@ import (
 // Who is to blame for a refusal: the row, or the table? A value that its column's type does not accept is the row's,
 // and so is one that violates a constraint on a column that the row gives. Everything else (a trigger, a default, a
 // generated column, a sequence at its end, a limit, an error of the server) may be the table's: the row is a suspect.
-// A suspect is convicted only in a transaction in which rows of its batch are taken before it and after it.
+// A suspect is rejected only in a transaction in which rows of its batch are taken before it and after it.
 
-// convict notes of each refused row whether it is certainly to blame, or returns an obstacle if the table is.
-func (p *piecewise) convict(ctx context.Context) error {
+// rejectSuspects notes of each refused row whether it is certainly to blame, or returns an obstacle if the table is.
+func (p *piecewise) rejectSuspects(ctx context.Context) error {
 	if len(p.refused) == 0 {
 		return nil
 	}

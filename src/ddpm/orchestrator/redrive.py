@@ -6,16 +6,16 @@ from pathlib import Path
 from ddpm.broker.dump import RawRecord
 from ddpm.config.model import Config, Pipeline
 from ddpm.deadletters.letter import DeadLetter
-from ddpm.deadletters.replay import Fed, Refeed
+from ddpm.deadletters.replay import Fed, Reinject
 from ddpm.engine import binary as engine_binary
 from ddpm.engine.progress import Progress
 from ddpm.errors import EngineError
 from ddpm.orchestrator.provision import provision
-from ddpm.orchestrator.refeed import Fed as FedSoFar
-from ddpm.orchestrator.refeed import FedRecord, Feeding, refeed
+from ddpm.orchestrator.reinject import Fed as FedSoFar
+from ddpm.orchestrator.reinject import FedRecord, Feeding, reinject
 
 
-def refeeder(config: Config, pipeline: Pipeline, progress: Progress) -> Refeed:
+def reinjector(config: Config, pipeline: Pipeline, progress: Progress) -> Reinject:
     """What replays letters of a pipeline that no ddpm need run; its topics and table are looked after first.
 
     Raises:
@@ -23,15 +23,15 @@ def refeeder(config: Config, pipeline: Pipeline, progress: Progress) -> Refeed:
 
     """
     binary = engine_binary.locate(pipeline.engine.binary, progress)
-    return refeeder_of(config, pipeline, binary, provision(pipeline).sources)
+    return reinjector_of(config, pipeline, binary, provision(pipeline).sources)
 
 
-def refeeder_of(config: Config, pipeline: Pipeline, binary: Path, sources: Mapping[str, int]) -> Refeed:
+def reinjector_of(config: Config, pipeline: Pipeline, binary: Path, sources: Mapping[str, int]) -> Reinject:
     """What replays letters of a pipeline that is provisioned; `sources` numbers the present topics."""
     feeding = Feeding(config, pipeline, binary, sources)
 
     def feed(letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
-        refeed(feeding, map(record_of, letters), lambda fed: told(_told(fed)))
+        reinject(feeding, map(record_of, letters), lambda fed: told(_told(fed)))
 
     return feed
 

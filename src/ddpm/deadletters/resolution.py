@@ -16,7 +16,7 @@ VERSION = 1
 SUFFIX = "-handled"
 
 
-class Deed(StrEnum):
+class Resolution(StrEnum):
     """What was done."""
 
     REPLAYED = "replayed"
@@ -25,7 +25,7 @@ class Deed(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ResolutionRecord:
     """One letter's end.
 
     Attributes:
@@ -43,7 +43,7 @@ class Mark:
     pipeline: str
     origin: Origin | None
     attempt: int
-    deed: Deed
+    deed: Resolution
     at_ms: int
     run: str
 
@@ -53,7 +53,7 @@ def topic_of(dead_letters: str) -> str:
     return dead_letters + SUFFIX
 
 
-def encode(mark: Mark) -> tuple[bytes, bytes]:
+def encode(mark: ResolutionRecord) -> tuple[bytes, bytes]:
     """The key and value of its record."""
     fields = asdict(mark)
     del fields["id"]
@@ -61,7 +61,7 @@ def encode(mark: Mark) -> tuple[bytes, bytes]:
     return str(mark.id).encode(), json.dumps(fields, separators=(",", ":")).encode()
 
 
-def decode(key: bytes | None, value: bytes | None) -> Mark | None:
+def decode(key: bytes | None, value: bytes | None) -> ResolutionRecord | None:
     """Read a mark; None for anything else that may stand in the topic.
 
     Raises:
@@ -74,12 +74,12 @@ def decode(key: bytes | None, value: bytes | None) -> Mark | None:
         if isinstance(version, int) and version > VERSION:
             raise NewerStateError(f"a mark of the dead letter {_shown(key)}", version, VERSION)
         origin = fields["origin"]
-        return Mark(
+        return ResolutionRecord(
             id=LetterId.parse((key or b"").decode()),
             pipeline=str(fields["pipeline"]),
             origin=None if origin is None else Origin(**origin),
             attempt=int(fields["attempt"]),
-            deed=Deed(fields["deed"]),
+            deed=Resolution(fields["deed"]),
             at_ms=min(max(0, int(fields["at_ms"])), LAST_MS),
             run=str(fields["run"]),
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ddpm.deadletters.letter import DeadLetter, LetterId, Origin
-from ddpm.deadletters.mark import Deed, Mark
+from ddpm.deadletters.resolution import Resolution, ResolutionRecord
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|`[^`]*`')
 _HEX = re.compile(r"\b0x[0-9a-fA-F]+\b|\\x[0-9a-fA-F]+|\b(?=[0-9a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{8,}\b")
@@ -49,7 +49,7 @@ class Entry:
     failed_at_ms: int
     attempt: int
     copies: int = 1
-    mark: Mark | None = None
+    mark: ResolutionRecord | None = None
     headers_cut: bool = False
 
     @property
@@ -79,13 +79,13 @@ class _Page:
     """The letters and marks of one pipeline."""
 
     entries: dict[_Key, Entry] = field(default_factory=dict)
-    marks: dict[_Key, Mark] = field(default_factory=dict)
-    deeds: Counter[Deed] = field(default_factory=Counter)
+    marks: dict[_Key, ResolutionRecord] = field(default_factory=dict)
+    deeds: Counter[Resolution] = field(default_factory=Counter)
     # None is "to be found out": what is asked for every few seconds is not counted anew when nothing happened.
     depth: Depth | None = None
 
 
-class Books:
+class DeadLetterIndex:
     """The books of one topic."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class Books:
             headers_cut=letter.headers_cut is not None,
         )
 
-    def note(self, mark: Mark) -> None:
+    def note(self, mark: ResolutionRecord) -> None:
         """Enter a mark."""
         page = self._page(mark.pipeline)
         key = mark.origin or mark.id
@@ -155,9 +155,9 @@ class Books:
             page.depth = Depth(
                 len(ages),
                 min(ages, default=None),
-                deeds[Deed.REPLAYED],
-                deeds[Deed.FAILED_AGAIN],
-                deeds[Deed.DISCARDED],
+                deeds[Resolution.REPLAYED],
+                deeds[Resolution.FAILED_AGAIN],
+                deeds[Resolution.DISCARDED],
             )
         return page.depth
 

@@ -1,8 +1,8 @@
-// Package leash ends the engine when the process that started it is gone.
+// Package lifeline ends the engine when the process that started it is gone.
 //
 // The parent keeps the writing end of a pipe open and hands the reading end down. However the
 // parent dies, the kernel closes its end and the read here returns.
-package leash
+package lifeline
 
 import (
 	"fmt"
@@ -15,8 +15,8 @@ import (
 
 // Names of the environment variables that the parent sets.
 const (
-	EnvFD    = "DDPM_LEASH_FD"
-	EnvGrace = "DDPM_LEASH_GRACE"
+	EnvFD    = "DDPM_LIFELINE_FD"
+	EnvGrace = "DDPM_LIFELINE_GRACE"
 )
 
 const defaultGrace = 20 * time.Second
@@ -36,7 +36,7 @@ func Start() {
 		os.Exit(1)
 	}
 	syscall.CloseOnExec(fd)
-	go watch(os.NewFile(uintptr(fd), "leash"), grace(graceText))
+	go watch(os.NewFile(uintptr(fd), "lifeline"), grace(graceText))
 }
 
 func grace(text string) time.Duration {

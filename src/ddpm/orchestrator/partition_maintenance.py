@@ -7,14 +7,14 @@ import structlog
 from ddpm.config.model import MonthlyPartitions
 from ddpm.errors import DdpmError
 from ddpm.store.months import Span
-from ddpm.store.partitions import Dropped, Made, tend
+from ddpm.store.partitions import Dropped, Made, maintain
 from ddpm.store.tables import TableSpec
 from ddpm.words import counted
 
 MONTHS_SECONDS = 30.0
 
 
-class MonthKeeper:
+class PartitionMaintenance:
     """The months of one table.
 
     Without a month's partition its rows stand in the default one, so that nothing here may stop a pipeline.
@@ -46,7 +46,7 @@ class MonthKeeper:
     def look(self) -> None:
         """Make and drop what is due; a problem is told when it is new."""
         try:
-            for change in tend(self._url, self._spec, self._span):
+            for change in maintain(self._url, self._spec, self._span):
                 self._changed(change)
         except DdpmError as error:
             if error.message != self._problem:
