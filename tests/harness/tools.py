@@ -38,7 +38,6 @@ RUNC = Tool(("runc",), "runc")
 DOCKER = Tool(("docker",), "docker.io", service=True)
 DEBOOTSTRAP = Tool(("debootstrap",), "debootstrap")
 SYSTEMD_ANALYZE = Tool(("systemd-analyze",), "systemd")
-GCC = Tool(("gcc",), "gcc", libraries=("libc6-dev",))  # for the race detector of Go
 TOOLS = (
     CHROMIUM,
     CHROMEDRIVER,
@@ -53,7 +52,6 @@ TOOLS = (
     DOCKER,
     DEBOOTSTRAP,
     SYSTEMD_ANALYZE,
-    GCC,
 )
 
 
