@@ -71,7 +71,7 @@ test-integration-plugin: $(VENV)/.installed ## the integration test of one parse
 	@$(PY) -m pytest "tests/integration/plugins/$(format)"
 
 test-faults: $(VENV)/.installed ## every fault under traffic, three rounds each, then an audit; writes the table of docs/guarantees.md
-	@$(PY) -m pytest tests/faults --fault-rounds 3 --update-docs
+	@$(PY) -m pytest $(SIDE_BY_SIDE) tests/faults --fault-rounds 3 --update-docs
 
 test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Prometheus, Graphviz, Docker, systemd's tools
 	@$(PY) scripts/test_tools.py

@@ -1,7 +1,7 @@
 """Every fault under traffic, then an audit: nothing lost or twice, only poison dead, nobody helped, no secret told.
 
-`make test-faults` runs all faults, three rounds each, and writes the table of docs/guarantees.md. `make test` runs the
-short form: one round of some of them.
+`make test-faults` runs all faults, three rounds each, and writes the table of docs/guarantees.md. `make test-all` runs
+the short form: one round of some of them.
 """
 
 from collections.abc import Iterator
