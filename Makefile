@@ -92,16 +92,16 @@ format: $(VENV)/.installed ## format Python and Go
 	@$(VENV)/bin/ruff format .
 	@$(PY) scripts/go.py fmt ./...
 
-docs: $(VENV)/.installed ## write docs/metrics.md anew
+docs: $(VENV)/.installed ## rewrite docs/metrics.md
 	@$(PY) scripts/metrics_doc.py > docs/metrics.md
 
-licences: $(VENV)/.installed ## write the licences of everything that is used at run time anew, into docs
+licences: $(VENV)/.installed ## rewrite the licences of everything that is used at run time in docs
 	@$(PY) scripts/licences.py
 
 wheel: $(VENV)/.installed ## build wheel and source distribution into dist, the same bytes each time
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PY) -m hatchling build -t sdist -t wheel
 
-lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with hashes (needs uv)
+lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml again, with hashes (needs uv)
 	@$(COMPILE) --extra embedded --extra profiling --extra dev --output-file requirements/dev.lock
 	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/runtime.lock
 	@$(COMPILE) --constraint requirements/dev.lock --extra embedded --output-file requirements/embedded.lock

@@ -237,7 +237,7 @@ class Group:
 
 
 class Tree(Group):
-    """A process with all that it started, looked for anew once in a second."""
+    """A process with all that it started, looked for again once in a second."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(pid)

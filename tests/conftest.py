@@ -35,9 +35,9 @@ NEEDS = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-rounds", type=int, default=0, help="all faults, so many rounds; 0 is the short form")
     parser.addoption("--short", action="store_true", help="leave out what takes long in the Go tests")
-    parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
-    parser.addoption("--update-docs", action="store_true", help="write the tables of docs that tests prove anew")
-    parser.addoption("--update-screenshots", action="store_true", help="make the pictures of the README anew")
+    parser.addoption("--update-golden", action="store_true", help="write the golden files again")
+    parser.addoption("--update-docs", action="store_true", help="write the tables of docs that tests prove again")
+    parser.addoption("--update-screenshots", action="store_true", help="make the pictures of the README again")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

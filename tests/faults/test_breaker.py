@@ -48,7 +48,7 @@ def test_pure_poison_pauses_the_pipeline_and_stays_where_it_is(world: World, tmp
         assert all(b"held back by the breaker" in headers(letter)[MESSAGE] for letter in world.dead())
         assert world.lag() == POISON
         assert running.stop() == 0
-    # It stays paused over a restart, with the same reason, until it is resumed; then the rest is judged anew.
+    # It stays paused over a restart, with the same reason, until it is resumed; then the rest is judged again.
     with Ddpm(config, tmp_path) as running:
         eventually(lambda: paused(running), "it is still paused")
         assert "paused by the breaker" in pipeline(running)["reason"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 
-from ddpm.broker.offsets import begin_anew, lag
+from ddpm.broker.offsets import lag, start_over
 from ddpm.broker.produce import Record, produce
 from ddpm.broker.topics import TopicSpec, ensure_topics
 from harness.audit import headers
@@ -39,7 +39,7 @@ def test_topics_resets_and_replicas_leave_every_record_once(world: World, tmp_pa
             eventually(lambda: behind(world, topics) == 0, "all is read", 120)
             assert '"event": "audit:' not in running.log, "all that was read again is explained"
             assert running.stop() == 0
-        begin_anew([world.bootstrap], world.group, topics, 30)
+        start_over([world.bootstrap], world.group, topics, 30)
     rows = world.rows('source, "partition", "offset", topic, n')
     assert len({(row["source"], row["partition"], row["offset"]) for row in rows}) == len(rows)
     expected = sorted((topic, n) for topic in topics for n in range(RECORDS) if n % 50)

@@ -75,7 +75,7 @@ class Fault:
 
 
 def by_statements(break_it: str, mend_it: str) -> Callable[[World, EmbeddedPostgres], AbstractContextManager[None]]:
-    """A fault that SQL makes and mends; sessions begin anew, as they would after a failover or with a pooler."""
+    """A fault that SQL makes and mends; sessions begin again, as they would after a failover or with a pooler."""
 
     @contextmanager
     def fault(world: World, _: EmbeddedPostgres) -> Iterator[None]:

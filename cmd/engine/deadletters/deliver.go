@@ -186,7 +186,7 @@ func (o *output) connect() error {
 	return nil
 }
 
-// refresh asks anew where the topic is, which tells why it cannot be written: the producer itself soon says no more
+// refresh asks again where the topic is, which tells why it cannot be written: the producer itself soon says no more
 // than that it does not try for now.
 func (o *output) refresh(ctx context.Context) error {
 	return within(ctx, func() error {

@@ -22,7 +22,7 @@ const patience = 30 * time.Second
 
 const undefinedTable = "42P01"
 
-// store keeps letters in Postgres. They are rare: it connects anew for each.
+// store keeps letters in Postgres. They are rare: it connects again for each.
 type store struct {
 	connection *pgconn.Config
 	target     string

@@ -103,7 +103,7 @@ func (l *lot) parts() []*part {
 	return parts
 }
 
-// messages returns the batch as the engine's messages, made anew each time: those of before may have been changed.
+// messages returns the batch as the engine's messages, made again each time: those of before may have been changed.
 func (l *lot) messages(c *config) service.MessageBatch {
 	if c.direct {
 		chunk := &origin.Chunk{Records: make([]origin.Record, l.count)}

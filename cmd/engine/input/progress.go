@@ -48,7 +48,7 @@ func newTracker(commit func(place, int64), lag func(place, int64)) *tracker {
 	return t
 }
 
-// assign begins with partitions anew.
+// assign begins with partitions again.
 func (t *tracker) assign(places []place) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -71,7 +71,7 @@ func (t *tracker) progressOf(at place) *progress {
 type span struct{ first, next, end int64 }
 
 // begin notes that so many records are on their way. Without any there is nothing to wait for: the offset is that of a
-// transaction's marker. It returns nil where the partition is another member's by now, or was assigned anew.
+// transaction's marker. It returns nil where the partition is another member's by now, or was assigned again.
 func (t *tracker) begin(at place, of *progress, s span, records int) *part {
 	t.mu.Lock()
 	defer t.mu.Unlock()

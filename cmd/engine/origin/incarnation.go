@@ -241,7 +241,7 @@ func (i *Incarnations) compareWith(broker *sarama.Broker, epochs map[place]int32
 // topicIDVersion is the first version of the metadata that has the ids of topics.
 const topicIDVersion = 10
 
-// Confirm returns nil once the brokers said that the topics are still the same. After an error the next call asks anew.
+// Confirm returns nil once the brokers said that the topics are still the same. After an error the next call asks again.
 func (t *Ticket) Confirm(ctx context.Context) error {
 	if t == nil {
 		return nil

@@ -36,7 +36,7 @@ type Origin struct {
 
 	// Attempt is above 1 for a record that was dead before and is tried again.
 	Attempt int
-	// Place counts the records that this engine has read, over all partitions; a record that is read again counts anew.
+	// Place counts the records that this engine has read, over all partitions; a record that is read again counts again.
 	Place uint64
 
 	// Ticket tells whether the record is of the topic that its source number stands for; nil when nobody asks.

@@ -19,7 +19,7 @@ import (
 // Sink writes rows to one destination. Its methods are called by several goroutines at the same time.
 type Sink interface {
 	// Connect makes one attempt to reach the destination. It is called until it succeeds, before the first Write; a
-	// connection that is lost later is for Write to make anew.
+	// connection that is lost later is for Write to make again.
 	Connect(ctx context.Context) error
 
 	// Write makes one attempt. It returns when each row is durable or has a reason why it never will be: only then are

@@ -171,7 +171,7 @@ def begin_at(
     return taken
 
 
-def begin_anew(brokers: Sequence[str], group: str, topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> None:
+def start_over(brokers: Sequence[str], group: str, topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> None:
     """Have `group` read `topics` from their beginning, whatever it has committed.
 
     Raises:

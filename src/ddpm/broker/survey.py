@@ -132,7 +132,7 @@ class Survey:
         self._coordinators: dict[str, int] = {}
 
     def refresh(self) -> None:
-        """Ask anew for what changes rarely; for when an answer says that it has changed."""
+        """Ask again for what changes rarely; for when an answer says that it has changed."""
         self._map = None
 
     def forget(self) -> None:
@@ -150,7 +150,7 @@ class Survey:
         return BrokerSnapshot(where, starts, reached, _everywhere(where, wire.ends), self._known)
 
     def _fresh(self, wire: Wire) -> ClusterMap:
-        """The map, made anew as soon as a topic is gone or another one, or has other leaders."""
+        """The map, made again as soon as a topic is gone or another one, or has other leaders."""
         self._known = wire.topics(sorted(self._others.union(*self._topics.values())))
         if self._map is not None and any(self._known.get(name) != topic for name, topic in self._map.topics.items()):
             self.refresh()

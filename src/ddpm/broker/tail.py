@@ -44,7 +44,7 @@ class Tail:
     def read(self, most: int | None = None) -> Iterator[RawRecord] | None:
         """Begin to read what came since the last reading, at most `most` records; what is not taken comes again.
 
-        None when the topic lost what was read of it because it was deleted: the next reading begins anew.
+        None when the topic lost what was read of it because it was deleted: the next reading begins again.
 
         Raises:
             ServiceError: No broker answers, or the reading stalls; also while the records are taken.

@@ -226,7 +226,7 @@ def _kept_again(feed: Feed, notice: Callable[[bool], None]) -> list[Entry]:
 
 
 def _missed(kept: list[Entry], last: Entry | None) -> list[Entry]:
-    """The kept entries that follow the last one seen; all of them when another ddpm numbers anew."""
+    """The kept entries that follow the last one seen; all of them when another ddpm numbers again."""
     known = last is not None and any((entry.id, entry.at) == (last.id, last.at) for entry in kept)
     return [entry for entry in kept if entry.id > last.id] if known and last else kept
 

@@ -81,7 +81,7 @@ class _Page:
     entries: dict[_Key, Entry] = field(default_factory=dict)
     marks: dict[_Key, ResolutionRecord] = field(default_factory=dict)
     deeds: Counter[Resolution] = field(default_factory=Counter)
-    # None is "to be found out": what is asked for every few seconds is not counted anew when nothing happened.
+    # None is "to be found out": what is asked for every few seconds is not counted again when nothing happened.
     depth: Depth | None = None
 
 

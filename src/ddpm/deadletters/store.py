@@ -77,7 +77,7 @@ class DeadLetterStore:
                 raise self._newer
             marks, letters = self._marks.read(most), self._letters.read(most)
             if marks is None or letters is None:
-                # One of the topics was made anew: begin again with both.
+                # One of the topics was made again: begin again with both.
                 self._begin_anew()
                 return False
             if time.monotonic() >= self._kept_next:

@@ -10,7 +10,7 @@ import structlog
 from ddpm.broker.connection import kept_open
 from ddpm.broker.marks import Marks, parted_for_certain
 from ddpm.broker.members import members
-from ddpm.broker.offsets import Partition, begin_anew, begin_at, commit, committed, move, watermarks
+from ddpm.broker.offsets import Partition, begin_at, commit, committed, move, start_over, watermarks
 from ddpm.broker.topics import Incarnation, TopicSpec, ensure_topics, incarnations
 from ddpm.catalogue.parsers import gives_many
 from ddpm.catalogue.sinks import columns
@@ -115,7 +115,7 @@ def _provision(
     ids = {name: each.topic_id for name, each in found.items() if each.topic_id is not None}
     postgres = pipeline.postgres if table is not None else None
     schema = table.schema if table is not None else None
-    # Before it has a number: who dies in between finds it without one, and begins anew as well.
+    # Before it has a number: who dies in between finds it without one, and begins again as well.
     _begin_anew(pipeline, {*remade, *(unnumbered(postgres.url, found, schema) if postgres else ())}, log)
     warnings = (*_strangers(pipeline), *_part(pipeline, found, schema, parted), *_begin(pipeline, found, schema))
     for warning in warnings:
@@ -149,7 +149,7 @@ def check_sharing(provisioned: Mapping[str, Provisioned]) -> None:
 def _begin_anew(pipeline: Pipeline, topics: Collection[str], log: structlog.stdlib.BoundLogger) -> None:
     if not topics:
         return
-    begin_anew(pipeline.kafka.brokers, pipeline.kafka.consumer_group, sorted(topics), GROUP_EMPTY_SECONDS)
+    start_over(pipeline.kafka.brokers, pipeline.kafka.consumer_group, sorted(topics), GROUP_EMPTY_SECONDS)
     log.warning("topics were deleted and made again: they are read from their beginning", topics=sorted(topics))
 
 

@@ -100,11 +100,11 @@ class TopicRecreation:
     def _renew(self, reason: str, remade: Collection[str], parted: Mapping[Partition, int]) -> None:
         name, log = self._pipeline.name, structlog.get_logger().bind(pipeline=self._pipeline.name)
         self._supervisor.hold(name, reason)
-        told, anew = "", tuple(remade)
+        told, again = "", tuple(remade)
         while not self._stop.is_set():
             try:
                 self._await_end()
-                provisioned = provision(self._pipeline, anew, parted)
+                provisioned = provision(self._pipeline, again, parted)
                 for alarm in provisioned.alarms:
                     self._supervisor.events.add(name, "alarm", alarm)
                 self._supervisor.launch_anew(name, self._launchable(provisioned))
@@ -113,8 +113,8 @@ class TopicRecreation:
                     log.warning("a topic or log that is another one cannot be begun yet", reason=error.message)
                 told = error.message
                 if self._pipeline.writes_postgres:
-                    # Another ddpm of the same group may have begun anew: the numbers of sources tell whether it has.
-                    anew = ()
+                    # Another ddpm of the same group may have begun again: the numbers of sources tell whether it has.
+                    again = ()
                 self._stop.wait(RETRY_SECONDS)
             else:
                 self._ids = dict(provisioned.topic_ids)

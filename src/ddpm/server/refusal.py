@@ -33,7 +33,7 @@ def require_managed(supervisor: Supervisor, name: str) -> Status:
     status = require_accepting(supervisor, name)
     if status.external:
         message = f"the engine of {name} is started and ended by others, ddpm only watches it (launcher: external)"
-        raise RequestRefusedError(409, message, "ask whoever runs it")
+        raise RequestRefusedError(409, message, "ask those who run it")
     return status
 
 

@@ -1,7 +1,7 @@
 """What happened to the pipelines, in order: the newest events, for the API, the console and whoever follows them.
 
 They are kept over restarts of ddpm, in a file of JSON lines that is appended to and, when it has twice as many as are
-kept, written anew. A file that cannot be read or written costs the memory, never the run; only one of a newer ddpm is
+kept, written again. A file that cannot be read or written costs the memory, never the run; only one of a newer ddpm is
 refused.
 """
 

@@ -67,7 +67,7 @@ class MemoryFile:
 
 
 class HistoryFile:
-    """Where the series of one pipeline's sparklines are kept; what cannot be read is forgotten, and drawn anew."""
+    """Where the series of one pipeline's sparklines are kept; what cannot be read is forgotten, and drawn again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -204,7 +204,7 @@ class SupervisedPipeline:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended by an error that trying again cannot mend."""
+        """Whether it ended by an error that trying again cannot fix."""
         return self._state is State.FAILED and self.settled
 
     def announce(self, reason: str) -> None:

@@ -97,7 +97,7 @@ class ProbeView:
 class WaitReason:
     """What an engine says it waits for.
 
-    `kind` tells an outage, which passes, from what a person must mend (`broken`) and from the breaker's verdict that
+    `kind` tells an outage, which passes, from what a person must correct (`broken`) and from the breaker's verdict that
     too many records are dead. With a `note` it does not wait: a person should know something while all goes on.
     """
 
@@ -304,7 +304,7 @@ def _before_any_runs(seen: Snapshot, alive: Sequence[ReplicaView], culprits: lis
 
 
 def _broken(seen: Snapshot) -> list[str]:
-    """What waits for a person, though engines run and go on by themselves once it is mended."""
+    """What waits for a person, though engines run and go on by themselves once it is corrected."""
     found = [f"{probe.name}: {probe.message}" for probe in seen.probes if probe.broken and not probe.ok]
     if seen.waiting is not None and seen.waiting.kind == "broken" and not found:
         found.append(seen.waiting.reason)

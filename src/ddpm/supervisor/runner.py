@@ -159,7 +159,7 @@ class Supervisor:
     # --- what changes underneath
 
     def hold(self, name: str, reason: str) -> None:
-        """End the engines of a pipeline at once and start none until it is launched anew."""
+        """End the engines of a pipeline at once and start none until it is launched again."""
         self._notes.put(partial(self._pipelines[name].hold, reason))
 
     def unprepared(self, name: str, state: State, reason: str) -> None:

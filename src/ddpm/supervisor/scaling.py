@@ -330,7 +330,7 @@ class ScalePolicy:
         return self._up(seen, load, max(seen.replicas + 1, min(wanted, 2 * seen.replicas, highest)))
 
     def _useless(self, seen: Observation, load: _Load, needed: float) -> str | None:
-        """Why a step up would not mend the lag, or is not needed to; None when it might."""
+        """Why a step up would not reduce the lag, or is not needed to; None when it might."""
         if not load.consumed:
             return ", but nothing is committed at all: more replicas cannot help"
         if load.consumed >= needed:
@@ -437,7 +437,7 @@ class ScalePolicy:
         where = (
             f"{one.topic}/{one.partition} stands" if len(load.blocked) == 1 else f"{len(load.blocked)} partitions stand"
         )
-        return f"{where} still, which more replicas cannot mend; elsewhere {wait}"
+        return f"{where} still, which more replicas cannot reduce; elsewhere {wait}"
 
     def _wait(self, seconds: float) -> str:
         target = f"target {_span(self._limits.target_lag)}"

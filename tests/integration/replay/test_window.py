@@ -1,4 +1,4 @@
-"""`ddpm replay`: rows of a window are made anew by a mended mapping, and nothing else of the table is touched."""
+"""`ddpm replay`: rows of a window are made again by a mended mapping, and nothing else of the table is touched."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def nets(world: World) -> dict[int, int]:
 
 
 def expected(first: int, end: int) -> dict[int, int]:
-    """What the table must hold when so much of it was made anew; 55 is poison for the mended mapping."""
+    """What the table must hold when so much of it was made again; 55 is poison for the mended mapping."""
     return {n: n * 3 if first <= n < end else n * 2 for n in range(COUNT) if not (n == 55 and first <= n < end)}
 
 

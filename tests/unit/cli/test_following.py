@@ -220,7 +220,7 @@ def test_what_was_missed_is_made_up_for_and_nothing_comes_twice(monkeypatch: pyt
     notices: list[bool] = []
     came = followed(feed, old[:1], notices.append)
     found = [next(came) for _ in range(6)]
-    # The same ddpm is asked for what follows; one that counts anew is asked for everything.
+    # The same ddpm is asked for what follows; one that counts again is asked for everything.
     assert [(each.id, each.at) for each in found] == [
         (2, "monday"),
         (3, "monday"),

@@ -153,8 +153,9 @@ def test_streams_are_limited_and_a_closed_one_makes_room(monkeypatch: pytest.Mon
 
         with ExitStack() as stack:
             for path in ("events", "logs/stream"):
-                stack.enter_context(opened(url, f"GET /v1/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()))
-            eventually(lambda: status() == 503, "the third is refused")
+                stream = opened(url, f"GET /v1/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                assert stack.enter_context(stream).recv(12) == b"HTTP/1.1 200"
+            assert status() == 503, "the third is refused"
             assert healthy(url)
         eventually(lambda: status() == 200, "there is room again")
 

@@ -143,7 +143,7 @@ def test_gaps_that_nobody_can_read_are_not_lag() -> None:
     policy, traffic = ScalePolicy(LIMITS), Traffic(0.0, 0.0)
     traffic.ends[1], traffic.seconds[1] = 1.0, 9_999.0
     assert first(policy, traffic.observations(3_600)) is None
-    assert "orders/1 stands still, which more replicas cannot mend" in policy.explain()
+    assert "orders/1 stands still, which more replicas cannot reduce" in policy.explain()
 
 
 def test_nothing_committed_anywhere_is_not_mended_by_replicas() -> None:

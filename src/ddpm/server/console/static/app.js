@@ -161,7 +161,7 @@ function openStream() {
     }
   };
   // The next poll finds out why it ended, and opens another one. The past is asked for each time: after a restart of
-  // ddpm the numbers of its events start anew.
+  // ddpm the numbers of its events start again.
   follow("v1/events", received, mine.signal).then(ended, ended);
 }
 
@@ -261,7 +261,7 @@ function showAway(now) {
     return;
   }
   const seen = receivedAt === null ? "" : ` What you see is from ${clock(receivedAt - known.skew, now)}, `;
-  // The age ticks; it is kept from screen readers, which would read the alert anew every second.
+  // The age ticks; it is kept from screen readers, which would read the alert again every second.
   render(place("away"), h("p", { class: "away-text" }, stateIcon("degraded", 18),
     h("span", null, h("strong", null, `${failure.message}.`), failure.hint ? ` ${failure.hint}.` : "", seen,
       receivedAt === null ? "" : h("span", { "aria-hidden": "true", class: "num" }, `${age((Date.now() - receivedAt) / 1000)} old.`), " Trying again by itself.")));
