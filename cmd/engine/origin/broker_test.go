@@ -35,12 +35,15 @@ type broker struct {
 	metadataVersion int16
 	// logs are the values of each partition, from offset 0 on.
 	logs [][]string
+	// start is the first offset that is left.
+	start int64
+	// ms is the time of all records.
+	ms int64
 	// endCode and end are what it says of the end of a log, if it says another one than it has.
 	endCode int16
 	end     int64
-	throttled,
-	// unknown is a broker that has no such topic any more.
-	unknown bool
+	// throttled holds the records back once, because of a quota. Of a compacted log none are left. An unknown topic is gone.
+	throttled, compacted, unknown bool
 }
 
 func startBroker(t *testing.T, logs ...[]string) *broker {
@@ -50,7 +53,7 @@ func startBroker(t *testing.T, logs ...[]string) *broker {
 		t.Fatal(err)
 	}
 	b := &broker{
-		t: t, listener: listener, node: 1, conns: map[net.Conn]bool{}, asked: map[kmsg.Key]int{}, id: TopicID{1}, metadataVersion: 12, logs: logs, end: -1,
+		t: t, listener: listener, node: 1, conns: map[net.Conn]bool{}, asked: map[kmsg.Key]int{}, id: TopicID{1}, metadataVersion: 12, logs: logs, ms: -1, end: -1,
 	}
 	t.Cleanup(func() {
 		_ = listener.Close()
@@ -197,10 +200,10 @@ func (b *broker) fetch(request *kmsg.FetchRequest) kmsg.Response {
 			values := b.logs[p.Partition]
 			part.Partition, part.HighWatermark = p.Partition, int64(len(values))
 			switch {
-			case p.FetchOffset > int64(len(values)):
+			case p.FetchOffset > int64(len(values)) || p.FetchOffset < b.start:
 				part.ErrorCode = kerr.OffsetOutOfRange.Code
-			case p.FetchOffset < int64(len(values)) && !b.throttled:
-				records := recordsOf(p.FetchOffset, values[p.FetchOffset:])
+			case p.FetchOffset < int64(len(values)) && !b.throttled && !b.compacted:
+				records := recordsOf(p.FetchOffset, b.ms, values[p.FetchOffset:])
 				// As in Kafka the first partition gets a batch, however large, and others what fits.
 				if room < len(records) && room < int(request.MaxBytes) {
 					records = records[:max(0, room)]
@@ -232,7 +235,7 @@ func (b *broker) offsets(request *kmsg.ListOffsetsRequest) kmsg.Response {
 		for _, p := range asked.Partitions {
 			part := kmsg.NewListOffsetsResponseTopicPartition()
 			part.Partition, part.LeaderEpoch = p.Partition, b.epoch
-			if part.Offset = 0; p.Timestamp == ofTheEnd {
+			if part.Offset = b.start; p.Timestamp == ofTheEnd {
 				part.ErrorCode, part.Offset = b.endCode, int64(len(b.logs[p.Partition]))
 				if b.end >= 0 {
 					part.Offset = b.end
@@ -261,11 +264,11 @@ func (b *broker) epochs(request *kmsg.OffsetForLeaderEpochRequest) kmsg.Response
 	return response
 }
 
-// recordsOf returns values as batches of one record without a time.
-func recordsOf(first int64, values []string) []byte {
+// recordsOf returns values as batches of one record.
+func recordsOf(first, ms int64, values []string) []byte {
 	var all []byte
 	for i, value := range values {
-		all = append(all, batchOf(first+int64(i), -1, kmsg.Record{Value: []byte(value)})...)
+		all = append(all, batchOf(first+int64(i), ms, kmsg.Record{Value: []byte(value)})...)
 	}
 	return all
 }

@@ -125,10 +125,45 @@ func TestAQuotaHidesNoOtherLog(t *testing.T) {
 	}
 }
 
+func TestOfRecordsThatRetentionRemovedNobodyCanTell(t *testing.T) {
+	b := startBroker(t, []string{"x", "y", "c"})
+	b.start = 2
+	m := readMarks(t, "a", "b", "c")
+	if err := logsOf(b).compare(m.of(everywhere)); err != nil {
+		t.Error(err)
+	}
+	b.change(func() { b.logs[0][2] = "z" })
+	if err := logsOf(b).compare(m.of(everywhere)); !errors.Is(err, ErrAnotherIncarnation) {
+		t.Errorf("behind them there is another record: %v", err)
+	}
+}
+
+func TestOfRecordsThatCompactionRemovedNobodyCanTell(t *testing.T) {
+	b := startBroker(t, []string{"x", "y"}, []string{"z"})
+	b.compacted = true
+	m := readMarks(t, "a", "b")
+	m.add(map[place]*Origin{{topic, 1}: {Value: []byte("c")}})
+	if err := logsOf(b).compare(m.of(everywhere)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOfATopicThatIsGoneNobodyCanTell(t *testing.T) {
 	b := startBroker(t, []string{"x"})
 	b.unknown = true
 	if err := logsOf(b).compare(readMarks(t, "a").of(everywhere)); err != nil {
+		t.Error(err)
+	}
+}
+
+// The client's nanoseconds overflow there, to a time of this century.
+func TestARecordOfAFarFutureIsTheSame(t *testing.T) {
+	const ms = 19_946_744_073_710
+	b := startBroker(t, []string{"a"})
+	b.ms = ms
+	m := &marks{kept: map[place][]mark{}}
+	m.add(map[place]*Origin{{topic, 0}: {Value: []byte("a"), TimestampMS: ms, HasTimestamp: true}})
+	if err := logsOf(b).compare(m.of(everywhere)); err != nil {
 		t.Error(err)
 	}
 }
