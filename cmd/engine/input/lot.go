@@ -2,7 +2,6 @@ package input
 
 import (
 	"slices"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/warpstreamlabs/bento/public/service"
@@ -139,17 +138,9 @@ func captured(r *kgo.Record, end int64) origin.Origin {
 		Behind:    max(0, end-r.Offset-1),
 	}
 	// Kafka's "no timestamp" is -1, and no broker takes another one below 0.
-	if ms := unixMilli(r.Timestamp); ms >= 0 {
+	if ms := origin.UnixMilli(r); ms >= 0 {
 		o.TimestampMS, o.HasTimestamp = ms, true
 	}
 	o.SetHeaders(len(r.Headers), func(i int) (name, value string) { return r.Headers[i].Key, string(r.Headers[i].Value) })
 	return o
-}
-
-// unixMilli returns the milliseconds that a record has. The client counts in nanoseconds, which overflow in the year 2262:
-// milliseconds times 2^6 · 15625, modulo 2^64. 15625 has an inverse there, so that all but the six highest bits come back:
-// times are right up to the year 4,500,000.
-func unixMilli(moment time.Time) int64 {
-	const inverse, lost = 0x790fb65668c26139, 6
-	return int64(uint64(moment.UnixNano())>>lost*inverse) << lost >> lost
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/origin"
 )
 
 const (
@@ -21,6 +23,9 @@ const (
 	metadataMaxAge = 3 * time.Second
 	metadataMinAge = time.Second
 	dialTimeout    = 5 * time.Second
+	// connIdle keeps the connections to all brokers, of which each refresh of the metadata asks another one: behind a new
+	// connection logs are compared. It is below what routers forget connections after.
+	connIdle = 3 * time.Minute
 
 	fetchMaxWait = 500 * time.Millisecond
 
@@ -50,6 +55,7 @@ type reader struct {
 	lag      *service.MetricGauge
 	tracker  *tracker
 	commits  *commits
+	reading  *origin.Reading
 
 	// client is made by the first Connect, and stays.
 	client *kgo.Client
@@ -80,6 +86,7 @@ func newReader(c *config, mgr *service.Resources) *reader {
 		received: mgr.Metrics().NewCounter("kafka_records_received"),
 		formed:   mgr.Metrics().NewCounter("batch_created", "mechanism"),
 		lag:      mgr.Metrics().NewGauge("kafka_records_behind", "topic", "partition"),
+		reading:  origin.ReadingOf(mgr),
 		said:     map[string]time.Time{},
 	}
 	r.commits = &commits{complain: r.complain, marked: map[place]int64{}, ended: make(chan struct{})}
@@ -98,7 +105,9 @@ func (r *reader) options() []kgo.Opt {
 		kgo.SeedBrokers(r.conf.addresses...),
 		kgo.ClientID(r.conf.clientID),
 		kgo.WithLogger(logger{r.log}),
+		kgo.WithHooks(r.reading),
 		kgo.DialTimeout(dialTimeout),
+		kgo.ConnIdleTimeout(connIdle),
 		kgo.MetadataMaxAge(metadataMaxAge),
 		kgo.MetadataMinAge(metadataMinAge),
 		kgo.ConsumeTopics(r.conf.topics...),
@@ -141,6 +150,7 @@ func (r *reader) Connect(ctx context.Context) error {
 		}
 		growth.follow(client.UpdateFetchMaxBytes)
 		r.client = client
+		r.reading.With(client)
 		go r.commits.run(client)
 	}
 	return r.ping(ctx)

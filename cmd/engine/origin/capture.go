@@ -20,7 +20,7 @@ Must be the first processor behind `+"`ddpm_kafka` or `ddpm_feed`"+`. What is ke
 stays as it is.`).
 		Fields(
 			service.NewStringListField("addresses").
-				Description("The brokers, to ask whether topics are still the same ones; none asks nobody.").
+				Description("The brokers, to find out whether topics and logs are still the same ones; none asks nobody.").
 				Default([]any{}),
 			service.NewStringField("topic_ids_env").
 				Description("The environment variable that holds a JSON object from topic to the id it had.").
@@ -61,7 +61,7 @@ stays as it is.`).
 			if err != nil {
 				return nil, err
 			}
-			incarnations, err := newIncarnations(addresses, variable, marksVariable)
+			incarnations, err := newIncarnations(addresses, variable, marksVariable, ReadingOf(mgr))
 			if err != nil {
 				return nil, err
 			}

@@ -1,17 +1,20 @@
 package origin
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"sync"
 	"time"
 
-	"github.com/IBM/sarama"
-
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/warpstreamlabs/bento/public/service"
 )
 
@@ -19,20 +22,24 @@ import (
 // was read from.
 var ErrAnotherIncarnation = errors.New("the topic was made again, or has another log, since the engine was started")
 
+var errNoInput = errors.New("ddpm_origin has addresses, but there is no input ddpm_kafka that knows the leaders of partitions")
+
+// questionTimeout bounds a question to one broker.
+const questionTimeout = 5 * time.Second
+
 // Incarnations asks the brokers whether topics are still those that the engine was started for. A topic's id never comes
 // back, so an answer that was asked for after a record was read holds for that record. The id stays where a disk is restored
 // or a replica without all records becomes the leader: whenever a connection is new or a leader another one, the records that
 // were read last are looked at again.
 type Incarnations struct {
-	addresses []string
-	conf      *sarama.Config
-	ids       map[string]sarama.Uuid
+	ids     map[string]TopicID
+	reading *Reading
+	marks   *marks
+	logs    *logs
 
-	turn   sync.Mutex
-	client sarama.Client
-	marks  *marks
-	// epochs are the leaders' epochs for which the marks were compared; empty with a new connection.
-	epochs map[place]int32
+	turn sync.Mutex
+	// compared has the standings for which the marks were compared.
+	compared map[place]standing
 	// short is since when a log ends before a mark.
 	short time.Time
 	// another is what was found once and stays so.
@@ -42,22 +49,35 @@ type Incarnations struct {
 	next *round
 }
 
+// TopicID is Kafka's id of a topic.
+type TopicID [16]byte
+
+// standing is by what a log is known to be the one that was looked at: in one epoch its leader only appends, and to a broker
+// that was started again connections are new.
+type standing struct {
+	epoch       int32
+	connections uint64
+}
+
 // round is one question to the brokers, for all who asked before it began.
 type round struct {
-	done chan struct{}
-	err  error
+	// asked are the partitions whose leaders are asked.
+	asked map[place]bool
+	done  chan struct{}
+	err   error
 }
 
 // Ticket is the answer for one batch.
 type Ticket struct {
-	asked *Incarnations
+	of *Incarnations
 
 	mu    sync.Mutex
+	asked map[place]bool
 	round *round
 }
 
 // newIncarnations reads the ids that the topics had from an environment variable; nil when there are none to compare.
-func newIncarnations(addresses []string, variable, marksVariable string) (*Incarnations, error) {
+func newIncarnations(addresses []string, variable, marksVariable string, reading *Reading) (*Incarnations, error) {
 	text := os.Getenv(variable)
 	if len(addresses) == 0 || text == "" {
 		return nil, nil
@@ -66,13 +86,13 @@ func newIncarnations(addresses []string, variable, marksVariable string) (*Incar
 	if err := json.Unmarshal([]byte(text), &names); err != nil {
 		return nil, fmt.Errorf("the environment variable %q must hold a JSON object from topic to its id: %w", variable, err)
 	}
-	ids := map[string]sarama.Uuid{}
+	ids := map[string]TopicID{}
 	for topic, id := range names {
 		raw, err := base64.RawURLEncoding.DecodeString(id)
-		if err != nil || len(raw) != len(sarama.Uuid{}) {
+		if err != nil || len(raw) != len(TopicID{}) {
 			return nil, fmt.Errorf("the environment variable %q holds %q, which is not the id of a topic", variable, id)
 		}
-		ids[topic] = sarama.Uuid(raw)
+		ids[topic] = TopicID(raw)
 	}
 	if len(ids) == 0 {
 		return nil, nil
@@ -81,12 +101,7 @@ func newIncarnations(addresses []string, variable, marksVariable string) (*Incar
 	if err != nil {
 		return nil, err
 	}
-	conf := sarama.NewConfig()
-	conf.ClientID = "ddpm-incarnations"
-	conf.Version = sarama.V2_8_0_0
-	conf.Metadata.AllowAutoTopicCreation = false
-	conf.Metadata.Full = false
-	return &Incarnations{addresses: addresses, conf: conf, ids: ids, marks: marks}, nil
+	return &Incarnations{ids: ids, reading: reading, marks: marks, logs: &logs{addresses: addresses}}, nil
 }
 
 type incarnationsKey struct{}
@@ -105,7 +120,7 @@ func (i *Incarnations) ticket() *Ticket {
 	if i == nil {
 		return nil
 	}
-	return &Ticket{asked: i}
+	return &Ticket{of: i}
 }
 
 // ask begins to ask for a batch with these last records, by partition, and returns at once.
@@ -113,17 +128,22 @@ func (t *Ticket) ask(last map[place]*Origin) {
 	if t == nil {
 		return
 	}
-	t.asked.marks.add(last)
-	t.round = t.asked.join()
+	t.asked = make(map[place]bool, len(last))
+	for at := range last {
+		t.asked[at] = true
+	}
+	t.of.marks.add(last)
+	t.round = t.of.join(t.asked)
 }
 
-func (i *Incarnations) join() *round {
+func (i *Incarnations) join(asked map[place]bool) *round {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.next == nil {
-		i.next = &round{done: make(chan struct{})}
+		i.next = &round{asked: map[place]bool{}, done: make(chan struct{})}
 		go i.run(i.next)
 	}
+	maps.Copy(i.next.asked, asked)
 	return i.next
 }
 
@@ -134,43 +154,117 @@ func (i *Incarnations) run(r *round) {
 	// Who comes from now on needs an answer that is asked for from now on.
 	i.next = nil
 	i.mu.Unlock()
-	r.err = i.ask()
+	r.err = i.ask(r.asked)
 	close(r.done)
 }
 
-func (i *Incarnations) ask() error {
+func (i *Incarnations) ask(asked map[place]bool) error {
 	if i.another != nil {
 		return i.another
 	}
-	if i.client == nil {
-		client, err := sarama.NewClient(i.addresses, i.conf)
-		if err != nil {
-			return err
-		}
-		i.client = client
-		i.epochs = map[place]int32{}
-	}
-	err := i.compare()
+	err := i.compare(asked)
 	if errors.Is(err, ErrAnotherIncarnation) {
 		i.another = err
-	} else if err != nil {
-		_ = i.client.Close()
-		i.client = nil
 	}
 	return err
 }
 
-// compareLogs looks at the records that were read last, if a leader is another one than when they were last looked at.
-func (i *Incarnations) compareLogs(epochs map[place]int32) error {
-	same := len(epochs) <= len(i.epochs)
-	for at, epoch := range epochs {
-		known, ok := i.epochs[at]
-		same = same && ok && known == epoch
+func (i *Incarnations) compare(asked map[place]bool) error {
+	client := i.reading.client.Load()
+	if client == nil {
+		return errNoInput
 	}
-	if same {
+	leaders := map[int32]bool{}
+	for at := range asked {
+		leader, _, err := client.PartitionLeader(at.topic, at.partition)
+		if leader < 0 {
+			return failed(at, cmp.Or(err, error(kerr.LeaderNotAvailable)))
+		}
+		leaders[leader] = true
+	}
+	answers := make(chan answer, len(leaders))
+	for leader := range leaders {
+		go func() { answers <- i.question(client.Broker(int(leader))) }()
+	}
+	epochs := map[place]int32{}
+	var err error
+	for range leaders {
+		got := <-answers
+		if err == nil || errors.Is(got.err, ErrAnotherIncarnation) {
+			err = got.err
+		}
+		for at, epoch := range got.epochs {
+			// Brokers learn of a leader one after the other.
+			epochs[at] = max(epochs[at], epoch)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return i.compareLogs(epochs)
+}
+
+// answer is what a broker says: the epochs of the topics' leaders, or why that is of no use.
+type answer struct {
+	epochs map[place]int32
+	err    error
+}
+
+// question asks a broker that leads partitions: whoever hands out records of a new incarnation knows of it.
+func (i *Incarnations) question(broker *kgo.Broker) answer {
+	request := kmsg.NewPtrMetadataRequest()
+	for name := range i.ids {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(name)
+		request.Topics = append(request.Topics, topic)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), questionTimeout)
+	defer cancel()
+	got, err := broker.Request(ctx, request)
+	if err != nil && ctx.Err() == nil {
+		// The connection may just have been closed because nobody used it.
+		got, err = broker.Request(ctx, request)
+	}
+	if err != nil {
+		return answer{err: err}
+	}
+	response := got.(*kmsg.MetadataResponse)
+	if response.Version < topicIDVersion {
+		return answer{err: fmt.Errorf("a broker speaks version %d of the metadata, which has no ids of topics", response.Version)}
+	}
+	epochs := map[place]int32{}
+	for _, topic := range response.Topics {
+		// What was read from a topic that is gone was read from the one that was there.
+		if topic.ErrorCode != 0 || topic.Topic == nil {
+			continue
+		}
+		if topic.TopicID != i.ids[*topic.Topic] {
+			return answer{err: fmt.Errorf("%s: %w", *topic.Topic, ErrAnotherIncarnation)}
+		}
+		for _, partition := range topic.Partitions {
+			epochs[place{*topic.Topic, partition.Partition}] = partition.LeaderEpoch
+		}
+	}
+	return answer{epochs: epochs}
+}
+
+// topicIDVersion is the first version of the metadata that has the ids of topics.
+const topicIDVersion = 10
+
+// compareLogs looks at the records that were read last of those partitions whose leader is another one than when they were last
+// looked at, and of all behind a new connection.
+func (i *Incarnations) compareLogs(epochs map[place]int32) error {
+	connections := i.reading.connections.Load()
+	now := map[place]standing{}
+	changed := i.marks.of(func(at place) bool {
+		now[at] = standing{epochs[at], connections}
+		was, ok := i.compared[at]
+		return !ok || was != now[at]
+	})
+	if len(changed) == 0 {
 		return nil
 	}
-	err := i.marks.compare(i.client)
+	err := i.logs.compare(changed)
 	if errors.Is(err, errShort) {
 		if i.short.IsZero() {
 			i.short = time.Now()
@@ -178,68 +272,12 @@ func (i *Incarnations) compareLogs(epochs map[place]int32) error {
 		if time.Since(i.short) > settling {
 			return fmt.Errorf("%w: %w", err, ErrAnotherIncarnation)
 		}
-		return err
 	}
 	if err == nil {
-		i.short, i.epochs = time.Time{}, epochs
+		i.short, i.compared = time.Time{}, now
 	}
 	return err
 }
-
-func (i *Incarnations) compare() error {
-	asked := map[int32]bool{}
-	epochs := map[place]int32{}
-	for topic := range i.ids {
-		partitions, err := i.client.Partitions(topic)
-		if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
-			// What was read from a topic that is gone was read from the one that was there.
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for _, partition := range partitions {
-			leader, err := i.client.Leader(topic, partition)
-			if err != nil {
-				return err
-			}
-			if asked[leader.ID()] {
-				continue
-			}
-			asked[leader.ID()] = true
-			if err := i.compareWith(leader, epochs); err != nil {
-				return err
-			}
-		}
-	}
-	return i.compareLogs(epochs)
-}
-
-// compareWith asks a broker that leads partitions: whoever hands out records of a new incarnation knows of it.
-func (i *Incarnations) compareWith(broker *sarama.Broker, epochs map[place]int32) error {
-	request := &sarama.MetadataRequest{Version: topicIDVersion}
-	for topic := range i.ids {
-		request.Topics = append(request.Topics, topic)
-	}
-	response, err := broker.GetMetadata(request)
-	if err != nil {
-		return err
-	}
-	for _, topic := range response.Topics {
-		if topic.Err == sarama.ErrNoError && topic.Uuid != i.ids[topic.Name] {
-			return fmt.Errorf("%s: %w", topic.Name, ErrAnotherIncarnation)
-		}
-		for _, partition := range topic.Partitions {
-			// Brokers learn of a leader one after the other.
-			at := place{topic.Name, partition.ID}
-			epochs[at] = max(epochs[at], partition.LeaderEpoch)
-		}
-	}
-	return nil
-}
-
-// topicIDVersion is the first version of the metadata that has the ids of topics.
-const topicIDVersion = 10
 
 // Confirm returns nil once the brokers said that the topics are still the same. After an error the next call asks again.
 func (t *Ticket) Confirm(ctx context.Context) error {
@@ -255,7 +293,7 @@ func (t *Ticket) Confirm(ctx context.Context) error {
 	}
 	err := t.round.err
 	if err != nil {
-		t.round = t.asked.join()
+		t.round = t.of.join(t.asked)
 	}
 	return err
 }

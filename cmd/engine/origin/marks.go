@@ -3,14 +3,13 @@ package origin
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
+	"slices"
 	"sync"
-	"time"
 
-	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // mark is a record that was read: its offset, and a checksum that tells it from one that another log has there.
@@ -28,15 +27,7 @@ type place struct {
 // on their way at once, since it is noticed late that a broker was started again.
 const keptMarks = 32
 
-// settling is how long a new leader may take until it knows how far its log is committed.
-const settling = 5 * time.Second
-
-// fetchVersion is one that brokers since 2.3 have, and that still names topics.
-const fetchVersion = 11
-
-const fetchBytes = 64 * 1024
-
-// marks remembers the last records of each partition, and finds out whether a log still has them.
+// marks remembers the last records of each partition.
 type marks struct {
 	mu   sync.Mutex
 	kept map[place][]mark
@@ -103,14 +94,17 @@ func (m *marks) add(last map[place]*Origin) {
 	}
 }
 
-func (m *marks) all() map[place][]mark {
+// of returns those of the partitions that are wanted.
+func (m *marks) of(wanted func(place) bool) map[place][]mark {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := make(map[place][]mark, len(m.kept))
+	found := map[place][]mark{}
 	for at, kept := range m.kept {
-		all[at] = append([]mark(nil), kept...)
+		if wanted(at) {
+			found[at] = slices.Clone(kept)
+		}
 	}
-	return all
+	return found
 }
 
 func digestOf(o *Origin) uint32 {
@@ -133,101 +127,10 @@ func digest(key, value []byte, ms int64) uint32 {
 	return crc32.Update(sum, crc32.IEEETable, moment[:])
 }
 
-// unixMilli undoes what the client makes of Kafka's "no timestamp" (-1): it counts from the year 1 where a batch of records
-// begins with one that has none, also for the records behind it.
-func unixMilli(moment time.Time) int64 {
-	ms := moment.UnixMilli()
-	if ms < 0 {
-		ms -= zeroTimeMS + 1
-	}
-	return max(ms, -1)
-}
-
-var errShort = errors.New("the log ends before a record that was read from it")
-
-// compare looks at all marks; it returns ErrAnotherIncarnation if a log has another record at one of them, and errShort
-// if it ends before one, which may pass.
-func (m *marks) compare(client sarama.Client) error {
-	var short error
-	for at, kept := range m.all() {
-		for _, one := range kept {
-			switch err := holds(client, at, one); {
-			case errors.Is(err, errShort):
-				short = fmt.Errorf("%s/%d: %w", at.topic, at.partition, err)
-			case err != nil:
-				return err
-			}
-		}
-	}
-	return short
-}
-
-// holds returns nil if a log has the record of a mark, or if nobody can tell because it has been removed.
-func holds(client sarama.Client, at place, one mark) error {
-	leader, err := client.Leader(at.topic, at.partition)
-	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	request := &sarama.FetchRequest{Version: fetchVersion, MinBytes: 1, MaxBytes: fetchBytes, SessionEpoch: -1}
-	request.AddBlock(at.topic, at.partition, one.offset, fetchBytes, -1)
-	response, err := leader.Fetch(request)
-	if err != nil {
-		return err
-	}
-	block := response.GetBlock(at.topic, at.partition)
-	switch {
-	case block == nil:
-		return sarama.ErrIncompleteResponse
-	case block.Err == sarama.ErrOffsetOutOfRange:
-		start, err := client.GetOffset(at.topic, at.partition, sarama.OffsetOldest)
-		if err != nil || start > one.offset {
-			return err
-		}
-		return errShort
-	case block.Err != sarama.ErrNoError:
-		return block.Err
-	case block.HighWaterMarkOffset <= one.offset:
-		return short(client, at, one)
-	}
-	if found, ok := recordAt(block, one.offset); ok && found != one.digest {
-		return fmt.Errorf("%s/%d: another record at offset %d: %w", at.topic, at.partition, one.offset, ErrAnotherIncarnation)
-	}
-	return nil
-}
-
-// short returns errShort if a log ends before a mark for certain. A new leader has records that its followers have not
-// told it to have yet: only to the question for the end of the log does it answer that it does not know.
-func short(client sarama.Client, at place, one mark) error {
-	end, err := client.GetOffset(at.topic, at.partition, sarama.OffsetNewest)
-	if err != nil {
-		return err
-	}
-	if end > one.offset {
-		return fmt.Errorf("%s/%d: the end of the log is being found out", at.topic, at.partition)
-	}
-	return errShort
-}
-
-// recordAt returns the checksum of the record at an offset; false if there is none, or none of the present format.
-func recordAt(block *sarama.FetchResponseBlock, offset int64) (uint32, bool) {
-	for _, records := range block.RecordsSet {
-		batch := records.RecordBatch
-		if batch == nil || batch.Control {
-			continue
-		}
-		for _, record := range batch.Records {
-			if batch.FirstOffset+record.OffsetDelta != offset {
-				continue
-			}
-			moment := batch.FirstTimestamp.Add(record.TimestampDelta)
-			if batch.LogAppendTime {
-				moment = batch.MaxTimestamp
-			}
-			return digest(record.Key, record.Value, unixMilli(moment)), true
-		}
-	}
-	return 0, false
+// UnixMilli returns the milliseconds that a record has; -1 is Kafka's "no timestamp". The client counts in nanoseconds, which
+// overflow in the year 2262: milliseconds times 2^6 · 15625, modulo 2^64. 15625 has an inverse there, so that all but the six
+// highest bits come back: times are right up to the year 4,500,000.
+func UnixMilli(r *kgo.Record) int64 {
+	const inverse, lost = 0x790fb65668c26139, 6
+	return int64(uint64(r.Timestamp.UnixNano())>>lost*inverse) << lost >> lost
 }

@@ -2,10 +2,12 @@ package origin
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 	"testing"
-	"time"
 
-	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // The numbers are those of ddpm (tests/unit/broker/test_marks.py): it hands marks to the engine.
@@ -45,40 +47,10 @@ func TestARecordBehindAForkHasTheNumberOfTheLatestOne(t *testing.T) {
 	}
 }
 
-// log is a broker with one topic of one partition that holds these values from offset 0 on.
-func log(t *testing.T, values ...string) sarama.Client {
-	t.Helper()
-	ends := sarama.NewMockOffsetResponse(t).SetOffset("orders", 0, sarama.OffsetNewest, int64(len(values)))
-	return logThatEnds(t, ends, values...)
-}
+func everywhere(place) bool { return true }
 
-// logThatEnds is one whose broker says so when it is asked where the log ends.
-func logThatEnds(t *testing.T, ends sarama.MockResponse, values ...string) sarama.Client {
-	t.Helper()
-	broker := sarama.NewMockBroker(t, 1)
-	t.Cleanup(broker.Close)
-	fetched := &sarama.FetchResponse{Version: fetchVersion}
-	for offset, value := range values {
-		fetched.AddRecord("orders", 0, nil, sarama.StringEncoder(value), int64(offset))
-	}
-	fetched.GetBlock("orders", 0).HighWaterMarkOffset = int64(len(values))
-	broker.SetHandlerByMap(map[string]sarama.MockResponse{
-		"ApiVersionsRequest": sarama.NewMockApiVersionsResponse(t),
-		"MetadataRequest": sarama.NewMockMetadataResponse(t).
-			SetBroker(broker.Addr(), broker.BrokerID()).
-			SetLeader("orders", 0, broker.BrokerID()),
-		"FetchRequest":  sarama.NewMockWrapper(fetched),
-		"OffsetRequest": ends,
-	})
-	conf := sarama.NewConfig()
-	conf.Version = sarama.V2_8_0_0
-	client, err := sarama.NewClient([]string{broker.Addr()}, conf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	return client
-}
+// logsOf looks at a broker's logs.
+func logsOf(b *broker) *logs { return &logs{addresses: []string{b.address()}} }
 
 func readMarks(t *testing.T, values ...string) *marks {
 	t.Helper()
@@ -90,62 +62,128 @@ func readMarks(t *testing.T, values ...string) *marks {
 }
 
 func TestALogIsTheSameWhileItHasTheRecordsThatWereRead(t *testing.T) {
-	if err := readMarks(t, "a", "b").compare(log(t, "a", "b", "c")); err != nil {
+	if err := logsOf(startBroker(t, []string{"a", "b", "c"})).compare(readMarks(t, "a", "b").of(everywhere)); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestALogWithAnotherRecordAtAnOffsetIsAnotherOne(t *testing.T) {
-	if err := readMarks(t, "a", "b").compare(log(t, "a", "x", "c")); !errors.Is(err, ErrAnotherIncarnation) {
+	err := logsOf(startBroker(t, []string{"a", "x", "c"})).compare(readMarks(t, "a", "b").of(everywhere))
+	if !errors.Is(err, ErrAnotherIncarnation) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheMarksOfAllPartitionsOfALeaderAreSeenAtOnce(t *testing.T) {
+	const partitions = 40
+	var all [][]string
+	m := &marks{kept: map[place][]mark{}}
+	for n := range partitions {
+		values := []string{"a", "b", "c", strconv.Itoa(n)}
+		all = append(all, values)
+		for offset, value := range values {
+			m.add(map[place]*Origin{{topic, int32(n)}: {Offset: int64(offset), Value: []byte(value)}})
+		}
+	}
+	b := startBroker(t, all...)
+	if err := logsOf(b).compare(m.of(everywhere)); err != nil {
+		t.Fatal(err)
+	}
+	if asked := b.counts()[kmsg.Fetch]; asked != 1 {
+		t.Errorf("%d fetches", asked)
+	}
+	b.change(func() { b.logs[partitions-1][3] = "another" })
+	if err := logsOf(b).compare(m.of(everywhere)); !errors.Is(err, ErrAnotherIncarnation) || !strings.Contains(err.Error(), topic+"/39: another record at offset 3") {
+		t.Error(err)
+	}
+}
+
+// An answer has no room for all partitions, and none for the second half of a batch.
+func TestMarksThatFindNoRoomInAnAnswerAreSeenInTheNext(t *testing.T) {
+	large := strings.Repeat("x", answerBytes/2)
+	for name, last := range map[string]string{"the same": large, "another": large[1:]} {
+		b := startBroker(t, []string{large}, []string{large}, []string{large}, []string{last})
+		m := &marks{kept: map[place][]mark{}}
+		for n := range 4 {
+			m.add(map[place]*Origin{{topic, int32(n)}: {Value: []byte(large)}})
+		}
+		err := logsOf(b).compare(m.of(everywhere))
+		if same := last == large; same && err != nil || !same && !errors.Is(err, ErrAnotherIncarnation) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if asked := b.counts()[kmsg.Fetch]; asked < 2 {
+			t.Errorf("%s: %d fetches", name, asked)
+		}
+	}
+}
+
+func TestAQuotaHidesNoOtherLog(t *testing.T) {
+	b := startBroker(t, []string{"x"})
+	b.throttled = true
+	if err := logsOf(b).compare(readMarks(t, "a").of(everywhere)); !errors.Is(err, ErrAnotherIncarnation) {
+		t.Error(err)
+	}
+}
+
+func TestOfRecordsThatRetentionRemovedNobodyCanTell(t *testing.T) {
+	b := startBroker(t, []string{"x", "y", "c"})
+	b.start = 2
+	m := readMarks(t, "a", "b", "c")
+	if err := logsOf(b).compare(m.of(everywhere)); err != nil {
+		t.Error(err)
+	}
+	b.change(func() { b.logs[0][2] = "z" })
+	if err := logsOf(b).compare(m.of(everywhere)); !errors.Is(err, ErrAnotherIncarnation) {
+		t.Errorf("behind them there is another record: %v", err)
+	}
+}
+
+func TestOfRecordsThatCompactionRemovedNobodyCanTell(t *testing.T) {
+	b := startBroker(t, []string{"x", "y"}, []string{"z"})
+	b.compacted = true
+	m := readMarks(t, "a", "b")
+	m.add(map[place]*Origin{{topic, 1}: {Value: []byte("c")}})
+	if err := logsOf(b).compare(m.of(everywhere)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOfATopicThatIsGoneNobodyCanTell(t *testing.T) {
+	b := startBroker(t, []string{"x"})
+	b.unknown = true
+	if err := logsOf(b).compare(readMarks(t, "a").of(everywhere)); err != nil {
+		t.Error(err)
+	}
+}
+
+// The client's nanoseconds overflow there, to a time of this century.
+func TestARecordOfAFarFutureIsTheSame(t *testing.T) {
+	const ms = 19_946_744_073_710
+	b := startBroker(t, []string{"a"})
+	b.ms = ms
+	m := &marks{kept: map[place][]mark{}}
+	m.add(map[place]*Origin{{topic, 0}: {Value: []byte("a"), TimestampMS: ms, HasTimestamp: true}})
+	if err := logsOf(b).compare(m.of(everywhere)); err != nil {
+		t.Error(err)
 	}
 }
 
 // A producer may leave out the time of a record and not of the next one in the same batch.
 func TestARecordBehindOneWithoutATimeIsTheSame(t *testing.T) {
 	const ms = 1_764_000_000_123
-	batch := &sarama.RecordBatch{Records: []*sarama.Record{
-		{Value: []byte("without")},
-		{Value: []byte("with"), OffsetDelta: 1, TimestampDelta: (ms + 1) * time.Millisecond},
-	}}
-	block := &sarama.FetchResponseBlock{RecordsSet: []*sarama.Records{{RecordBatch: batch}}}
-	for offset, o := range []*Origin{
+	raw := batchOf(0, -1, kmsg.Record{Value: []byte("without")}, kmsg.Record{Value: []byte("with"), TimestampDelta64: ms + 1})
+	page, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{},
+		&kmsg.FetchResponseTopicPartition{HighWatermark: 2, RecordBatches: raw}, kgo.DefaultDecompressor(), nil)
+	if page.Err != nil || next != 2 {
+		t.Fatalf("%d records: %v", next, page.Err)
+	}
+	for i, o := range []*Origin{
 		{Value: []byte("without")},
 		{Value: []byte("with"), TimestampMS: ms, HasTimestamp: true},
 	} {
-		if found, ok := recordAt(block, int64(offset)); !ok || found != digestOf(o) {
-			t.Errorf("the record at %d has the checksum %d, and not %d", offset, found, digestOf(o))
-		}
-	}
-}
-
-func TestALogThatEndsBeforeWhatWasReadMayOnlyBeLate(t *testing.T) {
-	m := readMarks(t, "a", "b", "c")
-	i := &Incarnations{client: log(t, "a", "b"), marks: m, epochs: map[place]int32{}}
-	epochs := map[place]int32{{"orders", 0}: 3}
-	if err := i.compareLogs(epochs); !errors.Is(err, errShort) || errors.Is(err, ErrAnotherIncarnation) {
-		t.Errorf("at first: %v", err)
-	}
-	i.short = time.Now().Add(-2 * settling)
-	if err := i.compareLogs(epochs); !errors.Is(err, ErrAnotherIncarnation) {
-		t.Errorf("after a while: %v", err)
-	}
-}
-
-func TestALeaderThatDoesNotKnowItsEndYetHasNoOtherLog(t *testing.T) {
-	unknown := &sarama.OffsetResponse{Version: 5, Blocks: map[string]map[int32]*sarama.OffsetResponseBlock{
-		"orders": {0: {Err: sarama.ErrOffsetNotAvailable}},
-	}}
-	marks := readMarks(t, "a", "b", "c")
-	for name, ends := range map[string]sarama.MockResponse{
-		"unknown":   sarama.NewMockWrapper(unknown),
-		"just seen": sarama.NewMockOffsetResponse(t).SetOffset("orders", 0, sarama.OffsetNewest, 3),
-	} {
-		i := &Incarnations{client: logThatEnds(t, ends, "a", "b"), marks: marks, epochs: map[place]int32{}}
-		i.short = time.Now().Add(-2 * settling)
-		err := i.compareLogs(map[place]int32{{"orders", 0}: 3})
-		if err == nil || errors.Is(err, errShort) || errors.Is(err, ErrAnotherIncarnation) {
-			t.Errorf("%s: %v", name, err)
+		r := page.Records[i]
+		if found := digest(r.Key, r.Value, UnixMilli(r)); found != digestOf(o) {
+			t.Errorf("the record at %d has the checksum %d, and not %d", i, found, digestOf(o))
 		}
 	}
 }
@@ -168,7 +206,7 @@ func TestTheLastRecordOfEachPartitionIsTaken(t *testing.T) {
 
 func TestOnlyTheLastRecordsAreRemembered(t *testing.T) {
 	m := readMarks(t, make([]string, 3*keptMarks)...)
-	kept := m.all()[place{"orders", 0}]
+	kept := m.of(everywhere)[place{"orders", 0}]
 	if len(kept) != keptMarks || kept[keptMarks-1].offset != 3*keptMarks-1 {
 		t.Errorf("kept %d marks up to %d", len(kept), kept[len(kept)-1].offset)
 	}

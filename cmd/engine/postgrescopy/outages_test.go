@@ -499,3 +499,17 @@ func TestALockedPartitionHoldsUpItsOwnRowsAlone(t *testing.T) {
 	equal(t, "rows", db.offsets("t_4"), numbers(0, 5))
 	equal(t, "log lines of an outage", s.logged("waiting"), 0)
 }
+
+// Behind a pooler that shares connections the server knows another transaction's prepared statements, or none.
+func TestForgottenStatementsHoldNothingUp(t *testing.T) {
+	db := newDatabase(t)
+	db.exec(plainTable)
+	db.exec(`CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DEALLOCATE ALL; RETURN NULL; END $$;
+		CREATE TRIGGER forget AFTER INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION forget()`)
+	s := db.start(options{})
+	for begin := range 4 {
+		s.MustProduce(span(begin*3, begin*3+3)...)
+	}
+	equal(t, "rows", db.offsets("t"), numbers(0, 12))
+	equal(t, "log lines of an outage", s.logged("waiting"), 0)
+}

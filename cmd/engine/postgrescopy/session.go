@@ -2,6 +2,7 @@ package postgrescopy
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"strings"
@@ -23,6 +24,9 @@ type sessions struct {
 	poisoned atomic.Bool
 	// strict is set when the server cannot tell which rows it skips.
 	strict atomic.Bool
+	// forgets is set when the server does not know what it has prepared for a connection: somebody in between gives a
+	// transaction whichever connection is free.
+	forgets atomic.Bool
 
 	mu     sync.Mutex
 	idle   []*session
@@ -146,6 +150,8 @@ type session struct {
 	seen []tableColumn
 	// wasIdle is set once the session waited for work: only then can it have died unnoticed.
 	wasIdle bool
+	// prepared are the texts of the statements that the server has prepared for this connection.
+	prepared map[string]bool
 }
 
 // close gives up the connection without waiting for the server, which may be gone.
@@ -172,12 +178,80 @@ func (s *session) exec(ctx context.Context, sql string) (pgconn.CommandTag, erro
 func (s *session) query(ctx context.Context, sql string, params ...string) ([][][]byte, error) {
 	ctx, watch := s.watch(ctx)
 	defer watch.stop()
-	values := make([][]byte, len(params))
-	for i, p := range params {
-		values[i] = []byte(p)
-	}
-	result := s.conn.ExecParams(ctx, sql, values, nil, nil, nil).Read()
+	result := s.conn.ExecParams(ctx, sql, values(params), nil, nil, nil).Read()
 	return result.Rows, watch.explain(result.Err)
+}
+
+// planned is a query that the server plans once for the connection: to plan what is asked with each batch costs more than to
+// answer it.
+func (s *session) planned(ctx context.Context, sql string, params ...string) ([][][]byte, error) {
+	if s.pool.forgets.Load() {
+		return s.query(ctx, sql, params...)
+	}
+	ctx, watch := s.watch(ctx)
+	defer watch.stop()
+	name, err := s.statement(ctx, sql)
+	if err == nil {
+		result := s.conn.ExecPrepared(ctx, name, values(params), nil, nil).Read()
+		if err = result.Err; err == nil {
+			return result.Rows, nil
+		}
+	}
+	return nil, s.remembered(watch.explain(err))
+}
+
+// committed commits if a query, which is planned once, answers without an error.
+func (s *session) committed(ctx context.Context, query string) error {
+	if s.pool.forgets.Load() {
+		_, err := s.exec(ctx, query+"; COMMIT")
+		return err
+	}
+	ctx, watch := s.watch(ctx)
+	defer watch.stop()
+	name, err := s.statement(ctx, query)
+	if err == nil {
+		batch := &pgconn.Batch{}
+		batch.ExecPrepared(name, nil, nil, nil)
+		batch.ExecParams("COMMIT", nil, nil, nil, nil)
+		_, err = s.conn.ExecBatch(ctx, batch).ReadAll()
+	}
+	return s.remembered(watch.explain(err))
+}
+
+// statement returns the name of a statement that the server has prepared. Where connections are shared it may be another's of the
+// same name, so that the same name is to mean the same text.
+func (s *session) statement(ctx context.Context, sql string) (string, error) {
+	name := fmt.Sprintf("ddpm_%x", sha256.Sum256([]byte(sql)))[:40]
+	if s.prepared[sql] {
+		return name, nil
+	}
+	if _, err := s.conn.Prepare(ctx, name, sql, nil); err != nil {
+		return "", err
+	}
+	if s.prepared == nil {
+		s.prepared = map[string]bool{}
+	}
+	s.prepared[sql] = true
+	return name, nil
+}
+
+// remembered has the batch written again, without prepared statements, if an error says that the server knows another set of
+// them.
+func (s *session) remembered(err error) error {
+	pgErr := serverError(err)
+	if pgErr == nil || (pgErr.Code != "26000" && pgErr.Code != "42P05") {
+		return err
+	}
+	s.pool.forgets.Store(true)
+	return &stale{&obstacle{classConnection, "the connection is shared by transactions: " + pgErr.Message}}
+}
+
+func values(params []string) [][]byte {
+	texts := make([][]byte, len(params))
+	for i, p := range params {
+		texts[i] = []byte(p)
+	}
+	return texts
 }
 
 // copy sends COPY text. The server's patience is measured from one piece of text to the next, so
@@ -277,7 +351,8 @@ type statements struct {
 	copyStage    string
 	insert       string
 	emptyStage   string
-	commit       string
+	// ensureKey is asked before each commit.
+	ensureKey string
 	// target is the table, and itself is what holds its own rows without those of tables that inherit from it.
 	target, itself string
 }
@@ -285,7 +360,7 @@ type statements struct {
 // ensureKey divides by zero, which keeps what stands behind it from being done, unless the table still has the key,
 // the types and the triggers that were seen. What the transaction has written keeps them as they are until its end.
 const ensureKey = `SELECT 1 / pg_catalog.count(*) FROM pg_catalog.pg_index
-WHERE indexrelid = %s AND indrelid = %s::pg_catalog.regclass AND indisunique AND indisvalid AND indimmediate
+WHERE indexrelid = %s AND indrelid = %s AND indisunique AND indisvalid AND indimmediate
 	AND %s = ` + fingerprint + `
 	AND %d = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger WHERE ` + insertTriggers + ` AND %s)`
 
@@ -298,9 +373,11 @@ func statementsFor(t *table, c *config) statements {
 	}
 	list, key := quotedList(names), quotedList(c.key())
 	target := quote(t.schema, t.name)
-	named, itself, holders := literal(target), target, fmt.Sprintf(isOrParts, "tgrelid", literal(target))
+	// A constant of the type regclass would be the table of that name at the time when a statement is prepared.
+	now := "pg_catalog.to_regclass(" + literal(target) + ")"
+	itself, holders := target, fmt.Sprintf(isOrParts, "tgrelid", now)
 	if t.plain {
-		itself, holders = "ONLY "+target, "tgrelid = "+named+"::pg_catalog.regclass"
+		itself, holders = "ONLY "+target, "tgrelid = "+now
 	}
 	temporary := quote("pg_temp", stage)
 	settings := "SET CONSTRAINTS ALL IMMEDIATE; " + otherSettings(c.connection)
@@ -321,7 +398,7 @@ func statementsFor(t *table, c *config) statements {
 		insert: fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s ON CONFLICT (%s) DO NOTHING",
 			target, list, list, temporary, key),
 		emptyStage: "TRUNCATE " + temporary,
-		commit:     fmt.Sprintf(ensureKey, t.key, named, literal(t.types), named+"::pg_catalog.regclass", len(t.triggers), holders) + "; COMMIT",
+		ensureKey:  fmt.Sprintf(ensureKey, t.key, now, literal(t.types), now, len(t.triggers), holders),
 		target:     target,
 		itself:     itself,
 	}

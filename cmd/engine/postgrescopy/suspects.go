@@ -105,7 +105,7 @@ FROM ROWS FROM (unnest($2::text[]), unnest($3::text[]), unnest($4::text[])) WITH
 JOIN pg_catalog.pg_namespace n ON n.nspname = given.schema
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = given.relation
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-WHERE ` + fmt.Sprintf(isOrParts, "c.oid", "$1") + ` AND (
+WHERE ` + fmt.Sprintf(isOrParts, "c.oid", "$1::pg_catalog.regclass") + ` AND (
 	EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.conname = given.name AND a.attnum = ANY (k.conkey))
 	OR EXISTS (
 		SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid

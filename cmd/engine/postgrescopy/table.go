@@ -55,8 +55,7 @@ func parseColumns(text []byte) (columns []tableColumn, err error) {
 
 // isOrParts is the condition that a relation is a table or one of its partitions. To list those would lock each of
 // them, and wait for whoever works on one.
-const isOrParts = `(%[1]s = %[2]s::pg_catalog.regclass OR
-	%[2]s::pg_catalog.regclass IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(%[1]s)))`
+const isOrParts = `(%[1]s = %[2]s OR %[2]s IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(%[1]s)))`
 
 // insertTriggers are the conditions for a trigger that a person made for new rows, and that is on.
 const insertTriggers = `NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 4 <> 0`
@@ -81,7 +80,7 @@ SELECT n.nspname, c.relkind <> 'p', (` + listColumns + `c.oid
 ), (
 	SELECT coalesce(pg_catalog.json_agg(tgname), '[]')
 	FROM pg_catalog.pg_trigger
-	WHERE ` + insertTriggers + ` AND ` + fmt.Sprintf(isOrParts, "tgrelid", "c.oid") + `
+	WHERE ` + insertTriggers + ` AND ` + fmt.Sprintf(isOrParts, "tgrelid", "c.oid::pg_catalog.regclass") + `
 ), ` + fmt.Sprintf(fingerprint, "c.oid") + `
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = $1 AND n.nspname = CASE WHEN $2 = '' THEN pg_catalog.current_schema() ELSE $2 END`
@@ -209,9 +208,9 @@ func (s *session) present(ctx context.Context, relation string, rows []row) (map
 	// Of a table with partitions the planner locks those that its constants leave, and one that is locked by somebody else
 	// is to hold up its own rows alone.
 	type partition struct{ source, partition int64 }
-	groups, source, part := map[partition][]int{}, "wanted.source", "wanted.partition"
+	groups, source, part, ask := map[partition][]int{}, "wanted.source", "wanted.partition", s.planned
 	if !s.table.plain {
-		source, part = "($1::bigint[])[1]", "($2::bigint[])[1]"
+		source, part, ask = "($1::bigint[])[1]", "($2::bigint[])[1]", s.query
 	}
 	for i, r := range rows {
 		var p partition
@@ -237,7 +236,7 @@ func (s *session) present(ctx context.Context, relation string, rows []row) (map
 		) AS present`, relation, source, part, item)
 	found := map[int]bool{}
 	for _, members := range groups {
-		there, err := s.query(ctx, sql, identities(rows, members)...)
+		there, err := ask(ctx, sql, identities(rows, members)...)
 		if err != nil {
 			return nil, err
 		}

@@ -95,7 +95,7 @@ func (s *session) explain(ctx context.Context, b *encoded, spots []spot) ([]refu
 		at, cols = append(at, strconv.Itoa(each.row)), append(cols, strconv.Itoa(each.col))
 		names, values = append(names, s.sql.names[each.col]), append(values, unescaped.Replace(string(field)))
 	}
-	wrong, err := s.query(ctx, explainValues, quote(s.table.schema, s.table.name),
+	wrong, err := s.planned(ctx, explainValues, quote(s.table.schema, s.table.name),
 		"{"+strings.Join(at, ",")+"}", "{"+strings.Join(cols, ",")+"}", textArray(names), textArray(values))
 	if err != nil {
 		return nil, err

@@ -132,7 +132,7 @@ func (s *session) incomplete(missing, sent int) error {
 
 // commit ends the transaction if the table still has the key by which records are told apart.
 func (s *session) commit(ctx context.Context) error {
-	_, err := s.exec(ctx, s.sql.commit)
+	err := s.committed(ctx, s.sql.ensureKey)
 	if pgErr := serverError(err); pgErr != nil && pgErr.Code == divisionByZero {
 		return &stale{&obstacle{classContention, "the key, the types or the triggers of " + s.sql.target + " are being changed"}}
 	}
