@@ -22,12 +22,16 @@ MOST_ATTEMPTS = 3
 CHUNK = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class Fed:
-    """How far a feeding is: records acknowledged, and why the engine waits, if it does."""
+class Fed(Protocol):
+    """How far a feeding is."""
 
-    acknowledged: int
-    waiting: str | None = None
+    @property
+    def acknowledged(self) -> int:
+        """Records that are done: in every sink, dead, or filtered."""
+
+    @property
+    def waiting(self) -> str | None:
+        """Why the engine waits, as one word; None while it does not."""
 
 
 class Reinject(Protocol):

@@ -11,7 +11,6 @@ from ddpm.engine import binary as engine_binary
 from ddpm.engine.progress import Progress
 from ddpm.errors import EngineError
 from ddpm.orchestrator.provision import provision
-from ddpm.orchestrator.reinject import Fed as FedSoFar
 from ddpm.orchestrator.reinject import FedRecord, Feeding, reinject
 
 
@@ -31,7 +30,7 @@ def reinjector_of(config: Config, pipeline: Pipeline, binary: Path, sources: Map
     feeding = Feeding(config, pipeline, binary, sources)
 
     def feed(letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
-        reinject(feeding, map(record_of, letters), lambda fed: told(_told(fed)))
+        reinject(feeding, map(record_of, letters), told)
 
     return feed
 
@@ -44,7 +43,3 @@ def record_of(letter: DeadLetter) -> FedRecord:
     time = -1 if letter.recorded_at_ms is None else letter.recorded_at_ms
     record = RawRecord(origin.topic, origin.partition, origin.offset, time, letter.key, letter.value, letter.headers)
     return FedRecord(record, origin.source, letter.attempt + 1)
-
-
-def _told(fed: FedSoFar) -> Fed:
-    return Fed(fed.acknowledged, fed.waiting)

@@ -8,9 +8,11 @@ import pytest
 
 from ddpm.deadletters import replay as replaying
 from ddpm.deadletters.letter import DeadLetter, LetterId
-from ddpm.deadletters.replay import Fed, Progress, plan, replay
+from ddpm.deadletters.replay import Fed as HowFar
+from ddpm.deadletters.replay import Progress, plan, replay
 from ddpm.deadletters.resolution import Resolution
 from ddpm.errors import EngineError
+from ddpm.orchestrator.reinject import Fed
 from unit.deadletters.letters import FakeStore, letter
 
 
@@ -22,10 +24,10 @@ class Engine:
         self.fails = fails
         self.fed: list[DeadLetter] = []
 
-    def __call__(self, letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
+    def __call__(self, letters: Iterator[DeadLetter], told: Callable[[HowFar], None]) -> None:
         for each in letters:
             self.fed.append(each)
-            told(Fed(len(self.fed)))
+            told(Fed(acknowledged=len(self.fed)))
             if self.fails(each):
                 self.store.kept.append(
                     replace(each, id=LetterId(0, 1_000 + len(self.store.kept)), attempt=each.attempt + 1)
@@ -58,7 +60,7 @@ def test_an_engine_that_dies_leaves_every_letter_open() -> None:
     store = FakeStore(letter(0), letter(1))
 
     class Dying(Engine):
-        def __call__(self, letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
+        def __call__(self, letters: Iterator[DeadLetter], told: Callable[[HowFar], None]) -> None:
             next(letters)
             raise EngineError("the engine died")
 
@@ -73,7 +75,7 @@ def test_what_was_done_before_an_engine_dies_stays_done(monkeypatch: pytest.Monk
     store = FakeStore(*(letter(number) for number in range(5)))
 
     class Dying(Engine):
-        def __call__(self, letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
+        def __call__(self, letters: Iterator[DeadLetter], told: Callable[[HowFar], None]) -> None:
             super().__call__(letters, told)
             if len(self.fed) > 2:
                 raise EngineError("the engine died")

@@ -8,9 +8,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ddpm.deadletters.letter import DeadLetter
-from ddpm.deadletters.replay import Fed, Reinject
+from ddpm.deadletters.replay import Fed as HowFar
+from ddpm.deadletters.replay import Reinject
 from ddpm.deadletters.service import DeadLetterService
 from ddpm.errors import EngineError
+from ddpm.orchestrator.reinject import Fed
 from ddpm.server.app import create
 from ddpm.server.guard import AccessPolicy
 from harness.waiting import eventually
@@ -92,8 +94,8 @@ def test_discarding_says_how_many_and_is_remembered() -> None:
 def test_a_replay_runs_in_the_background_one_at_a_time() -> None:
     on, may_end = store(), threading.Event()
 
-    def slow(letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
-        told(Fed(len(list(letters)), "connect"))
+    def slow(letters: Iterator[DeadLetter], told: Callable[[HowFar], None]) -> None:
+        told(Fed(acknowledged=len(list(letters)), waiting="connect"))
         may_end.wait(30)
 
     asking = client(on, slow)
@@ -115,7 +117,7 @@ def test_a_replay_runs_in_the_background_one_at_a_time() -> None:
 
 
 def test_a_replay_that_fails_says_why_and_leaves_the_letters_open() -> None:
-    def dying(_letters: Iterator[DeadLetter], _told: Callable[[Fed], None]) -> None:
+    def dying(_letters: Iterator[DeadLetter], _told: Callable[[HowFar], None]) -> None:
         raise EngineError("the engine died", hint="look at its log")
 
     asking = client(store(), dying)
