@@ -10,7 +10,7 @@ SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjs
 COMPILE = uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down image test test-unit test-integration test-integration-plugin test-faults test-tools fuzz lint format docs licences wheel lock bench bench-quick profile-report reset clean
+.PHONY: help run up down image test test-unit test-integration test-integration-plugin test-faults test-tools fuzz lint vuln format docs licences wheel lock bench bench-quick profile-report reset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,13 +63,17 @@ test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Pro
 fuzz: $(VENV)/.installed ## fuzz the engine's packages: make fuzz [seconds=10] [target=FuzzRead]
 	@$(PY) scripts/fuzz.py $(or $(seconds),10) $(target)
 
-lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet
+lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet, staticcheck
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(PY) -m mypy
 	@$(VENV)/bin/lint-imports
 	@$(PY) scripts/go.py fmt-check
 	@$(PY) scripts/go.py vet ./...
+	@$(PY) scripts/go.py tool staticcheck ./...
+
+vuln: $(VENV)/.installed ## look the engine's modules up among the known vulnerabilities (asks vuln.go.dev, or GOVULNDB)
+	@$(PY) scripts/go.py vuln
 
 format: $(VENV)/.installed ## format Python and Go
 	@$(VENV)/bin/ruff check --fix .
