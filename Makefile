@@ -63,7 +63,7 @@ test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Pro
 fuzz: $(VENV)/.installed ## fuzz the engine's packages: make fuzz [seconds=10] [target=FuzzRead]
 	@$(PY) scripts/fuzz.py $(or $(seconds),10) $(target)
 
-lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet, staticcheck
+lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet, staticcheck, the hosted workflow
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(PY) -m mypy
@@ -71,6 +71,7 @@ lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet, staticc
 	@$(PY) scripts/go.py fmt-check
 	@$(PY) scripts/go.py vet ./...
 	@$(PY) scripts/go.py tool staticcheck ./...
+	@$(PY) scripts/go.py actionlint
 
 vuln: $(VENV)/.installed ## look the engine's modules up among the known vulnerabilities (asks vuln.go.dev, or GOVULNDB)
 	@$(PY) scripts/go.py vuln
