@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+DOCS_VENV := .venv-docs
 PY := $(VENV)/bin/python
 SHIPPED_CONFIG := config/app-config.yaml
 export CONFIG_PATH ?= $(SHIPPED_CONFIG)
@@ -63,7 +64,7 @@ test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Pro
 fuzz: $(VENV)/.installed ## fuzz the engine's packages: make fuzz [seconds=10] [target=FuzzRead]
 	@$(PY) scripts/fuzz.py $(or $(seconds),10) $(target)
 
-lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet, staticcheck, the hosted workflow
+lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet, staticcheck, the hosted workflow, links in documents
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(PY) -m mypy
@@ -72,6 +73,7 @@ lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet, staticc
 	@$(PY) scripts/go.py vet ./...
 	@$(PY) scripts/go.py tool staticcheck ./...
 	@$(PY) scripts/go.py actionlint
+	@$(PY) -m pytest --quiet tests/unit/test_docs.py
 
 vuln: $(VENV)/.installed ## look the engine's modules up among the known vulnerabilities (asks vuln.go.dev, or GOVULNDB)
 	@$(PY) scripts/go.py vuln
@@ -81,8 +83,11 @@ format: $(VENV)/.installed ## format Python and Go
 	@$(VENV)/bin/ruff format .
 	@$(PY) scripts/go.py fmt ./...
 
-docs: $(VENV)/.installed ## write docs/metrics.md anew
+docs: $(VENV)/.installed $(DOCS_VENV)/.installed ## write docs/metrics.md anew and build all documents as a site, into .site/html
 	@$(PY) scripts/metrics_doc.py > docs/metrics.md
+	@$(PY) scripts/references.py .site/references
+	@NO_MKDOCS_2_WARNING=true $(DOCS_VENV)/bin/mkdocs build --strict
+	@echo "open .site/html/index.html, or serve it: $(PYTHON) -m http.server --directory .site/html --bind 127.0.0.1"
 
 licences: $(VENV)/.installed ## write the licences of everything that is used at run time anew, into docs
 	@$(PY) scripts/licences.py
@@ -95,6 +100,7 @@ lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml anew, with ha
 	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/runtime.lock
 	@$(COMPILE) --constraint requirements/dev.lock --extra embedded --output-file requirements/embedded.lock
 	@echo "hatchling==1.29.0" | $(COMPILE:pyproject.toml=-) --output-file requirements/build.lock
+	@echo "mkdocs-material==9.8.1 mkdocs-swagger-ui-tag==0.8.1" | xargs -n 1 | $(COMPILE:pyproject.toml=-) --output-file requirements/docs.lock
 
 bench: $(VENV)/.installed ## measure ddpm and its peers in interleaved rounds into docs/benchmarks.md (about an hour): make bench [parts="throughput recovery"]
 	@PYTHONPATH=tests $(PY) -m benchmarks $(parts)
@@ -109,7 +115,7 @@ reset: $(VENV)/.installed ## stop what is left of the embedded servers and remov
 	@$(VENV)/bin/ddpm reset
 
 clean: ## remove the virtual environment and tool caches (not the embedded data)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(DOCS_VENV) .site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ddpm needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=...")'
@@ -117,4 +123,10 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --disable-pip-version-check --quiet --progress-bar on --require-hashes -r requirements/dev.lock
 	@$(VENV)/bin/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DOCS_VENV)/.installed: requirements/docs.lock
+	@echo "preparing $(DOCS_VENV) (once)"
+	@$(PYTHON) -m venv $(DOCS_VENV)
+	@$(DOCS_VENV)/bin/pip install --disable-pip-version-check --quiet --progress-bar on --require-hashes -r requirements/docs.lock
 	@touch $@
