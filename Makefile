@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+DOCS_VENV := .venv-docs
 PY := $(VENV)/bin/python
 SHIPPED_CONFIG := config/app-config.yaml
 export CONFIG_PATH ?= $(SHIPPED_CONFIG)
@@ -10,7 +11,7 @@ SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjs
 COMPILE = uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down image test test-all test-unit test-go test-integration test-integration-plugin test-browser test-deploy test-faults test-tools fuzz lint format docs licences wheel lock bench bench-quick profile-report reset clean
+.PHONY: help run up down image test test-all test-unit test-go test-integration test-integration-plugin test-browser test-deploy test-faults test-tools fuzz lint vuln format docs licences wheel lock bench bench-quick profile-report reset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,21 +80,30 @@ test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Pro
 fuzz: $(VENV)/.installed ## fuzz the engine's packages: make fuzz [seconds=10] [target=FuzzRead]
 	@$(PY) scripts/fuzz.py $(or $(seconds),10) $(target)
 
-lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet
+lint: $(VENV)/.installed ## ruff, mypy, import contracts, gofmt, go vet, staticcheck, the hosted workflow, links in documents
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(PY) -m mypy
 	@$(VENV)/bin/lint-imports
 	@$(PY) scripts/go.py fmt-check
 	@$(PY) scripts/go.py vet ./...
+	@$(PY) scripts/go.py tool staticcheck ./...
+	@$(PY) scripts/go.py actionlint
+	@$(PY) -m pytest --quiet tests/unit/test_docs.py
+
+vuln: $(VENV)/.installed ## look the engine's modules up among the known vulnerabilities (asks vuln.go.dev, or GOVULNDB)
+	@$(PY) scripts/go.py vuln
 
 format: $(VENV)/.installed ## format Python and Go
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 	@$(PY) scripts/go.py fmt ./...
 
-docs: $(VENV)/.installed ## rewrite docs/metrics.md
+docs: $(VENV)/.installed $(DOCS_VENV)/.installed ## rewrite docs/metrics.md and build all documents as a site, into .site/html
 	@$(PY) scripts/metrics_doc.py > docs/metrics.md
+	@$(PY) scripts/references.py .site/references
+	@NO_MKDOCS_2_WARNING=true $(DOCS_VENV)/bin/mkdocs build --strict
+	@echo "open .site/html/index.html, or serve it: $(PYTHON) -m http.server --directory .site/html --bind 127.0.0.1"
 
 licences: $(VENV)/.installed ## rewrite the licences of everything that is used at run time in docs
 	@$(PY) scripts/licences.py
@@ -106,6 +116,7 @@ lock: $(VENV)/.installed ## pin the dependencies of pyproject.toml again, with h
 	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/runtime.lock
 	@$(COMPILE) --constraint requirements/dev.lock --extra embedded --output-file requirements/embedded.lock
 	@echo "hatchling==1.29.0" | $(COMPILE:pyproject.toml=-) --output-file requirements/build.lock
+	@echo "mkdocs-material==9.8.1 mkdocs-swagger-ui-tag==0.8.1" | xargs -n 1 | $(COMPILE:pyproject.toml=-) --output-file requirements/docs.lock
 
 bench: $(VENV)/.installed ## measure ddpm and its peers in interleaved rounds into docs/benchmarks.md (about an hour): make bench [parts="throughput recovery"]
 	@PYTHONPATH=tests $(PY) -m benchmarks $(parts)
@@ -120,7 +131,7 @@ reset: $(VENV)/.installed ## stop what is left of the embedded servers and remov
 	@$(VENV)/bin/ddpm reset
 
 clean: ## remove the virtual environment and tool caches (not the embedded data)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(DOCS_VENV) .site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ddpm needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=...")'
@@ -128,4 +139,10 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --disable-pip-version-check --quiet --progress-bar on --require-hashes -r requirements/dev.lock
 	@$(VENV)/bin/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DOCS_VENV)/.installed: requirements/docs.lock
+	@echo "preparing $(DOCS_VENV) (once)"
+	@$(PYTHON) -m venv $(DOCS_VENV)
+	@$(DOCS_VENV)/bin/pip install --disable-pip-version-check --quiet --progress-bar on --require-hashes -r requirements/docs.lock
 	@touch $@

@@ -121,7 +121,6 @@ func (r *reader) options() []kgo.Opt {
 		// one whose offset retention has overtaken goes on at the first record that is left.
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(isolation),
-		kgo.RequireStableFetchOffsets(),
 		// The markers of transactions tell that the log is read up to their offset.
 		kgo.KeepControlRecords(),
 		kgo.FetchMaxWait(fetchMaxWait),

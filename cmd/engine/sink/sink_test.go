@@ -32,8 +32,8 @@ type memory struct {
 	attempts int
 }
 
-// refusal is an error of a batch that holds poison.
-var refusal = errors.New("bad document")
+// errRefusal is an error of a batch that holds poison.
+var errRefusal = errors.New("bad document")
 
 func (m *memory) Connect(context.Context) error { return m.next() }
 
@@ -59,7 +59,7 @@ func (m *memory) Write(ctx context.Context, rows sink.Rows) (sink.Result, error)
 	texts := documents(rows)
 	for _, text := range texts {
 		if slices.Contains(m.poison, text) {
-			return sink.Result{}, refusal
+			return sink.Result{}, errRefusal
 		}
 	}
 	m.mu.Lock()
@@ -77,7 +77,7 @@ func (away) Error() string { return "it is away" }
 func (m *memory) Classify(err error) sink.Verdict {
 	var known away
 	switch {
-	case err == refusal:
+	case err == errRefusal:
 		return sink.Verdict{Kind: sink.Refuse, Reason: reason.New(reason.StageSink, "bad", "not this one")}
 	case errors.As(err, &known):
 		return known.Verdict
@@ -145,6 +145,7 @@ func refused(t *testing.T, messages service.MessageBatch, err error) map[string]
 		}
 		return found
 	}
+	//lint:ignore SA1019 its indexes may be another batch's, and none is used
 	several.WalkMessages(func(_ int, m *service.Message, err error) bool {
 		if err != nil {
 			text, _ := m.AsBytes()
@@ -203,7 +204,7 @@ func TestNobodyConnectsAfterTheEndOfTheContext(t *testing.T) {
 func TestTheEndOfTheContextLeavesTheBatchUnacknowledged(t *testing.T) {
 	for name, answer := range map[string]error{
 		"outage":  errors.New("refused"),
-		"refusal": refusal,
+		"refusal": errRefusal,
 		"held":    away{sink.Verdict{Class: "breaker", Hold: true}},
 	} {
 		t.Run(name, func(t *testing.T) {

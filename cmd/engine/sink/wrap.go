@@ -119,6 +119,7 @@ func (w *wrapped) Write(ctx context.Context, rows Rows) (Result, error) {
 func (w *wrapped) sort(n int, indexed *service.Indexer, several *service.BatchError) (Result, error) {
 	errs := make([]error, n)
 	failed, found := 0, 0
+	//lint:ignore SA1019 its indexes may be another batch's, and none is used
 	several.WalkMessages(func(_ int, _ *service.Message, err error) bool {
 		if err != nil {
 			failed++
