@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.config.schema import json_schema
-from ddpm.deadletters.desk import Desk
+from ddpm.deadletters.service import DeadLetterService
 from ddpm.observability.recent import RecentLog
 from ddpm.server.api import Sources
 from ddpm.server.app import create
-from ddpm.server.guard import Door
+from ddpm.server.guard import AccessPolicy
 from ddpm.supervisor.runner import Supervisor
 
 README = Path(__file__).parents[1] / "README.md"
@@ -46,8 +46,8 @@ class Meaning:
 
 def openapi() -> _Node:
     """The API's document, as a running ddpm answers it at /openapi.json."""
-    sources = Sources(Supervisor([]), {}, RecentLog(), lambda: False, Desk(lambda: False))
-    return create(sources, tuple, Door()).openapi()
+    sources = Sources(Supervisor([]), {}, RecentLog(), lambda: False, DeadLetterService(lambda: False))
+    return create(sources, tuple, AccessPolicy()).openapi()
 
 
 def meanings() -> dict[str, Meaning]:
