@@ -24,6 +24,7 @@ import (
 	_ "ddpm/engine/feed"
 	_ "ddpm/engine/formats"
 	_ "ddpm/engine/input"
+	_ "ddpm/engine/kafkaout"
 	_ "ddpm/engine/origin"
 	_ "ddpm/engine/postgrescopy"
 	_ "ddpm/engine/steps"

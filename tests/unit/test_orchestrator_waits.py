@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ddpm.config.model import Pipeline
+from ddpm.config.model import KafkaSink, Pipeline, Sink
 from ddpm.engine.counters import Counters
 from ddpm.orchestrator.waits import waits
 from ddpm.supervisor.policy import Waits
@@ -56,6 +56,13 @@ def test_what_the_sink_says_of_a_reason_without_words_of_its_own_is_passed_on() 
     said = waits(PIPELINE, seen(waiting="refused", why="ERROR: nextval: reached maximum value"))
     assert said is not None
     assert said.reason == "postgres: does not take rows (refused): ERROR: nextval: reached maximum value"
+
+
+def test_a_kafka_sink_that_waits_is_told_with_its_topic() -> None:
+    pipeline = PIPELINE.model_copy(update={"sinks": (Sink(kind="kafka", kafka=KafkaSink(topic="copy")),)})
+    away, broken = waits(pipeline, seen(kafka_waiting="timeout")), waits(pipeline, seen(kafka_waiting="rights"))
+    assert away == Waits("kafka sink: the brokers do not answer in time")
+    assert broken == Waits("kafka sink: ddpm has no right to write the topic copy", "broken")
 
 
 def test_dead_letters_that_wait_are_told() -> None:
