@@ -151,13 +151,24 @@ func (p *Producer) alone() (*kgo.Client, error) { return p.client(&p.single, p.c
 // Close ends the connections. What was not acknowledged by then may or may not be in the topic.
 func (p *Producer) Close() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.closed = true
+	p.mu.Unlock()
+	for _, client := range p.clients() {
+		client.Close()
+	}
+}
+
+// clients are those that were made.
+func (p *Producer) clients() []*kgo.Client {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var made []*kgo.Client
 	for _, client := range []*kgo.Client{p.company, p.single} {
 		if client != nil {
-			client.Close()
+			made = append(made, client)
 		}
 	}
+	return made
 }
 
 // Refresh asks where the topic is, which tells why it cannot be written.

@@ -144,7 +144,7 @@ func WithLaterOnes(records []*kgo.Record, places []int) []int {
 // explain puts the reason in the place of errors that say no more than that it was tried often enough.
 func (p *Producer) explain(ctx context.Context, errs []error) {
 	if slices.ContainsFunc(errs, isUnknown) {
-		p.forget()
+		p.forget(ctx)
 	}
 	vague := where(errs, func(err error) bool {
 		return errors.Is(err, kgo.ErrRecordRetries) || errors.Is(err, kgo.ErrRecordTimeout)
@@ -160,14 +160,19 @@ func (p *Producer) explain(ctx context.Context, errs []error) {
 }
 
 // forget has the clients ask for the topic as for one that they never saw: a topic that was made again has another id,
-// by which they would not find it.
-func (p *Producer) forget() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, client := range []*kgo.Client{p.company, p.single} {
-		if client != nil && !p.closed {
+// by which they would not find it. A client that is asking for the topic at the moment does not forget it before it has
+// an answer, so that this gives up waiting when the context ends.
+func (p *Producer) forget(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, client := range p.clients() {
 			client.PurgeTopicsFromProducing(p.conf.Topic)
 		}
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
 	}
 }
 
