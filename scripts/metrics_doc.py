@@ -38,7 +38,7 @@ Some questions and their queries:
 | dead letters that wait for more than a day | `time() - ddpm_dead_letters_oldest_open_timestamp_seconds > 86400` |
 | a crash loop | `increase(ddpm_pipeline_restarts_total[10m]) > 3` |
 | from read to written, 99 % | `histogram_quantile(0.99, rate(ddpm_engine_input_latency_seconds_bucket[5m]))` |
-| why rows wait | `ddpm_engine_postgres_waiting_batches > 0` |
+| why rows wait | `ddpm_engine_postgres_waiting_batches > 0 or ddpm_engine_kafka_waiting_batches > 0` |
 """
 
 OF_PIPELINES = """

@@ -15,7 +15,6 @@ import (
 	"ddpm/engine/profiling"
 
 	_ "github.com/warpstreamlabs/bento/public/components/io"
-	_ "github.com/warpstreamlabs/bento/public/components/kafka"
 	_ "github.com/warpstreamlabs/bento/public/components/prometheus"
 	_ "github.com/warpstreamlabs/bento/public/components/pure"
 	_ "github.com/warpstreamlabs/bento/public/components/pure/extended"
@@ -24,6 +23,7 @@ import (
 	_ "ddpm/engine/feed"
 	_ "ddpm/engine/formats"
 	_ "ddpm/engine/input"
+	_ "ddpm/engine/kafkaout"
 	_ "ddpm/engine/origin"
 	_ "ddpm/engine/postgrescopy"
 	_ "ddpm/engine/steps"

@@ -2,7 +2,7 @@
 
 package main
 
-// The stock Kafka and SQL components, for benchmarks that compare against them, whatever the engine that ddpm ships has.
+// The stock Kafka and SQL components, which the engine that ddpm ships does without: benchmarks compare against them.
 import (
 	_ "github.com/lib/pq"
 	_ "github.com/warpstreamlabs/bento/public/components/kafka"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ddpm.config.model import Pipeline
+from ddpm.config.model import KafkaSink, Pipeline, Sink
 from ddpm.engine.counters import Counters
 from ddpm.orchestrator.wait_reasons import wait_reason
 from ddpm.supervisor.policy import WaitReason
@@ -56,6 +56,16 @@ def test_what_the_sink_says_of_a_reason_without_words_of_its_own_is_passed_on() 
     said = wait_reason(PIPELINE, seen(waiting="refused", why="ERROR: nextval: reached maximum value"))
     assert said is not None
     assert said.reason == "postgres: does not take rows (refused): ERROR: nextval: reached maximum value"
+
+
+def test_a_kafka_sink_that_waits_is_told_with_its_topic() -> None:
+    pipeline = PIPELINE.model_copy(update={"sinks": (Sink(kind="kafka", kafka=KafkaSink(topic="copy")),)})
+    away, broken = (
+        wait_reason(pipeline, seen(kafka_waiting="timeout")),
+        wait_reason(pipeline, seen(kafka_waiting="rights")),
+    )
+    assert away == WaitReason("kafka sink: the brokers do not answer in time")
+    assert broken == WaitReason("kafka sink: ddpm has no right to write the topic copy", "broken")
 
 
 def test_dead_letters_that_wait_are_told() -> None:

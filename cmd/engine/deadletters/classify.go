@@ -2,23 +2,22 @@ package deadletters
 
 import (
 	"errors"
+	"slices"
 	"time"
 
-	"github.com/IBM/sarama"
-
+	"ddpm/engine/producer"
 	"ddpm/engine/sink"
 )
 
-// Classes say in one word why letters have to wait. They are labels of the metric dead_letter_waiting.
+// Classes say in one word why letters have to wait, beside those of the producer. They are labels of the metric
+// dead_letter_waiting.
 const (
-	classTopic      = "topic"
-	classRights     = "rights"
-	classConnection = "connection"
-	classTooLarge   = "too_large"
-	classBreaker    = "breaker"
+	classTooLarge = "too_large"
+	classRefused  = "refused"
+	classBreaker  = "breaker"
 )
 
-var classes = []string{classTopic, classRights, classConnection, classTooLarge, classBreaker}
+var classes = append(slices.Clone(producer.Classes), classTooLarge, classRefused, classBreaker)
 
 const (
 	firstPause   = 500 * time.Millisecond
@@ -35,23 +34,17 @@ func (o *obstacle) Error() string { return o.text }
 
 // Classify says what letters wait for. None is ever refused: there is no place behind the dead letters.
 func (o *output) Classify(err error) sink.Verdict {
-	v := sink.Verdict{Kind: sink.Person, Class: classOf(err)}
-	v.Hold = v.Class == classBreaker
-	if v.Class == classConnection {
-		v.Kind = sink.Retry
+	var own *obstacle
+	if errors.As(err, &own) {
+		return sink.Verdict{Kind: sink.Person, Class: own.class, Hold: own.class == classBreaker}
 	}
-	return v
+	return producer.Classify(err)
 }
 
-func classOf(err error) string {
-	var o *obstacle
-	switch {
-	case errors.As(err, &o):
-		return o.class
-	case errors.Is(err, sarama.ErrUnknownTopicOrPartition), errors.Is(err, sarama.ErrInvalidTopic):
-		return classTopic
-	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrClusterAuthorizationFailed):
-		return classRights
+// classOf says in which way the topic does not take a letter.
+func classOf(refused error) string {
+	if producer.TooLarge(refused) {
+		return classTooLarge
 	}
-	return classConnection
+	return classRefused
 }

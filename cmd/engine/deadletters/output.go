@@ -12,11 +12,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/IBM/sarama"
-
 	"github.com/warpstreamlabs/bento/public/service"
 
 	"ddpm/engine/origin"
+	"ddpm/engine/producer"
 	"ddpm/engine/sink"
 )
 
@@ -28,18 +27,18 @@ func init() {
 Belongs behind `+"`fallback`"+`, with the processor `+"`ddpm_dead_letter`"+`. It returns when every letter is in the topic, or
 in the table `+"`"+table+"`"+` if the topic does not take one that large. Only the engine's hard stop ends it earlier, which leaves
 the records unacknowledged.`).
+		Fields(producer.Fields()...).
 		Fields(
-			service.NewStringListField("addresses").Description("The brokers."),
-			service.NewStringField("topic").Description("The topic."),
-			service.NewStringField("client_id").Description("The client's name for the brokers.").Default("ddpm"),
 			service.NewStringField("pipeline").Description("The name of the pipeline."),
-			service.NewIntField("max_msg_bytes").Description("The largest record that is tried at all.").Default(64_000_000),
 			service.NewFloatField("breaker_share").
 				Description("From which share of dead records in a row on everything is held back; 0 for never.").Default(0.0),
 			service.NewIntField("breaker_records").Description("Among how many records in a row that share is looked for.").Default(1000),
 			service.NewStringField("dsn_env").
 				Description("The environment variable with the address of the database for letters that are too large; empty for none.").
 				Default(""),
+			service.NewBoolField("audited").
+				Description("Whether the books of the audit are kept here: not behind a sink beside one that has the same records.").
+				Default(true),
 			service.NewStringField("schema").Description("The schema of their table; empty for the first of the search path.").Default(""),
 			service.NewOutputMaxInFlightField().Default(16),
 		)
@@ -49,6 +48,14 @@ the records unacknowledged.`).
 		) {
 			if maxInFlight, err = conf.FieldMaxInFlight(); err != nil {
 				return
+			}
+			audited, err := conf.FieldBool("audited")
+			if err != nil {
+				return nil, policy, 0, err
+			}
+			books := sink.AsDeadLetters
+			if !audited {
+				books = sink.NotKept
 			}
 			o, err := newOutput(conf, mgr)
 			if err != nil {
@@ -62,7 +69,7 @@ the records unacknowledged.`).
 				Metrics:      sink.Metrics{Waiting: "dead_letter_waiting", NeedsPerson: "dead_letter_needs_person"},
 				FirstPause:   firstPause,
 				LongestPause: longestPause,
-				Books:        sink.AsDeadLetters,
+				Books:        books,
 				TakesFailed:  true,
 				// What is dead goes as it is.
 				TakesUnchecked: true,
@@ -75,20 +82,14 @@ the records unacknowledged.`).
 
 // output is the sink.
 type output struct {
-	addresses []string
-	topic     string
-	sarama    *sarama.Config
-	breaker   *breaker
-	store     *store
-	log       *service.Logger
-	held      *service.MetricGauge
+	topic    string
+	producer *producer.Producer
+	breaker  *breaker
+	store    *store
+	log      *service.Logger
+	held     *service.MetricGauge
 
-	mu       sync.Mutex
-	client   sarama.Client
-	producer sarama.SyncProducer
-	// single sends one letter at a time: the client puts together what is sent at the same time.
-	single  sarama.SyncProducer
-	lonely  sync.Mutex
+	mu      sync.Mutex
 	holding map[string]int64
 }
 
@@ -97,19 +98,17 @@ type breakerKey struct{ pipeline string }
 
 func newOutput(conf *service.ParsedConfig, mgr *service.Resources) (*output, error) {
 	o := &output{log: mgr.Logger(), held: mgr.Metrics().NewGauge("dead_letter_held", "code"), holding: map[string]int64{}}
-	var errs [9]error
-	var client, pipeline, dsnEnv, schema string
-	var maxBytes, window int
+	var errs [6]error
+	var pipeline, dsnEnv, schema string
+	var window int
 	var share float64
-	o.addresses, errs[0] = conf.FieldStringList("addresses")
-	o.topic, errs[1] = conf.FieldString("topic")
-	client, errs[2] = conf.FieldString("client_id")
-	pipeline, errs[3] = conf.FieldString("pipeline")
-	maxBytes, errs[4] = conf.FieldInt("max_msg_bytes")
-	share, errs[5] = conf.FieldFloat("breaker_share")
-	window, errs[6] = conf.FieldInt("breaker_records")
-	dsnEnv, errs[7] = conf.FieldString("dsn_env")
-	schema, errs[8] = conf.FieldString("schema")
+	sending, err := producer.FromConfig(conf)
+	errs[0] = err
+	pipeline, errs[1] = conf.FieldString("pipeline")
+	share, errs[2] = conf.FieldFloat("breaker_share")
+	window, errs[3] = conf.FieldInt("breaker_records")
+	dsnEnv, errs[4] = conf.FieldString("dsn_env")
+	schema, errs[5] = conf.FieldString("schema")
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
@@ -119,11 +118,10 @@ func newOutput(conf *service.ParsedConfig, mgr *service.Resources) (*output, err
 	limit := int(math.Ceil(share * float64(window)))
 	shared, _ := mgr.GetOrSetGeneric(breakerKey{pipeline}, &breaker{limit: limit, window: uint64(window)})
 	o.breaker = shared.(*breaker)
-	o.sarama = producerConfig(client, maxBytes)
+	o.topic, o.producer = sending.Topic, producer.New(sending)
 	if dsnEnv == "" {
 		return o, nil
 	}
-	var err error
 	o.store, err = newStore(os.Getenv(dsnEnv), schema, pipeline)
 	if err != nil {
 		return nil, fmt.Errorf("the environment variable %q (dsn_env) does not hold a valid Postgres connection string", dsnEnv)
@@ -131,22 +129,9 @@ func newOutput(conf *service.ParsedConfig, mgr *service.Resources) (*output, err
 	return o, nil
 }
 
-func producerConfig(client string, maxBytes int) *sarama.Config {
-	conf := sarama.NewConfig()
-	conf.ClientID = client
-	conf.Producer.RequiredAcks = sarama.WaitForAll
-	conf.Producer.MaxMessageBytes = maxBytes
-	conf.Producer.Return.Errors = true
-	conf.Producer.Return.Successes = true
-	conf.Producer.Partitioner = partitioner()
-	// ddpm makes the topic, with room for large records; a broker would make it with its defaults.
-	conf.Metadata.AllowAutoTopicCreation = false
-	return conf
-}
-
 var _ sink.Preparer = (*output)(nil)
 
-// Connect has nothing to do: the producer is made for the first letter, which waits for it.
+// Connect has nothing to do: the producer connects for the first letter, which waits for it.
 func (o *output) Connect(context.Context) error { return nil }
 
 // Write makes one attempt at all letters.
@@ -180,7 +165,7 @@ func (w *writing) Write(ctx context.Context) (sink.Result, error) {
 			return sink.Result{}, err
 		}
 		w.letters, w.begun = letters, true
-	} else if err := w.refresh(ctx); err != nil {
+	} else if err := w.producer.Refresh(ctx); err != nil {
 		return sink.Result{}, err
 	}
 	left, err := w.deliver(ctx, w.letters)
@@ -249,23 +234,8 @@ func (o *output) hold(rows sink.Rows) error {
 		o.breaker.limit, o.breaker.window, message)}
 }
 
-// closePatience bounds how long the brokers' client may take to end: it waits for answers that nobody needs any more.
-const closePatience = 3 * time.Second
-
-// Close ends the connection to the brokers.
-func (o *output) Close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, closePatience)
-	defer cancel()
-	return within(ctx, o.disconnect)
-}
-
-func (o *output) disconnect() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.producer == nil {
-		return nil
-	}
-	err := errors.Join(o.producer.Close(), o.single.Close(), o.client.Close())
-	o.producer, o.single, o.client = nil, nil, nil
-	return err
+// Close ends the connections to the brokers.
+func (o *output) Close(context.Context) error {
+	o.producer.Close()
+	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ddpm/engine/origin"
 )
@@ -29,36 +29,36 @@ func (l *letter) size() int {
 // repeated, with the beginning of long ones, with none. Key and bytes are never cut, nor what says where the record
 // came from and why it is dead. The header ddpm.errors.headers_cut names what is missing.
 func (l *letter) shortened() []*letter {
-	withoutCopies := func(h sarama.RecordHeader) ([]byte, bool) {
-		return h.Value, string(h.Key) != origin.HeaderHeaders
+	withoutCopies := func(h kgo.RecordHeader) ([]byte, bool) {
+		return h.Value, h.Key != origin.HeaderHeaders
 	}
-	withBeginnings := func(h sarama.RecordHeader) ([]byte, bool) {
-		if !origin.IsOurs(string(h.Key)) && len(h.Value) > mostOfAHeader {
+	withBeginnings := func(h kgo.RecordHeader) ([]byte, bool) {
+		if !origin.IsOurs(h.Key) && len(h.Value) > mostOfAHeader {
 			return h.Value[:mostOfAHeader], true
 		}
 		return withoutCopies(h)
 	}
-	withNone := func(h sarama.RecordHeader) ([]byte, bool) {
+	withNone := func(h kgo.RecordHeader) ([]byte, bool) {
 		_, keep := withoutCopies(h)
-		return h.Value, keep && origin.IsOurs(string(h.Key))
+		return h.Value, keep && origin.IsOurs(h.Key)
 	}
 	return []*letter{l.shorten(withoutCopies), l.shorten(withBeginnings), l.shorten(withNone)}
 }
 
-func (l *letter) shorten(cut func(sarama.RecordHeader) (value []byte, keep bool)) *letter {
+func (l *letter) shorten(cut func(kgo.RecordHeader) (value []byte, keep bool)) *letter {
 	shorter := &letter{key: l.key, value: l.value, msg: l.msg}
 	var names []string
 	for _, h := range l.headers {
 		value, keep := cut(h)
 		if keep {
-			shorter.headers = append(shorter.headers, sarama.RecordHeader{Key: h.Key, Value: value})
+			shorter.headers = append(shorter.headers, kgo.RecordHeader{Key: h.Key, Value: value})
 		}
 		if !keep || len(value) < len(h.Value) {
-			names = append(names, strings.ToValidUTF8(string(h.Key), "\uFFFD"))
+			names = append(names, strings.ToValidUTF8(h.Key, "\uFFFD"))
 		}
 	}
 	slices.Sort(names)
 	mark, _ := json.Marshal(names[:min(len(names), mostNames)])
-	shorter.headers = append(shorter.headers, sarama.RecordHeader{Key: []byte(origin.HeaderCut), Value: mark})
+	shorter.headers = append(shorter.headers, kgo.RecordHeader{Key: origin.HeaderCut, Value: mark})
 	return shorter
 }

@@ -4,17 +4,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ddpm/engine/origin"
 )
 
 func TestHeadersAreCutAndNeverKeyAndBytes(t *testing.T) {
-	header := func(name, value string) sarama.RecordHeader {
-		return sarama.RecordHeader{Key: []byte(name), Value: []byte(value)}
+	header := func(name, value string) kgo.RecordHeader {
+		return kgo.RecordHeader{Key: name, Value: []byte(value)}
 	}
 	long := strings.Repeat("x", 5000)
-	l := &letter{key: []byte("key"), value: []byte("bytes"), headers: []sarama.RecordHeader{
+	l := &letter{key: []byte("key"), value: []byte("bytes"), headers: []kgo.RecordHeader{
 		header(origin.HeaderTopic, "events"), header(origin.HeaderMessage, long), header(origin.HeaderHeaders, "[]"),
 		header("long", long), header("short", "y"), header("bad\xff", long),
 	}}
@@ -30,7 +30,7 @@ func TestHeadersAreCutAndNeverKeyAndBytes(t *testing.T) {
 		want[i][origin.HeaderTopic], want[i][origin.HeaderMessage] = "events", long
 		got := map[string]string{}
 		for _, h := range shorter.headers {
-			got[string(h.Key)] = string(h.Value)
+			got[h.Key] = string(h.Value)
 		}
 		for name, value := range want[i] {
 			if got[name] != value {

@@ -101,7 +101,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 func encodeHeaders(l *letter) ([]byte, error) {
 	pairs := make([][2]string, len(l.headers))
 	for i, h := range l.headers {
-		pairs[i] = [2]string{plain(string(h.Key)), base64.StdEncoding.EncodeToString(h.Value)}
+		pairs[i] = [2]string{plain(h.Key), base64.StdEncoding.EncodeToString(h.Value)}
 	}
 	return json.Marshal(pairs)
 }

@@ -27,29 +27,29 @@ from ddpm.errors import ConfigError
 # Room for a large record and its headers; the broker's own limits decide what is too large.
 MAX_MESSAGE_BYTES = 64_000_000
 
-# The plugins leave the original key, whatever a mapping did to the metadata, in a field that is not sent as a header.
-_KEY_OF_ORIGIN: Component = {"key": '${! metadata("ddpm_key") }', "metadata": {"exclude_prefixes": ["ddpm_key"]}}
-
 _DOCUMENT: tuple[Component, str] = ({"name": "data", "from": "document"}, "jsonb")
 
 
 def output(pipeline: Pipeline) -> Component:
     """The output of a pipeline: one sink or several, with the dead letters behind.
 
-    With several sinks, a record is acknowledged when all of them have it. Postgres then has dead letters of its
-    own: the fan-out would pass on the error of one record as an error of the whole batch.
+    With several sinks, a record is acknowledged when all of them have it. Those that refuse single records then have
+    dead letters of their own: the fan-out would pass on the error of one record as an error of the whole batch.
     """
     if len(pipeline.sinks) == 1:
         return _or_dead_letter(pipeline, {"reject_errored": _sink(pipeline, pipeline.sinks[0])})
+    # The audit follows Postgres: a record that it has, and a topic refuses, is not counted twice.
     outputs: list[Value] = [
-        _or_dead_letter(pipeline, _sink(pipeline, sink)) if sink.kind == "postgres" else _sink(pipeline, sink)
+        _sink(pipeline, sink)
+        if sink.kind == "stdout"
+        else _or_dead_letter(pipeline, _sink(pipeline, sink), audited=sink.kind == "postgres")
         for sink in pipeline.sinks
     ]
     return _or_dead_letter(pipeline, {"reject_errored": {"broker": {"pattern": "fan_out", "outputs": outputs}}})
 
 
-def _or_dead_letter(pipeline: Pipeline, preferred: Component) -> Component:
-    return {"fallback": [preferred, dead_letter(pipeline)]}
+def _or_dead_letter(pipeline: Pipeline, preferred: Component, *, audited: bool = True) -> Component:
+    return {"fallback": [preferred, dead_letter(pipeline, audited=audited)]}
 
 
 def _sink(pipeline: Pipeline, sink: Sink) -> Component:
@@ -125,17 +125,18 @@ def _may_be_json(type_: str) -> bool:
 def kafka(pipeline: Pipeline, sink: KafkaSink) -> Component:
     """A topic that documents are written to under their original key: at least once, waiting while it is away."""
     return {
-        "kafka": {
-            **_producer(sink.brokers or pipeline.kafka.brokers, sink.topic),
+        "ddpm_kafka_out": {
+            "addresses": list(sink.brokers or pipeline.kafka.brokers),
+            "topic": sink.topic,
             "client_id": f"ddpm-{pipeline.name}",
-            **_KEY_OF_ORIGIN,
+            "max_msg_bytes": MAX_MESSAGE_BYTES,
             "max_in_flight": max_in_flight(pipeline),
         },
         "processors": [{"ddpm_forward": {}}],
     }
 
 
-def dead_letter(pipeline: Pipeline) -> Component:
+def dead_letter(pipeline: Pipeline, *, audited: bool = True) -> Component:
     """The dead-letter topic: original key and bytes, the reason in headers. It never gives up."""
     breaker, postgres = pipeline.dead_letter.breaker, pipeline.postgres
     letters: Component = {
@@ -145,6 +146,8 @@ def dead_letter(pipeline: Pipeline) -> Component:
         "pipeline": pipeline.name,
         "max_msg_bytes": MAX_MESSAGE_BYTES,
     }
+    if not audited:
+        letters["audited"] = False
     if breaker:
         letters |= {"breaker_share": breaker.share, "breaker_records": breaker.records}
     if postgres is not None:
@@ -152,17 +155,3 @@ def dead_letter(pipeline: Pipeline) -> Component:
         if schema := split_table(postgres.table)[0]:
             letters["schema"] = schema
     return {"ddpm_dead_letters": letters, "processors": [{"ddpm_dead_letter": {"pipeline": pipeline.name}}]}
-
-
-def _producer(brokers: tuple[str, ...], topic: str) -> Component:
-    return {
-        "addresses": list(brokers),
-        "topic": topic,
-        # Where the clients of the Java family would put the key.
-        "partitioner": "murmur2_hash",
-        "ack_replicas": True,
-        "max_msg_bytes": MAX_MESSAGE_BYTES,
-        # Without these the output gives up after 30 s, and a record would go the way of a failed one.
-        "max_retries": 0,
-        "backoff": {"initial_interval": "500ms", "max_interval": "30s", "max_elapsed_time": "0s"},
-    }

@@ -16,7 +16,16 @@ from ddpm.engine.toolchain import Go, find_go
 from ddpm.errors import ConfigError, EngineError, MissingToolError
 
 REQUIRED_COMPONENTS = frozenset(
-    {"postgres_copy", "ddpm_origin", "ddpm_json", "ddpm_python", "ddpm_forward", "ddpm_dead_letter", "ddpm_feed"}
+    {
+        "postgres_copy",
+        "ddpm_kafka_out",
+        "ddpm_origin",
+        "ddpm_json",
+        "ddpm_python",
+        "ddpm_forward",
+        "ddpm_dead_letter",
+        "ddpm_feed",
+    }
 )
 
 ENGINE_VARIABLE = "DDPM_ENGINE"

@@ -16,6 +16,8 @@ COMMITTED = "postgres_copy_rows_committed"
 DUPLICATES = "postgres_copy_duplicates_skipped"
 WAITING = "postgres_copy_waiting"
 WAITING_WHY = "postgres_copy_waiting_why"
+KAFKA_SENT = "kafka_out_rows_committed"
+KAFKA_WAITING = "kafka_out_waiting"
 PARSER_WAITING = "parser_waiting"
 LETTERS_WAITING = "dead_letter_waiting"
 LETTERS_HELD = "dead_letter_held"
@@ -28,6 +30,8 @@ _NAMES = frozenset(
         DUPLICATES,
         WAITING,
         WAITING_WHY,
+        KAFKA_SENT,
+        KAFKA_WAITING,
         PARSER_WAITING,
         LETTERS_WAITING,
         LETTERS_HELD,
@@ -46,10 +50,11 @@ class Counters:
         read: Received from the source, redeliveries included.
         written: Reached every sink. With several sinks it is the count of the one that has the fewest: a record
             that only some of them have is not written yet. Postgres counts the rows that it committed, so that a
-            redelivery does not count there; other sinks count every record that they acknowledged.
+            redelivery does not count there; other sinks count every record that they took.
         dead: Acknowledged by the dead-letter topic.
         duplicates: Redeliveries that Postgres had already and skipped.
         waiting: Why the Postgres sink waits, as one word; None while it does not.
+        kafka_waiting: Why a kafka sink waits, as one word; None while none does.
         parser_waiting: Why the parser waits, as one word; None while it does not.
         letters_waiting: Why dead letters wait, as one word; None while they do not.
         letters_held: The commonest code among the dead letters that the breaker holds back.
@@ -63,6 +68,7 @@ class Counters:
     dead: float
     duplicates: float
     waiting: str | None
+    kafka_waiting: str | None = None
     parser_waiting: str | None = None
     letters_waiting: str | None = None
     letters_held: str | None = None
@@ -76,13 +82,15 @@ def counters(text: str) -> Counters:
     sinks: dict[str, float] = {}
     committed: dict[str, float] = {}
     never_found: set[str] = set()
-    waiting: dict[str, dict[str, float]] = {WAITING: {}, PARSER_WAITING: {}, LETTERS_WAITING: {}, LETTERS_HELD: {}}
+    waiting: dict[str, dict[str, float]] = {
+        each: {} for each in (WAITING, KAFKA_WAITING, PARSER_WAITING, LETTERS_WAITING, LETTERS_HELD)
+    }
     whys: dict[str, str] = {}
     for name, labels, value in samples(text, _NAMES):
         path = labels.get("path", "")
         if name == RECEIVED:
             read += value
-        elif name == COMMITTED:
+        elif name in (COMMITTED, KAFKA_SENT):
             committed[path] = value
         elif name == DUPLICATES:
             duplicates += value
@@ -97,7 +105,7 @@ def counters(text: str) -> Counters:
             dead += value
         else:
             sinks[path] = value
-    # The engine leaves out every batch with one refused record; the plugin's own counter does not.
+    # The engine leaves out every batch with one refused record; the plugins' own counters do not.
     written = min((sinks | committed).values(), default=0.0)
     word = _most(waiting[WAITING])
     return Counters(
@@ -106,6 +114,7 @@ def counters(text: str) -> Counters:
         dead=dead,
         duplicates=duplicates,
         waiting=word,
+        kafka_waiting=_most(waiting[KAFKA_WAITING]),
         parser_waiting=_most(waiting[PARSER_WAITING]),
         letters_waiting=_most(waiting[LETTERS_WAITING]),
         letters_held=_most(waiting[LETTERS_HELD]),

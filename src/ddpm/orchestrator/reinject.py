@@ -293,7 +293,7 @@ def _fed(handed_over: int, metrics: str) -> Fed:
         rows=int(counted.written),
         duplicates=int(counted.duplicates),
         dead_letters=int(counted.dead),
-        waiting=counted.waiting or counted.parser_waiting,
+        waiting=counted.waiting or counted.kafka_waiting or counted.parser_waiting,
     )
 
 

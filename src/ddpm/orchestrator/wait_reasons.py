@@ -36,10 +36,22 @@ _OUTAGES = {
     "source": "the brokers do not tell whether the topics are still the same",
 }
 
-_LETTERS = {
+# A person has to correct these two.
+_BROKEN_TOPIC = {
     "topic": "the topic {topic} is not there",
     "rights": "ddpm has no right to write the topic {topic}",
-    "connection": "the brokers do not take them",
+}
+
+_BROKERS = {
+    "connection": "the brokers cannot be reached",
+    "timeout": "the brokers do not answer in time",
+    "replicas": "the topic {topic} has too few replicas in sync (min.insync.replicas)",
+}
+
+_LETTERS = {
+    **_BROKEN_TOPIC,
+    **_BROKERS,
+    "refused": "the topic {topic} refuses one, and it could not be kept in a table",
     "too_large": "one is too large for the topic {topic}, and could not be kept in a table",
 }
 
@@ -59,6 +71,8 @@ def wait_reason(pipeline: Pipeline, seen: Counters, changed: str | None = None) 
         return WaitReason(reason, "breaker")
     if seen.waiting is not None:
         return _sink(pipeline, seen.waiting, changed, seen.why)
+    if seen.kafka_waiting is not None:
+        return _kafka(pipeline, seen.kafka_waiting)
     if seen.letters_waiting is not None:
         said = _LETTERS.get(seen.letters_waiting, seen.letters_waiting).format(topic=pipeline.dead_letter.topic)
         return WaitReason(f"dead letters: {said}")
@@ -75,6 +89,12 @@ def _note(never_found: tuple[str, ...]) -> WaitReason | None:
     return WaitReason(
         f"the {named} NULL in every row: no document has a value for {'them' if several else 'it'}", "note"
     )
+
+
+def _kafka(pipeline: Pipeline, word: str) -> WaitReason:
+    topics = " or ".join(sink.kafka.topic for sink in pipeline.sinks if sink.kafka)
+    said = (_BROKEN_TOPIC | _BROKERS).get(word, word).format(topic=topics)
+    return WaitReason(f"kafka sink: {said}", "broken" if word in _BROKEN_TOPIC else "outage")
 
 
 def _sink(pipeline: Pipeline, word: str, changed: str | None, said: str | None) -> WaitReason:

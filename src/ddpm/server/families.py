@@ -477,6 +477,32 @@ ENGINE: tuple[EngineFamily, ...] = (
         (("column", "column"),),
     ),
     EngineFamily(
+        "ddpm_engine_kafka_rows_total",
+        "counter",
+        "Records that a kafka sink wrote to its topic.",
+        "kafka_out_rows_committed",
+    ),
+    EngineFamily(
+        "ddpm_engine_kafka_rejected_total",
+        "counter",
+        "Records that the topic of a kafka sink refused, by the reason: too_large, refused.",
+        "kafka_out_rows_failed",
+        (("class", "class"),),
+    ),
+    EngineFamily(
+        "ddpm_engine_kafka_write_seconds",
+        "histogram",
+        "Time that the brokers took to acknowledge a batch of a kafka sink.",
+        "kafka_out_write_seconds",
+    ),
+    EngineFamily(
+        "ddpm_engine_kafka_waiting_batches",
+        "gauge",
+        "Batches that wait for the topic of a kafka sink, by the reason: topic, rights, replicas, connection, timeout.",
+        "kafka_out_waiting",
+        (("reason", "reason"),),
+    ),
+    EngineFamily(
         "ddpm_engine_parser_waiting",
         "gauge",
         "Parsers that wait, by the reason: schema_registry (is away), plugin (does not load), record (holds it up).",
@@ -486,7 +512,8 @@ ENGINE: tuple[EngineFamily, ...] = (
     EngineFamily(
         "ddpm_engine_dead_letters_waiting_batches",
         "gauge",
-        "Batches of dead letters that wait, by the reason: topic, rights, connection, too_large, breaker.",
+        "Batches of dead letters that wait, by the reason: topic, rights, replicas, connection, timeout, too_large, "
+        "refused, breaker.",
         "dead_letter_waiting",
         (("reason", "reason"),),
     ),

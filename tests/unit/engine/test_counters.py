@@ -27,6 +27,12 @@ def test_what_postgres_skipped_was_not_written_again() -> None:
     assert counters(text) == Counters(read=0, written=0, dead=0, duplicates=40, waiting=None)
 
 
+def test_a_kafka_sink_counts_what_it_wrote_and_tells_what_it_waits_for() -> None:
+    lines = [f'kafka_out_waiting{{{PLUGIN},reason="{reason}"}} {n}' for reason, n in (("topic", 0), ("timeout", 1))]
+    text = "\n".join([*lines, f"kafka_out_rows_committed{{{PLUGIN}}} 30", f"output_sent{{{PLUGIN}}} 20", ""])
+    assert counters(text) == Counters(0, 30, 0, 0, None, kafka_waiting="timeout")
+
+
 def test_the_reason_that_most_batches_wait_for_is_named() -> None:
     lines = [f'postgres_copy_waiting{{{PLUGIN},reason="{reason}"}} {n}' for reason, n in (("login", 1), ("lock", 3))]
     assert counters("\n".join(lines)).waiting == "lock"

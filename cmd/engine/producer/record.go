@@ -1,0 +1,27 @@
+package producer
+
+import (
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/origin"
+)
+
+// Record returns a message as a record: the key from its metadata origin.KeyMetadata, all other metadata as headers.
+func Record(msg *service.Message, value []byte) (*kgo.Record, error) {
+	r := &kgo.Record{Value: value}
+	err := msg.MetaWalk(func(name, text string) error {
+		if name == origin.KeyMetadata {
+			// Without a key, or with an empty one: the metadata does not say which.
+			if text != "" {
+				r.Key = []byte(text)
+			}
+		} else if !strings.HasPrefix(name, origin.KeyMetadata) {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: []byte(text)})
+		}
+		return nil
+	})
+	return r, err
+}
