@@ -42,7 +42,7 @@ GO_OTHER = Kind("other libraries", "#d8b4e2")
 GO_KINDS: Mapping[Kind, tuple[str, ...]] = {
     Kind("ddpm's plugins", "#f4a259"): ("ddpm/", "main."),
     Kind("Bento", "#8ecae6"): ("github.com/warpstreamlabs/",),
-    Kind("Kafka client", "#a7c957"): ("github.com/twmb/franz-go", "github.com/IBM/sarama"),
+    Kind("Kafka client", "#a7c957"): ("github.com/twmb/franz-go",),
     Kind("Postgres client", "#f2cc8f"): ("github.com/jackc/",),
     Kind("Go", "#d0d7de"): (
         "runtime",
