@@ -49,6 +49,17 @@ def test_headers_cannot_forge_identity(world: World, tmp_path: Path) -> None:
     assert headers(letter)["tag"] == b"second", "the record's own headers travel along"
 
 
+def test_an_empty_key_is_not_a_missing_one(world: World, tmp_path: Path) -> None:
+    keys = (b"", None, b"k")
+    records = [Record(value=b"poison", key=key, partition=0) for key in keys]
+
+    def expected(_: RawRecord) -> Row | Poison:
+        return Poison("not_json")
+
+    round_trip(world, Format({"postgres": NUMBERED}, records, expected), tmp_path)
+    assert tuple(letter.key for letter in world.dead()) == keys
+
+
 def test_a_mapping_can_change_neither_identity_nor_dead_letter(world: World, tmp_path: Path) -> None:
     mapping = 'meta = deleted()\nroot.n = this.n + 1000\nroot = if this.n == 3 { throw("no threes") }'
     records = json_records([{"n": number} for number in range(30)])

@@ -39,6 +39,7 @@ func (r *record) message() *service.Message {
 		Partition: r.Partition,
 		Offset:    r.Offset,
 		Key:       string(r.Key),
+		EmptyKey:  r.Key != nil && len(r.Key) == 0,
 		Value:     r.Value,
 		Null:      r.Value == nil,
 		Source:    r.Source,

@@ -133,6 +133,7 @@ func captured(r *kgo.Record, end int64) origin.Origin {
 		Partition: int(r.Partition),
 		Offset:    r.Offset,
 		Key:       string(r.Key),
+		EmptyKey:  r.Key != nil && len(r.Key) == 0,
 		Value:     r.Value[:len(r.Value):len(r.Value)],
 		Null:      r.Value == nil,
 		Behind:    max(0, end-r.Offset-1),

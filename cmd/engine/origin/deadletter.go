@@ -20,6 +20,9 @@ import (
 // its key field and must exclude this prefix from the headers.
 const KeyMetadata = "ddpm_key"
 
+// EmptyKeyMetadata is there only for a record whose key is empty: one without a key has the same KeyMetadata.
+const EmptyKeyMetadata = KeyMetadata + "_empty"
+
 // Headers of a dead letter, after Kafka Connect's convention where it has one.
 const (
 	HeaderTopic      = "__connect.errors.topic"
@@ -121,7 +124,7 @@ func (d *deadLetter) restore(rejected *service.Message) *service.Message {
 		letter.MetaSetMut(name, value)
 	}
 	setHeaders(letter, o.Headers, ours)
-	letter.MetaSetMut(KeyMetadata, o.Key)
+	setKey(letter, o)
 	return letter
 }
 

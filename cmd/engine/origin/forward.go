@@ -32,13 +32,21 @@ func (forward) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]se
 	for i, msg := range batch {
 		out[i] = msg.Copy()
 		plainMetadata(out[i])
-		key := ""
-		if o, ok := From(msg); ok {
-			key = o.Key
+		o, ok := From(msg)
+		if !ok {
+			o = &Origin{}
 		}
-		out[i].MetaSetMut(KeyMetadata, key)
+		setKey(out[i], o)
 	}
 	return []service.MessageBatch{out}, nil
+}
+
+// setKey puts a record's key where an output finds it.
+func setKey(msg *service.Message, o *Origin) {
+	msg.MetaSetMut(KeyMetadata, o.Key)
+	if o.EmptyKey {
+		msg.MetaSetMut(EmptyKeyMetadata, "true")
+	}
 }
 
 func (forward) Close(context.Context) error { return nil }

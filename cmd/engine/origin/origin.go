@@ -21,8 +21,9 @@ type Origin struct {
 	TimestampMS  int64
 	HasTimestamp bool
 
-	// Key is empty for a record without a key as well as for one with an empty key.
-	Key string
+	// Key is empty for a record without a key as well as for one with an empty key, which EmptyKey tells apart.
+	Key      string
+	EmptyKey bool
 
 	// Value is the payload; Null tells a tombstone from an empty payload.
 	Value []byte

@@ -13,8 +13,9 @@ import (
 func Record(msg *service.Message, value []byte) (*kgo.Record, error) {
 	r := &kgo.Record{Value: value}
 	err := msg.MetaWalk(func(name, text string) error {
-		if name == origin.KeyMetadata {
-			// Without a key, or with an empty one: the metadata does not say which.
+		if name == origin.EmptyKeyMetadata {
+			r.Key = []byte{}
+		} else if name == origin.KeyMetadata {
 			if text != "" {
 				r.Key = []byte(text)
 			}
