@@ -122,6 +122,46 @@ func inProtocol(t testing.TB, address string) []byte {
 	return binary.BigEndian.AppendUint32([]byte(host), uint32(number))
 }
 
+// Write adds records.
+func (o *Topic) Write(values ...string) {
+	o.t.Helper()
+	ctx, cancel := o.context()
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(o.Broker), kgo.DefaultProduceTopic(o.Name))
+	must(o.t, err)
+	defer client.Close()
+	records := make([]*kgo.Record, len(values))
+	for i, value := range values {
+		records[i] = &kgo.Record{Value: []byte(value)}
+	}
+	must(o.t, client.ProduceSync(ctx, records...).FirstErr())
+}
+
+// Committed is how far a group has come; -1 if it has committed nothing.
+func (o *Topic) Committed(group string) int64 {
+	o.t.Helper()
+	ctx, cancel := o.context()
+	defer cancel()
+	ask := kmsg.NewPtrOffsetFetchRequest()
+	topic := kmsg.NewOffsetFetchRequestTopic()
+	topic.Topic, topic.Partitions = o.Name, []int32{0}
+	of := kmsg.NewOffsetFetchRequestGroup()
+	of.Group = group
+	groupTopic := kmsg.NewOffsetFetchRequestGroupTopic()
+	groupTopic.Topic, groupTopic.Partitions = o.Name, []int32{0}
+	of.Topics = append(of.Topics, groupTopic)
+	ask.Group, ask.Topics, ask.Groups = group, append(ask.Topics, topic), append(ask.Groups, of)
+	answer, err := ask.RequestWith(ctx, o.client)
+	if err == nil {
+		err = kerr.ErrorForCode(answer.Groups[0].ErrorCode)
+	}
+	if kerr.IsRetriable(err) {
+		return -1 // a new broker has kept no group yet
+	}
+	must(o.t, err)
+	return answer.Groups[0].Topics[0].Partitions[0].Offset
+}
+
 // Records returns what the topic holds.
 func (o *Topic) Records() []*kgo.Record {
 	o.t.Helper()

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/warpstreamlabs/bento/public/service"
 
+	"ddpm/engine/flush"
 	"ddpm/engine/origin"
 )
 
@@ -56,6 +57,9 @@ type reader struct {
 	tracker  *tracker
 	commits  *commits
 	reading  *origin.Reading
+	flush    *flush.Signal
+	// watched is done by the first ReadBatch: its context ends when the engine begins to.
+	watched sync.Once
 
 	// client is made by the first Connect, and stays.
 	client *kgo.Client
@@ -87,6 +91,7 @@ func newReader(c *config, mgr *service.Resources) *reader {
 		formed:   mgr.Metrics().NewCounter("batch_created", "mechanism"),
 		lag:      mgr.Metrics().NewGauge("kafka_records_behind", "topic", "partition"),
 		reading:  origin.ReadingOf(mgr),
+		flush:    flush.Of(mgr),
 		said:     map[string]time.Time{},
 	}
 	r.commits = &commits{complain: r.complain, marked: map[place]int64{}, ended: make(chan struct{})}
@@ -163,6 +168,7 @@ func (r *reader) ping(ctx context.Context) error {
 
 // ReadBatch returns the next batch: one that came back, or a new one, full or with what has arrived within the period.
 func (r *reader) ReadBatch(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
+	r.watched.Do(func() { context.AfterFunc(ctx, r.flush.End) })
 	for {
 		l := r.takeBack()
 		if l == nil {
@@ -288,6 +294,7 @@ func (r *reader) takeBack() *lot {
 
 // giveAway waits a while for what is on its way, commits what is done, and forgets the partitions.
 func (r *reader) giveAway(ctx context.Context, client *kgo.Client, places []place) {
+	r.flush.Ask()
 	deadline := time.Now().Add(handOver)
 	timer := time.AfterFunc(handOver, r.tracker.wake)
 	defer timer.Stop()

@@ -1,0 +1,154 @@
+package sink
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/warpstreamlabs/bento/public/service"
+
+	"ddpm/engine/flush"
+)
+
+// Unit is what a Collector fills: a file, an upload, a transaction over several batches.
+type Unit interface {
+	// Add takes the rows of one write, which it may not keep beyond the call, and returns those that it refuses for what they
+	// hold. An error says that the unit is of no more use.
+	Add(rows Rows) ([]Failure, error)
+	// Close makes all rows that were added durable, and visible at once. After an error none of them counts as written: they
+	// are added to another unit. It is called once.
+	Close(ctx context.Context) error
+	// Drop gives a unit up that is not to be closed: nobody may see what is in it.
+	Drop()
+}
+
+// Collector is for a destination that is written in units of many batches. Each write returns when its unit is closed, so
+// that records are acknowledged late and never too early. What is held until then is bounded: a unit is closed once it has
+// the rows of as many writes as the engine has in flight. It is closed at once when the engine drains, or gives a partition
+// away.
+type Collector struct {
+	open   func() (Unit, error)
+	limits Limits
+	signal *flush.Signal
+
+	mu      sync.Mutex
+	current *filling
+}
+
+// Limits say when a unit is closed.
+type Limits struct {
+	// Writes is how many batches a unit takes: max_in_flight of the output, or less.
+	Writes int
+	// Bytes closes it when the documents take so many; 0 for never.
+	Bytes int
+	// Age closes it so long after its first row.
+	Age time.Duration
+}
+
+// NewCollector returns a collector that opens its units by a function.
+func NewCollector(open func() (Unit, error), limits Limits, mgr *service.Resources) *Collector {
+	return &Collector{open: open, limits: limits, signal: flush.Of(mgr)}
+}
+
+// filling is a unit that rows are added to.
+type filling struct {
+	unit          Unit
+	writes, bytes int
+	age           *time.Timer
+	asked         <-chan struct{}
+	// full is closed when no more rows are added, and closed with err when the unit is.
+	full, closed chan struct{}
+	err          error
+}
+
+// Write adds rows and returns when they are durable, or why they are not. It is what Sink.Write calls.
+func (c *Collector) Write(ctx context.Context, rows Rows) (Result, error) {
+	f, refused, err := c.add(ctx, rows)
+	if err != nil {
+		return Result{}, err
+	}
+	select {
+	case <-f.full:
+	case <-f.age.C:
+		c.end(ctx, f)
+	case <-f.asked:
+		c.end(ctx, f)
+	case <-ctx.Done():
+		// The engine stops at once, and what is not closed is read again.
+		c.giveUp(f, ctx.Err())
+	}
+	<-f.closed
+	if f.err != nil {
+		return Result{}, f.err
+	}
+	return Result{Committed: rows.Len() - len(refused), Failures: refused}, nil
+}
+
+// add puts rows into the unit of the moment, and ends that if it is full then.
+func (c *Collector) add(ctx context.Context, rows Rows) (*filling, []Failure, error) {
+	c.mu.Lock()
+	f := c.current
+	if f == nil {
+		unit, err := c.open()
+		if err != nil {
+			c.mu.Unlock()
+			return nil, nil, err
+		}
+		f = &filling{
+			unit: unit, age: time.NewTimer(c.limits.Age), asked: c.signal.Asked(),
+			full: make(chan struct{}), closed: make(chan struct{}),
+		}
+		c.current = f
+	}
+	refused, err := f.unit.Add(rows)
+	if err != nil {
+		c.mu.Unlock()
+		c.giveUp(f, err)
+		return nil, nil, err
+	}
+	f.writes++
+	for i := range rows.Len() {
+		if document, err := rows.Document(i); err == nil {
+			f.bytes += len(document)
+		}
+	}
+	full := f.writes >= c.limits.Writes || c.limits.Bytes > 0 && f.bytes >= c.limits.Bytes
+	c.mu.Unlock()
+	if full {
+		c.end(ctx, f)
+	}
+	return f, refused, nil
+}
+
+// end closes a unit, in one of the writes that wait for it.
+func (c *Collector) end(ctx context.Context, f *filling) {
+	if c.seal(f) {
+		f.finish(f.unit.Close(ctx))
+	}
+}
+
+// giveUp drops a unit; the writes that wait for it fail.
+func (c *Collector) giveUp(f *filling, err error) {
+	if c.seal(f) {
+		f.unit.Drop()
+		f.finish(err)
+	}
+}
+
+// seal has no more rows added; false if somebody did before.
+func (c *Collector) seal(f *filling) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != f {
+		return false
+	}
+	c.current = nil
+	f.age.Stop()
+	close(f.full)
+	return true
+}
+
+func (f *filling) finish(err error) {
+	f.err = err
+	close(f.closed)
+}
