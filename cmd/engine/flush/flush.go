@@ -10,9 +10,11 @@ import (
 
 // Signal goes from the input to whoever keeps records.
 type Signal struct {
-	mu    sync.Mutex
-	asked chan struct{}
-	ended bool
+	mu sync.Mutex
+	// asked is closed while somebody wants everything done.
+	asked  chan struct{}
+	wanted int
+	ended  bool
 }
 
 type key struct{}
@@ -23,12 +25,20 @@ func Of(mgr *service.Resources) *Signal {
 	return one.(*Signal)
 }
 
-// Ask wants everything done that is kept at the moment.
-func (s *Signal) Ask() {
+// Ask wants everything done, what is kept and what comes, until it is over.
+func (s *Signal) Ask() (over func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.ended {
+	if s.wanted++; s.wanted == 1 {
 		close(s.asked)
+	}
+	return s.over
+}
+
+func (s *Signal) over() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wanted--; s.wanted == 0 {
 		s.asked = make(chan struct{})
 	}
 }
@@ -36,10 +46,11 @@ func (s *Signal) Ask() {
 // End wants everything done from now on.
 func (s *Signal) End() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.ended {
-		s.ended = true
-		close(s.asked)
+	ended := s.ended
+	s.ended = true
+	s.mu.Unlock()
+	if !ended {
+		s.Ask()
 	}
 }
 

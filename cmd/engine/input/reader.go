@@ -294,7 +294,7 @@ func (r *reader) takeBack() *lot {
 
 // giveAway waits a while for what is on its way, commits what is done, and forgets the partitions.
 func (r *reader) giveAway(ctx context.Context, client *kgo.Client, places []place) {
-	r.flush.Ask()
+	defer r.flush.Ask()()
 	deadline := time.Now().Add(handOver)
 	timer := time.AfterFunc(handOver, r.tracker.wake)
 	defer timer.Stop()

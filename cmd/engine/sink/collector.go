@@ -86,13 +86,24 @@ func (c *Collector) Write(ctx context.Context, rows Rows) (Result, error) {
 
 // add puts rows into the unit of the moment, and ends that if it is full then.
 func (c *Collector) add(ctx context.Context, rows Rows) (*filling, []Failure, error) {
+	f, refused, full, err := c.put(rows)
+	if f != nil && err != nil {
+		f.unit.Drop()
+		f.finish(err)
+	} else if full {
+		f.finish(f.unit.Close(ctx))
+	}
+	return f, refused, err
+}
+
+// put adds rows under the lock. A unit that is full then, or cannot be filled, is sealed, and the caller's to end.
+func (c *Collector) put(rows Rows) (f *filling, refused []Failure, full bool, err error) {
 	c.mu.Lock()
-	f := c.current
-	if f == nil {
+	defer c.mu.Unlock()
+	if f = c.current; f == nil {
 		unit, err := c.open()
 		if err != nil {
-			c.mu.Unlock()
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 		f = &filling{
 			unit: unit, age: time.NewTimer(c.limits.Age), asked: c.signal.Asked(),
@@ -100,11 +111,9 @@ func (c *Collector) add(ctx context.Context, rows Rows) (*filling, []Failure, er
 		}
 		c.current = f
 	}
-	refused, err := f.unit.Add(rows)
-	if err != nil {
-		c.mu.Unlock()
-		c.giveUp(f, err)
-		return nil, nil, err
+	if refused, err = f.unit.Add(rows); err != nil {
+		c.seal(f)
+		return f, nil, false, err
 	}
 	f.writes++
 	for i := range rows.Len() {
@@ -112,40 +121,43 @@ func (c *Collector) add(ctx context.Context, rows Rows) (*filling, []Failure, er
 			f.bytes += len(document)
 		}
 	}
-	full := f.writes >= c.limits.Writes || c.limits.Bytes > 0 && f.bytes >= c.limits.Bytes
-	c.mu.Unlock()
-	if full {
-		c.end(ctx, f)
+	if full = f.writes >= c.limits.Writes || c.limits.Bytes > 0 && f.bytes >= c.limits.Bytes; full {
+		c.seal(f)
 	}
-	return f, refused, nil
+	return f, refused, full, nil
 }
 
 // end closes a unit, in one of the writes that wait for it.
 func (c *Collector) end(ctx context.Context, f *filling) {
-	if c.seal(f) {
+	if c.take(f) {
 		f.finish(f.unit.Close(ctx))
 	}
 }
 
 // giveUp drops a unit; the writes that wait for it fail.
 func (c *Collector) giveUp(f *filling, err error) {
-	if c.seal(f) {
+	if c.take(f) {
 		f.unit.Drop()
 		f.finish(err)
 	}
 }
 
-// seal has no more rows added; false if somebody did before.
-func (c *Collector) seal(f *filling) bool {
+// take seals a unit; false if somebody did before.
+func (c *Collector) take(f *filling) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.current != f {
 		return false
 	}
+	c.seal(f)
+	return true
+}
+
+// seal has no more rows added.
+func (c *Collector) seal(f *filling) {
 	c.current = nil
 	f.age.Stop()
 	close(f.full)
-	return true
 }
 
 func (f *filling) finish(err error) {

@@ -18,9 +18,9 @@ import (
 type depot struct {
 	mu     sync.Mutex
 	closed [][]string
-	// failures are how many of the next units cannot be closed.
-	failures int
-	dropped  int
+	// failures are how many of the next units cannot be closed, breaks after how many more rows one cannot be filled.
+	failures, breaks int
+	dropped          int
 }
 
 type held struct {
@@ -31,7 +31,14 @@ type held struct {
 func (s *depot) open() (sink.Unit, error) { return &held{depot: s}, nil }
 
 func (h *held) Add(rows sink.Rows) ([]sink.Failure, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.rows = append(h.rows, documents(rows)...)
+	if h.breaks > 0 {
+		if h.breaks--; h.breaks == 0 {
+			return nil, errors.New("broken")
+		}
+	}
 	return nil, nil
 }
 
@@ -96,6 +103,58 @@ func TestWritesOfAUnitThatCannotBeClosedGoIntoAnother(t *testing.T) {
 	}
 }
 
+// Nobody may close a unit that a write has broken, and none gets more writes than its limit.
+func TestABrokenUnitIsDroppedAndNoneIsOverfull(t *testing.T) {
+	const writes = 40
+	s := &depot{breaks: 7}
+	out, _ := newLate(s, sink.Limits{Writes: 4, Age: 20 * time.Millisecond})
+	ended := writeAll(context.Background(), out, writes)
+	for range writes {
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+	}
+	found := map[string]int{}
+	for _, unit := range s.units() {
+		if len(unit) > 4 {
+			t.Errorf("a unit has %v", unit)
+		}
+		for _, row := range unit {
+			found[row]++
+		}
+	}
+	for i := range writes {
+		if row := fmt.Sprintf(`{"n":%d}`, i); found[row] != 1 {
+			t.Errorf("%s is there %d times", row, found[row])
+		}
+	}
+	if s.dropped != 1 {
+		t.Errorf("%d units were dropped", s.dropped)
+	}
+}
+
+func TestWhileAPartitionIsGivenAwayNothingIsKept(t *testing.T) {
+	s := &depot{}
+	out, mgr := newLate(s, sink.Limits{Writes: 100, Age: time.Hour})
+	over := flush.Of(mgr).Ask()
+	for range 3 {
+		if err := out.WriteBatch(context.Background(), batchOf("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	over()
+	ended := writeAll(context.Background(), out, 1)
+	select {
+	case <-ended:
+		t.Error("a unit was closed that nobody wants closed")
+	case <-time.After(50 * time.Millisecond):
+	}
+	flush.Of(mgr).End()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAUnitIsClosedBySizeAgeAndOnRequest(t *testing.T) {
 	for name, each := range map[string]struct {
 		limits sink.Limits
@@ -103,7 +162,7 @@ func TestAUnitIsClosedBySizeAgeAndOnRequest(t *testing.T) {
 	}{
 		"size":       {sink.Limits{Writes: 100, Bytes: 14, Age: time.Hour}, nil},
 		"age":        {sink.Limits{Writes: 100, Age: 50 * time.Millisecond}, nil},
-		"on request": {sink.Limits{Writes: 100, Age: time.Hour}, (*flush.Signal).Ask},
+		"on request": {sink.Limits{Writes: 100, Age: time.Hour}, func(s *flush.Signal) { s.Ask()() }},
 		"at the end": {sink.Limits{Writes: 100, Age: time.Hour}, (*flush.Signal).End},
 	} {
 		t.Run(name, func(t *testing.T) {

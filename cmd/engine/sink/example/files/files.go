@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/warpstreamlabs/bento/public/service"
 
@@ -45,7 +46,10 @@ func init() {
 	}
 }
 
-const classDisk = "disk"
+const (
+	classDisk = "disk"
+	temporary = ".open-"
+)
 
 // files is the sink. Its Write is that of the Collector.
 type files struct {
@@ -64,7 +68,7 @@ func (f *files) Close(context.Context) error { return nil }
 
 // open begins a file under a name that readers leave out.
 func (f *files) open() (sink.Unit, error) {
-	file, err := os.CreateTemp(f.folder, ".open-*")
+	file, err := os.CreateTemp(f.folder, temporary+"*")
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +81,8 @@ type unit struct {
 	folder, name string
 }
 
-// Add appends rows. The file is called after its first record, so that the same records do not come under two names.
+// Add appends rows. The file is called after its first record, and by a part that no other file has: one that was closed is
+// never replaced.
 func (u *unit) Add(rows sink.Rows) (refused []sink.Failure, err error) {
 	for i := range rows.Len() {
 		var line bytes.Buffer
@@ -87,7 +92,8 @@ func (u *unit) Add(rows sink.Rows) (refused []sink.Failure, err error) {
 			continue
 		}
 		if from, ok := rows.Origin(i); ok && u.name == "" {
-			u.name = fmt.Sprintf("%s-%d-%d.jsonl", from.Topic, from.Partition, from.Offset)
+			own := strings.TrimPrefix(filepath.Base(u.Name()), temporary)
+			u.name = fmt.Sprintf("%s-%d-%d-%s.jsonl", from.Topic, from.Partition, from.Offset, own)
 		}
 		line.WriteByte('\n')
 		if _, err := line.WriteTo(u.File); err != nil {
@@ -107,7 +113,16 @@ func (u *unit) Close(context.Context) error {
 		u.Drop()
 		return err
 	}
-	return os.Rename(u.Name(), filepath.Join(u.folder, u.name))
+	if err := os.Rename(u.Name(), filepath.Join(u.folder, u.name)); err != nil {
+		u.Drop()
+		return err
+	}
+	folder, err := os.Open(u.folder)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return folder.Sync()
 }
 
 // Drop removes the file.
