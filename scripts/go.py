@@ -35,9 +35,7 @@ def main(arguments: list[str]) -> int:
             return _vulnerable(go)
         case ["tool", name, *rest]:
             return _tool(go, name, *rest)
-    # The race detector is C.
-    environment = go.environment() | ({"CGO_ENABLED": "1"} if "-race" in arguments else {})
-    return subprocess.run([go.path, *arguments], cwd=SOURCES, env=environment, check=False).returncode
+    return subprocess.run([go.path, *arguments], cwd=SOURCES, env=go.environment(), check=False).returncode
 
 
 def _unformatted(go: Go) -> int:

@@ -19,6 +19,11 @@ type letter struct {
 	msg        *service.Message
 }
 
+// record is the letter as it is handed to the client, which makes notes on it: each attempt has one of its own.
+func (l *letter) record() *kgo.Record {
+	return &kgo.Record{Key: l.key, Value: l.value, Headers: l.headers}
+}
+
 func lettersOf(rows sink.Rows) ([]*letter, error) {
 	letters := make([]*letter, rows.Len())
 	for i := range letters {
@@ -55,7 +60,7 @@ func (o *output) deliver(ctx context.Context, letters []*letter) ([]*letter, err
 func (o *output) send(ctx context.Context, letters []*letter) []error {
 	records := make([]*kgo.Record, len(letters))
 	for i, l := range letters {
-		records[i] = &kgo.Record{Key: l.key, Value: l.value, Headers: l.headers}
+		records[i] = l.record()
 	}
 	return o.producer.Send(ctx, records)
 }

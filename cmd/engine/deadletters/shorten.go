@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ddpm/engine/origin"
+	"ddpm/engine/producer"
 )
 
 // mostOfAHeader is how much of a header's value stays when headers are cut, and mostNames how many names of those that
@@ -17,13 +18,7 @@ const (
 	mostNames     = 50
 )
 
-func (l *letter) size() int {
-	size := len(l.key) + len(l.value)
-	for _, h := range l.headers {
-		size += len(h.Key) + len(h.Value)
-	}
-	return size
-}
+func (l *letter) size() int { return producer.Size(l.record()) }
 
 // shortened returns a letter with fewer and fewer of the record's headers: without all values of those that are
 // repeated, with the beginning of long ones, with none. Key and bytes are never cut, nor what says where the record

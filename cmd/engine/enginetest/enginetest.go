@@ -230,6 +230,16 @@ func (p printer) print(line string) {
 	}
 }
 
+// Await returns when something is so, and fails the test if it is not in time.
+func Await(t testing.TB, patience time.Duration, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !so(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -143,14 +143,11 @@ func (o *Topic) Committed(group string) int64 {
 	ctx, cancel := o.context()
 	defer cancel()
 	ask := kmsg.NewPtrOffsetFetchRequest()
-	topic := kmsg.NewOffsetFetchRequestTopic()
+	topic := kmsg.NewOffsetFetchRequestGroupTopic()
 	topic.Topic, topic.Partitions = o.Name, []int32{0}
 	of := kmsg.NewOffsetFetchRequestGroup()
-	of.Group = group
-	groupTopic := kmsg.NewOffsetFetchRequestGroupTopic()
-	groupTopic.Topic, groupTopic.Partitions = o.Name, []int32{0}
-	of.Topics = append(of.Topics, groupTopic)
-	ask.Group, ask.Topics, ask.Groups = group, append(ask.Topics, topic), append(ask.Groups, of)
+	of.Group, of.Topics = group, append(of.Topics, topic)
+	ask.Groups = append(ask.Groups, of)
 	answer, err := ask.RequestWith(ctx, o.client)
 	if err == nil {
 		err = kerr.ErrorForCode(answer.Groups[0].ErrorCode)

@@ -107,12 +107,8 @@ func (o *output) reason(r *kgo.Record, err error) *reason.Reason {
 	if !producer.TooLarge(err) {
 		return reason.New(reason.StageSink, codeRefused, fmt.Sprintf("the topic %s refuses it: %v", o.topic, err))
 	}
-	size := len(r.Key) + len(r.Value)
-	for _, h := range r.Headers {
-		size += len(h.Key) + len(h.Value)
-	}
 	return reason.New(reason.StageSink, codeTooLarge,
-		fmt.Sprintf("the topic %s takes no record of %d bytes: raise its max.message.bytes", o.topic, size))
+		fmt.Sprintf("the topic %s takes no record of %d bytes: raise its max.message.bytes", o.topic, producer.Size(r)))
 }
 
 // Classify says what rows wait for.

@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,7 +116,7 @@ func (l *logs) leaders(ctx context.Context, all map[place][]mark) (map[int32][]l
 			if err := kerr.ErrorForCode(partition.ErrorCode); err != nil {
 				return nil, failed(at, err)
 			}
-			slices.SortStableFunc(marks, func(a, b mark) int { return int(min(1, max(-1, a.offset-b.offset))) })
+			slices.SortStableFunc(marks, func(a, b mark) int { return cmp.Compare(a.offset, b.offset) })
 			found[partition.Leader] = append(found[partition.Leader], look{at, marks})
 		}
 	}

@@ -244,12 +244,7 @@ func must(t testing.TB, err error) {
 
 func await(t testing.TB, what string, ready func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if ready() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain for %s", what)
+	enginetest.Await(t, 20*time.Second, what, ready)
 }
 
 func equal(t testing.TB, what string, got, want any) {

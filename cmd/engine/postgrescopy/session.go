@@ -90,7 +90,7 @@ func (p *sessions) close() {
 func (p *sessions) open(ctx context.Context) (*session, error) {
 	limited, cancel := context.WithTimeout(ctx, p.conf.writeTimeout)
 	defer cancel()
-	s := &session{pool: p, patience: p.conf.writeTimeout}
+	s := &session{pool: p, patience: p.conf.writeTimeout, prepared: map[string]string{}}
 	connection := p.conf.connection.Copy()
 	connection.OnNotice = s.notice
 	conn, err := pgconn.ConnectConfig(limited, connection)
@@ -150,8 +150,8 @@ type session struct {
 	seen []tableColumn
 	// wasIdle is set once the session waited for work: only then can it have died unnoticed.
 	wasIdle bool
-	// prepared are the texts of the statements that the server has prepared for this connection.
-	prepared map[string]bool
+	// prepared names the statements that the server has prepared for this connection, by their text.
+	prepared map[string]string
 }
 
 // close gives up the connection without waiting for the server, which may be gone.
@@ -221,17 +221,14 @@ func (s *session) committed(ctx context.Context, query string) error {
 // statement returns the name of a statement that the server has prepared. Where connections are shared it may be another's of the
 // same name, so that the same name is to mean the same text.
 func (s *session) statement(ctx context.Context, sql string) (string, error) {
-	name := fmt.Sprintf("ddpm_%x", sha256.Sum256([]byte(sql)))[:40]
-	if s.prepared[sql] {
+	if name, is := s.prepared[sql]; is {
 		return name, nil
 	}
+	name := fmt.Sprintf("ddpm_%x", sha256.Sum256([]byte(sql)))[:40]
 	if _, err := s.conn.Prepare(ctx, name, sql, nil); err != nil {
 		return "", err
 	}
-	if s.prepared == nil {
-		s.prepared = map[string]bool{}
-	}
-	s.prepared[sql] = true
+	s.prepared[sql] = name
 	return name, nil
 }
 

@@ -9,6 +9,15 @@ import (
 	"ddpm/engine/origin"
 )
 
+// Size is how many bytes a record has, its headers included.
+func Size(r *kgo.Record) int {
+	size := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		size += len(h.Key) + len(h.Value)
+	}
+	return size
+}
+
 // Record returns a message as a record: the key from its metadata origin.KeyMetadata, all other metadata as headers.
 func Record(msg *service.Message, value []byte) (*kgo.Record, error) {
 	r := &kgo.Record{Value: value}

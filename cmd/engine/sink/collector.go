@@ -88,10 +88,9 @@ func (c *Collector) Write(ctx context.Context, rows Rows) (Result, error) {
 func (c *Collector) add(ctx context.Context, rows Rows) (*filling, []Failure, error) {
 	f, refused, full, err := c.put(rows)
 	if f != nil && err != nil {
-		f.unit.Drop()
-		f.finish(err)
+		f.drop(err)
 	} else if full {
-		f.finish(f.unit.Close(ctx))
+		f.close(ctx)
 	}
 	return f, refused, err
 }
@@ -116,10 +115,8 @@ func (c *Collector) put(rows Rows) (f *filling, refused []Failure, full bool, er
 		return f, nil, false, err
 	}
 	f.writes++
-	for i := range rows.Len() {
-		if document, err := rows.Document(i); err == nil {
-			f.bytes += len(document)
-		}
+	if c.limits.Bytes > 0 {
+		f.bytes += bytesOf(rows)
 	}
 	if full = f.writes >= c.limits.Writes || c.limits.Bytes > 0 && f.bytes >= c.limits.Bytes; full {
 		c.seal(f)
@@ -130,15 +127,14 @@ func (c *Collector) put(rows Rows) (f *filling, refused []Failure, full bool, er
 // end closes a unit, in one of the writes that wait for it.
 func (c *Collector) end(ctx context.Context, f *filling) {
 	if c.take(f) {
-		f.finish(f.unit.Close(ctx))
+		f.close(ctx)
 	}
 }
 
 // giveUp drops a unit; the writes that wait for it fail.
 func (c *Collector) giveUp(f *filling, err error) {
 	if c.take(f) {
-		f.unit.Drop()
-		f.finish(err)
+		f.drop(err)
 	}
 }
 
@@ -160,7 +156,24 @@ func (c *Collector) seal(f *filling) {
 	close(f.full)
 }
 
+func (f *filling) close(ctx context.Context) { f.finish(f.unit.Close(ctx)) }
+
+func (f *filling) drop(err error) {
+	f.unit.Drop()
+	f.finish(err)
+}
+
 func (f *filling) finish(err error) {
 	f.err = err
 	close(f.closed)
+}
+
+func bytesOf(rows Rows) int {
+	size := 0
+	for i := range rows.Len() {
+		if document, err := rows.Document(i); err == nil {
+			size += len(document)
+		}
+	}
+	return size
 }

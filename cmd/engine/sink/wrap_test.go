@@ -123,11 +123,7 @@ func events(texts ...string) []enginetest.Record {
 
 func await(t *testing.T, what string, ready func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ready(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
+	enginetest.Await(t, 20*time.Second, what, ready)
 }
 
 func TestAnOutageOfAStockOutputReachesNoFallback(t *testing.T) {

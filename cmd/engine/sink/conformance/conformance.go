@@ -186,11 +186,7 @@ func (t *trial) waiting() bool { return t.stream.Metrics.Get(t.target.Waiting) >
 
 func (t *trial) await(what string, ready func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(t.target.Patience); !ready(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
+	enginetest.Await(t, t.target.Patience, what, ready)
 }
 
 // waits checks that a batch waits, and that it says so.

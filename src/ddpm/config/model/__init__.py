@@ -5,13 +5,12 @@ Every model forbids unknown keys, is frozen, and masks its secrets when shown.
 """
 
 from ddpm.config.address import EMBEDDED
-from ddpm.config.model.engine import DOCKER_SCHEMES, HOST_NETWORK, Container, Engine, Scale
+from ddpm.config.model.engine import HOST_NETWORK, Container, Engine, Scale
 from ddpm.config.model.kafka import IsolationLevel, Kafka, StartFrom
 from ddpm.config.model.pipeline import Batching, Config, Pipeline, Processor
 from ddpm.config.model.postgres import (
     IDENTITY_COLUMNS,
     INDEX_COLUMN,
-    RECORD_PARTS,
     RECORD_TIME_COLUMN,
     Column,
     MonthlyPartitions,
@@ -19,22 +18,14 @@ from ddpm.config.model.postgres import (
     Postgres,
 )
 from ddpm.config.model.server import Logger, LogLevel, Metrics, Server
-from ddpm.config.model.sinks import SINK_KINDS, Breaker, DeadLetter, KafkaSink, Sink, Sinks
+from ddpm.config.model.sinks import SINK_KINDS, Breaker, DeadLetter, KafkaSink, Sink
 from ddpm.config.model.source import BLOBLANG, Plugin, PluginKind, Source, Workers
 from ddpm.config.model.values import (
-    IDENTIFIER_BYTES,
-    Broker,
-    ByteSize,
-    ColumnName,
-    Duration,
     FilePath,
     Model,
     NonEmptyStr,
     NoOptions,
-    PipelineName,
     Seconds,
-    TableName,
-    TopicName,
     broken_rule,
     parse_duration,
     parse_size,
@@ -42,25 +33,18 @@ from ddpm.config.model.values import (
 
 __all__ = [
     "BLOBLANG",
-    "DOCKER_SCHEMES",
     "EMBEDDED",
     "HOST_NETWORK",
-    "IDENTIFIER_BYTES",
     "IDENTITY_COLUMNS",
     "INDEX_COLUMN",
-    "RECORD_PARTS",
     "RECORD_TIME_COLUMN",
     "SINK_KINDS",
     "Batching",
     "Breaker",
-    "Broker",
-    "ByteSize",
     "Column",
-    "ColumnName",
     "Config",
     "Container",
     "DeadLetter",
-    "Duration",
     "Engine",
     "FilePath",
     "IsolationLevel",
@@ -75,7 +59,6 @@ __all__ = [
     "NonEmptyStr",
     "Origin",
     "Pipeline",
-    "PipelineName",
     "Plugin",
     "PluginKind",
     "Postgres",
@@ -84,11 +67,8 @@ __all__ = [
     "Seconds",
     "Server",
     "Sink",
-    "Sinks",
     "Source",
     "StartFrom",
-    "TableName",
-    "TopicName",
     "Workers",
     "broken_rule",
     "parse_duration",

@@ -81,11 +81,7 @@ func lines(t testing.TB, folder, pattern string) (all []string, sizes []int) {
 
 func await(t testing.TB, what string, so func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !so(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("in vain: %s", what)
-		}
-	}
+	enginetest.Await(t, 30*time.Second, what, so)
 }
 
 func same(t testing.TB, got, want []string) {
