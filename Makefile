@@ -10,8 +10,11 @@ export CONFIG_PATH ?= $(SHIPPED_CONFIG)
 SEED := $(if $(filter $(SHIPPED_CONFIG),$(CONFIG_PATH)),--seed data/flights.ndjson.gz)
 COMPILE = uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet
 
+# Else each process that a test starts compiles all of ddpm again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help run up down image test test-all test-unit test-go test-integration test-integration-plugin test-browser test-deploy test-faults test-tools fuzz lint vuln format docs licences wheel lock bench bench-quick profile-report reset clean
+.PHONY: help run up down image test test-all test-unit test-go test-integration test-integration-plugin test-browser test-deploy test-faults test-tools fuzz lint vuln format generate docs licences wheel lock bench bench-quick profile-report reset clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,10 +53,10 @@ test: $(VENV)/.installed ## in a few minutes: unit, golden and Go tests, the mai
 test-all: test-tools ## every test there is, as CI runs them; shows which code the unit tests reach
 	@$(PY) -m pytest $(SIDE_BY_SIDE) --cov=ddpm --cov-report=term:skip-covered
 
-test-unit: $(VENV)/.installed ## the tests that need no services
-	@$(PY) -m pytest $(SIDE_BY_SIDE) tests/unit
+test-unit: $(VENV)/.installed ## in half a minute: the tests that need no services, without the slow ones
+	@$(PY) -m pytest --numprocesses 4 --dist worksteal --short -m "not slow" tests/unit
 
-test-go: $(VENV)/.installed ## the engine's Go tests on real servers: make test-go [pkg=./sink/...] [run=TestName] [race=1]
+test-go: $(VENV)/.installed ## the engine's Go tests on real servers: make test-go [pkg=./internal/sink/...] [run=TestName] [race=1]
 	@$(PY) scripts/go_test.py $(if $(race),-race) $(if $(run),-run '$(run)') $(or $(pkg),./...)
 
 test-integration: $(VENV)/.installed ## the tests of ddpm on a real Kafka, engine and Postgres
@@ -72,7 +75,7 @@ test-integration-plugin: $(VENV)/.installed ## the integration test of one parse
 	@$(PY) -m pytest "tests/integration/plugins/$(format)"
 
 test-faults: $(VENV)/.installed ## every fault under traffic, three rounds each, then an audit; writes the table of docs/guarantees.md
-	@$(PY) -m pytest $(SIDE_BY_SIDE) tests/faults --fault-rounds 3 --update-docs
+	@$(PY) -m pytest --numprocesses 2 --dist load tests/faults --fault-rounds 3 --update-docs
 
 test-tools: $(VENV)/.installed ## fetch what only the tests need: a browser, Prometheus, Graphviz, Docker, systemd's tools
 	@$(PY) scripts/test_tools.py
@@ -98,6 +101,10 @@ format: $(VENV)/.installed ## format Python and Go
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 	@$(PY) scripts/go.py fmt ./...
+
+generate: $(VENV)/.installed ## write what is derived: the names that Python and the engine have in common, the tables of keys
+	@$(PY) scripts/contract.py
+	@$(PY) scripts/references.py
 
 docs: $(VENV)/.installed $(DOCS_VENV)/.installed ## rewrite docs/metrics.md and build all documents as a site, into .site/html
 	@$(PY) scripts/metrics_doc.py > docs/metrics.md

@@ -21,7 +21,7 @@ def chosen(names: Iterable[str]) -> list[Workload]:
     """The workloads of these names.
 
     Raises:
-        ValueError: There is none of such a name; tells which there are.
+        ValueError: There is none of such a name; says which there are.
 
     """
     known, names = {workload.name: workload for workload in WORKLOADS}, tuple(names)

@@ -1,7 +1,7 @@
 """What mkdocs shows: the documents at the places that they have in the tree, so that every link between them holds.
 
 A hook of mkdocs.yml. Files of the tree that a document links to come along as they are; `make docs` writes the
-references of configuration and API before. It changes no word of a document.
+reference of the API before. It changes no word of a document.
 """
 
 import re
@@ -12,7 +12,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
-# scripts/references.py writes them.
+# scripts/references.py writes it.
 REFERENCES = ROOT / ".site" / "references"
 API_PAGE = """\
 # API
@@ -41,7 +41,6 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         File.generated(config, "site.css", content=STYLE),
         File.generated(config, "docs/api.md", content=API_PAGE),
         File.generated(config, "docs/openapi.json", abs_src_path=str(REFERENCES / "openapi.json")),
-        File.generated(config, "docs/configuration.md", abs_src_path=str(REFERENCES / "configuration.md")),
     ]
     of_the_theme = [file for file in files if file.src_dir != config.docs_dir]
     return Files([*of_the_theme, *placed])

@@ -9,7 +9,7 @@ BAR = 18
 MARGIN = 12
 HEAD = 74
 LETTER = 6.7
-# A bar of less than a pixel tells nothing, and there can be tens of thousands of them.
+# A bar of less than a pixel shows nothing, and there can be tens of thousands of them.
 NARROWEST = 1.0
 # Only recursion goes deeper.
 DEEPEST = 32

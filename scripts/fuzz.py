@@ -3,8 +3,8 @@
     scripts/fuzz.py [SECONDS [TARGET...]]
 
 A find ends with exit code 1; Go then names the file that holds the input. It shrinks every interesting input, for a
-minute each unless it is told otherwise, and tries nothing else meanwhile. Targets that ask a server, such as Postgres,
-are as slow as its answers.
+minute each unless it is asked for another, and tries nothing else meanwhile. Targets that ask a server, such as
+Postgres, are as slow as its answers.
 """
 
 import re

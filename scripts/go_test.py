@@ -1,4 +1,4 @@
-"""Runs the engine's Go tests on servers of their own: `scripts/go_test.py [-race] [-run NAME] ./sink/...`."""
+"""Runs the engine's Go tests on servers of their own: `scripts/go_test.py [-race] [-run NAME] ./internal/sink/...`."""
 
 import sys
 import tempfile

@@ -112,7 +112,7 @@ def judge(parts: Iterable[Part], policy: Mapping[str, Any]) -> None:
 
 
 class Recogniser:
-    """Tells licences from their texts, by google/licensecheck: one process for all, since its start costs most."""
+    """Names licences by their texts, by google/licensecheck: one process for all, since its start costs most."""
 
     def __init__(self, folder: Path, progress: Progress) -> None:
         go = find_go(progress)
@@ -190,9 +190,11 @@ def _modules(recognise: Recogniser, progress: Progress) -> Iterator[Part]:
     # The same modules on every machine: those of the image.
     env = go.environment() | {"GOOS": "linux", "GOARCH": "amd64"}
     command = [str(go.path), "list", "-deps", "-f", form, "."]
-    told = subprocess.run(command, cwd=ROOT / "cmd/engine", env=env, capture_output=True, text=True, check=True).stdout
+    answered = subprocess.run(
+        command, cwd=ROOT / "cmd/engine", env=env, capture_output=True, text=True, check=True
+    ).stdout
     texts: dict[tuple[str, str], dict[Path, None]] = {}
-    for line in filter(None, told.splitlines()):
+    for line in filter(None, answered.splitlines()):
         path, version, module, package = line.split("\t")
         if version:
             texts.setdefault((path, version), {}).update(dict.fromkeys(_texts_above(Path(package), Path(module))))

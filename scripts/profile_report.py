@@ -77,7 +77,7 @@ _PY_SPY_FRAME = re.compile(r"^(?P<function>.*) \((?P<path>.*?)(?::\d+)?\)$")
 
 
 def main() -> None:
-    """Record unless told what to draw, and draw."""
+    """Record unless given what to draw, and draw."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--profiles", type=Path, help="draw these (a folder .ddpm/profiles) and record none")
     arguments.add_argument("--records", type=int, default=RECORDS, help="so many events are recorded")
@@ -109,7 +109,7 @@ def record(folder: Path, count: int, progress: Progress) -> Path:
         config = world.config(postgres={"columns": dict(COLUMNS)}, profiling=True)
         with Ddpm(config, folder) as running, _watched(running.wait_healthy().url):
             with progress.step("Recording: producing", "events") as step:
-                world.produce(_told(map(_record, range(count), json_orders(count)), count, step))
+                world.produce(_reported(map(_record, range(count), json_orders(count)), count, step))
             world.wait_consumed()
             if running.stop() != 0:
                 raise SystemExit(f"ddpm ended with {running.popen.returncode}:\n{running.log[-3000:]}")
@@ -120,7 +120,7 @@ def _record(number: int, value: bytes) -> Record:
     return Record(value=value, partition=number % 3)
 
 
-def _told(records: Iterable[Record], count: int, step: Step) -> Iterator[Record]:
+def _reported(records: Iterable[Record], count: int, step: Step) -> Iterator[Record]:
     for number, record in enumerate(records):
         step.update(number, count)
         yield record

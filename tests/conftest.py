@@ -12,11 +12,14 @@ pytest_plugins = ["fix_services", "fix_world", "fix_docker"]
 
 # A slow machine is no defect of the code.
 settings.register_profile("ddpm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("short", settings.get_profile("ddpm"), max_examples=20)
 settings.load_profile("ddpm")
 
 # A script's background job inherits that Ctrl-C is ignored, and one of nohup that a hangup is; so would every command
 # that a test sends these signals to. What is caught here is not ignored there.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# One who ends a run by SIGTERM, as `timeout` does, wants what tests have started ended as well.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
 
@@ -32,9 +35,14 @@ NEEDS = {
 }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--short"):
+        settings.load_profile("short")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-rounds", type=int, default=0, help="all faults, so many rounds; 0 is the short form")
-    parser.addoption("--short", action="store_true", help="leave out what takes long in the Go tests")
+    parser.addoption("--short", action="store_true", help="fewer examples, and no Go test that takes long")
     parser.addoption("--update-golden", action="store_true", help="write the golden files again")
     parser.addoption("--update-docs", action="store_true", help="write the tables of docs that tests prove again")
     parser.addoption("--update-screenshots", action="store_true", help="make the pictures of the README again")

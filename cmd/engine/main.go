@@ -9,26 +9,11 @@ import (
 
 	"github.com/warpstreamlabs/bento/public/service"
 
-	"ddpm/engine/handover"
-	"ddpm/engine/lifeline"
-	"ddpm/engine/mappings"
-	"ddpm/engine/profiling"
-
-	_ "github.com/warpstreamlabs/bento/public/components/io"
-	_ "github.com/warpstreamlabs/bento/public/components/prometheus"
-	_ "github.com/warpstreamlabs/bento/public/components/pure"
-	_ "github.com/warpstreamlabs/bento/public/components/pure/extended"
-
-	_ "ddpm/engine/deadletters"
-	_ "ddpm/engine/feed"
-	_ "ddpm/engine/formats"
-	_ "ddpm/engine/input"
-	_ "ddpm/engine/kafkaout"
-	_ "ddpm/engine/origin"
-	_ "ddpm/engine/postgrescopy"
-	_ "ddpm/engine/steps"
-	_ "ddpm/engine/trial"
-	_ "ddpm/engine/workers"
+	"ddpm/engine/internal/contract"
+	"ddpm/engine/internal/processors/mappings"
+	"ddpm/engine/internal/runtime/handover"
+	"ddpm/engine/internal/runtime/lifeline"
+	"ddpm/engine/internal/runtime/profiling"
 )
 
 // The heap may grow to three times what is alive, which saves CPU time with small records, up to a
@@ -39,6 +24,12 @@ const (
 )
 
 func main() {
+	if contract.Asked(os.Args[1:]) {
+		if err := contract.Print(os.Stdout); err != nil {
+			panic(err)
+		}
+		return
+	}
 	if mappings.Asked() {
 		if err := mappings.Check(os.Stdin, os.Stdout); err != nil {
 			panic(err)

@@ -1,4 +1,4 @@
-// Command licencecheck tells which licences are in the files that are named on its standard input: a line of JSON each.
+// Command licencecheck says which licences are in the files that are named on its standard input: a line of JSON each.
 package main
 
 import (

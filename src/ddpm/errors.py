@@ -1,7 +1,7 @@
 """The one tree of errors that ddpm raises on purpose.
 
 Every error says what is wrong, where, and the way out; `exit_code` is what the command line ends with,
-`retryable` tells the supervisor whether trying again can help. Nothing here touches the outside.
+`retryable` says to the supervisor whether trying again can help. Nothing here touches the outside.
 
     DdpmError
      +-- ConfigError        2  the user's file or options are wrong
@@ -76,7 +76,7 @@ class ServiceError(DdpmError):
 class MismatchError(ConfigError):
     """The file asks for something that the database does not have or has otherwise; nothing was changed.
 
-    The file alone may be right, so whoever starts ddpm again may find that it fits by then.
+    The file alone may be right, so the next start of ddpm may find that it fits by then.
     """
 
     exit_code = ExitCode.ENVIRONMENT

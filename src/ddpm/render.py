@@ -1,6 +1,6 @@
 """A pipeline becomes the text of an engine configuration. Pure: the caller reads and writes files.
 
-The jinja template is the visible skeleton; the values are engine components from the catalogue, dumped as YAML.
+The jinja template is the visible skeleton; the values are engine components, dumped as YAML.
 No value is ever pasted: whatever a template prints passes through `_Dumper`, which quotes it and keeps the
 engine's own textual substitution (`${…}`) out of its reach.
 """
@@ -15,9 +15,9 @@ import yaml
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from ddpm.catalogue.component import Component, Concealed, EngineEnv, Value
-from ddpm.catalogue.concealing import Concealer
-from ddpm.catalogue.pipeline import sections
+from ddpm.component import Component, Concealed, EngineEnv, Value
+from ddpm.components.concealing import Concealer
+from ddpm.components.pipeline import sections
 from ddpm.config.model import Pipeline
 from ddpm.errors import ConfigError
 

@@ -104,7 +104,7 @@ class FakeDdpm:
             return answer
 
         @app.get("/v1/pipelines")
-        def pipelines() -> Json:
+        def pipeline_type() -> Json:
             shorts = [{key: each[key] for key in each if key not in DETAILS} for each in self.pipelines]
             return {"version": "0.1.0", "pipelines": shorts, "config_changed": self.config_changed}
 
@@ -201,6 +201,8 @@ def pipeline(name: str, **changes: Any) -> Json:
     waves = [1200 + 160 * ((index * 7) % 5) - 90 * (index % 3) for index in range(120)]
     good: Json = {
         "name": name,
+        "part_of": None,
+        "sink": None,
         "state": "running",
         "reason": "records flow",
         "since": ago(7_512),

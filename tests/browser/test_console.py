@@ -436,7 +436,7 @@ def test_an_engine_that_ended_as_asked_is_not_shown_as_trouble(ddpm: FakeDdpm, p
 
 
 def test_that_the_configuration_was_edited_stands_on_every_page(ddpm: FakeDdpm, page: Page) -> None:
-    said = "app-config.yaml changed since this ddpm started; stop ddpm and start it again to apply it"
+    said = "app-config.yaml changed since it was read; `ddpm reload` applies it"
     ddpm.config_changed = said
     page.open(ddpm.url)
     page.sees(said, ".notice")

@@ -60,7 +60,7 @@ def address(ddpm: Ddpm, name: str = "") -> str:
 def test_pause_and_resume_from_the_page(shop: Ddpm, world: World, page: Page) -> None:
     produce([world.bootstrap], "orders", [Record(value=b'{"id": %d}' % number) for number in range(500)])
     page.open(address(shop))
-    page.sees("All 4 pipelines run.", "h1")
+    page.sees("All 5 pipelines run.", "h1")
     page.open(address(shop, "orders"))
     page.sees("running", ".title-state")
     page.sees("500 in all", ".tiles")
@@ -73,6 +73,25 @@ def test_pause_and_resume_from_the_page(shop: Ddpm, world: World, page: Page) ->
     page.click(page.one("dialog [type=submit]"))
     page.sees("running", ".title-state")
     page.sees("paused", ".card-events")
+
+
+def test_the_sinks_of_one_pipeline_stand_together_and_lead_to_each_other(shop: Ddpm, page: Page) -> None:
+    page.open(address(shop))
+    page.sees("returns 2 sinks", "tr.whole")
+    page.click(page.one("[data-key='pipeline-returns.postgres'] a"))
+    page.sees("Sinks of returns", "nav.siblings")
+    page.click(page.one("nav.siblings [data-key='returns.kafka']"))
+    page.sees("returns.kafka", "h1")
+    page.sees("kafka ok", ".card-probes")
+    page.press("Pause")
+    page.click(page.one("dialog [type=submit]"))
+    page.sees("paused", ".title-state")
+    page.click(page.one("nav.siblings [data-key='returns.postgres']"))
+    page.sees("running", ".title-state")
+    page.click(page.one("nav.siblings [data-key='returns.kafka']"))
+    page.press("Resume")
+    page.click(page.one("dialog [type=submit]"))
+    page.sees("running", ".title-state")
 
 
 def test_a_frozen_engine_is_seen_and_so_is_its_recovery(shop: Ddpm, page: Page) -> None:
@@ -95,17 +114,17 @@ def test_the_pictures_of_the_readme(shop: Ddpm, world: World, page: Page, reques
         pytest.skip("makes pictures only with --update-screenshots")
     with traffic(world):
         time.sleep(PICTURE_SECONDS)
-        engine = pid(shop, "returns")
+        engine = pid(shop, "returns.postgres")
         os.kill(engine, signal.SIGSTOP)
         try:
             page.size(1280, 860, 1.5)
             page.open(address(shop))
-            page.sees("returns is degraded", "h1")
-            page.sees("1,", "[data-key=pipeline-returns] .cell-lag")
+            page.sees("returns.postgres is degraded", "h1")
+            page.sees("1,", "[data-key='pipeline-returns.postgres'] .cell-lag")
             page.save_picture(IMAGES / "console-overview.png")
         finally:
             os.kill(engine, signal.SIGCONT)
-        page.open(address(shop, "returns"))
+        page.open(address(shop, "returns.postgres"))
         page.sees("running", ".title-state")
         page.size(360, 740, 2)
         eventually(lambda: page.ask("return innerWidth") == 360, "the window is a phone's")

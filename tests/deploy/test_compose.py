@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ddpm.components.registry import pipeline_type
 from ddpm.config.load import load
 from ddpm.engine.cache import cache_dir, make_once
 from ddpm.engine.progress import Progress
@@ -85,11 +86,11 @@ def test_ddpm_is_kept_small_and_has_time_to_drain(services: dict[str, Any]) -> N
 
 def test_its_configuration_names_the_other_services(services: dict[str, Any]) -> None:
     (mounted,) = [mount for mount in services["ddpm"]["volumes"] if mount["target"] == "/etc/ddpm/app-config.yaml"]
-    config = load(Path(mounted["source"]), services["ddpm"]["environment"]).config
+    config = load(Path(mounted["source"]), services["ddpm"]["environment"], model=pipeline_type()).config
     (pipeline,) = config.pipelines
     assert pipeline.kafka.brokers == ("redpanda:9092",)
-    assert pipeline.postgres is not None
-    assert "@postgres:5432/" in pipeline.postgres.url
+    assert pipeline.table is not None
+    assert "@postgres:5432/" in pipeline.table.url
 
 
 def test_a_secret_that_is_missing_is_named(loader: Path) -> None:

@@ -39,7 +39,7 @@ def written(world: World) -> Counter[int]:
 
 def await_all(world: World, end: int) -> None:
     """Everything from 0 to before `end` becomes a row, once, and nothing else."""
-    world.wait_consumed(SOON_SECONDS)
+    world.wait_consumed(timeout=SOON_SECONDS)
     assert written(world) == Counter(range(end))
 
 

@@ -14,19 +14,19 @@ import pytest
 
 from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from ddpm.engine.progress import Progress
+from harness.fault_results import Results, results_of
 from harness.faults import FAULTS, Fault, kill_engine, killed_while_one_batch_is_held_back, may_mount, small_disk
 from harness.mutants import Mutate
-from harness.rig import Result, Rig, Servers
+from harness.rig import Rig, Servers
+from harness.standby import standby_pair
 from harness.waiting import eventually
 
-DOCS = Path(__file__).parents[2] / "docs" / "guarantees.md"
-MARK = "<!-- faults: written by tests/faults/test_guarantees.py -->"
+POSTGRES = "internal/sinks/postgrescopy"
 TIMES, TIMES_SHORT = 20, 3
 DISK_MEGABYTES = 64
 # A group waits for the session of a member that was killed.
 READING_SECONDS = 60
-
-Results = dict[str, list[Result]]
+LOST_SECONDS = 5
 
 
 @pytest.fixture(scope="module")
@@ -40,25 +40,9 @@ def servers(data_dir: Path, progress: Progress, engine_binary: Path) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def results(request: pytest.FixtureRequest) -> Iterator[Results]:
+def results(request: pytest.FixtureRequest) -> Results:
     """What each round has shown; written down at the end of a run of all faults."""
-    found: Results = {}
-    yield found
-    if request.config.getoption("--update-docs") and found.keys() == {fault.name for fault in FAULTS}:
-        before, _, after = DOCS.read_text(encoding="utf-8").split(MARK)
-        DOCS.write_text(f"{before}{MARK}\n{table(found)}\n{MARK}{after}", encoding="utf-8")
-
-
-def table(found: Results) -> str:
-    """The table of docs/guarantees.md."""
-    lines = [
-        "| fault | rounds | records | of them during the fault | rows | dead letters |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, rounds in found.items():
-        sums = (sum(getattr(each, of) for each in rounds) for of in ("produced", "during", "rows", "dead"))
-        lines.append(f"| {name} | {len(rounds)} | {' | '.join(f'{each:,}' for each in sums)} |")
-    return "\n".join(lines)
+    return results_of(request.config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -70,7 +54,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def rig(fault: Fault, servers: Servers, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
+def servers_of(fault: Fault, servers: Servers, data_dir: Path, progress: Progress, tmp_path: Path) -> Iterator[Servers]:
+    """The servers of a fault; one that loses its primary has a pair of its own, for what was promoted never follows."""
+    if fault.standby is None:
+        yield servers
+        return
+    with standby_pair(data_dir / tmp_path.name, progress) as pair:
+        yield replace(servers, postgres=pair.primary, standby=pair.standby).admit()
+
+
+@pytest.fixture
+def rig(fault: Fault, servers_of: Servers, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
     times = TIMES if request.config.getoption("--fault-rounds") else TIMES_SHORT
     with ExitStack() as stack:
         if fault.disk and not may_mount():
@@ -78,7 +72,8 @@ def rig(fault: Fault, servers: Servers, tmp_path: Path, request: pytest.FixtureR
         disk = stack.enter_context(small_disk(DISK_MEGABYTES)) if fault.disk else None
         folder = disk if disk and fault.disk == "ddpm" else tmp_path
         small = disk if fault.disk == "table" else None
-        yield stack.enter_context(Rig(servers, folder, times, small, fault.sections))
+        listed = None if fault.standby == "name" else fault.standby
+        yield stack.enter_context(Rig(servers_of, folder, times, small, fault.sections, listed))
 
 
 # A broker that is killed costs the producer's client a socket that it does not close.
@@ -86,7 +81,7 @@ def rig(fault: Fault, servers: Servers, tmp_path: Path, request: pytest.FixtureR
 @pytest.mark.timeout(900)
 def test_invariants_hold(fault: Fault, number: int, rig: Rig, results: Results) -> None:
     del number
-    results.setdefault(fault.name, []).append(rig.suffer(fault.happen))
+    results.setdefault(fault.name, []).append(rig.suffer(fault.happen).numbers())
 
 
 def killed_a_few_times(rig: Rig) -> None:
@@ -111,8 +106,12 @@ def has_more_rows(rig: Rig, than: int) -> bool:
 def test_the_suite_fails_without_identity(mutate: Mutate, servers: Servers, tmp_path: Path) -> None:
     # Each engine has an identity of its own for the same record.
     careless = mutate(
-        ("postgrescopy/encode.go", "AppendInt(text, source, 10)", "AppendInt(text, source+run, 10)"),
-        ("postgrescopy/config.go", "// identity returns", "var run = int64(os.Getpid())\n\n// identity returns"),
+        (f"{POSTGRES}/encode.go", "AppendInt(text, source, 10)", "AppendInt(text, source+run, 10)"),
+        (
+            "internal/sinks/postgrescopy/config.go",
+            "// identity returns",
+            "var run = int64(os.Getpid())\n\n// identity returns",
+        ),
     )
     with (
         Rig(replace(servers, engine=careless), tmp_path, 1) as rig,
@@ -121,16 +120,42 @@ def test_the_suite_fails_without_identity(mutate: Mutate, servers: Servers, tmp_
         rig.suffer(killed_while_rows_come_in)
 
 
+def promoted_without_all_commits(rig: Rig) -> None:
+    """A fail-over to a standby that no commit waited for, and that was away for a while."""
+    standby = rig.servers.standby
+    assert standby is not None
+    with rig.superuser() as admin:
+        admin.execute("alter system reset synchronous_standby_names")
+        admin.execute("select pg_reload_conf()")
+    standby.kill()
+    rig.wait(LOST_SECONDS)
+    rig.servers.postgres.kill()
+    standby.start()
+    standby.promote()
+    rig.switched()
+
+
+def test_the_suite_fails_if_a_standby_lacks_commits(
+    servers: Servers, data_dir: Path, progress: Progress, tmp_path: Path
+) -> None:
+    with (
+        standby_pair(data_dir / "lacking", progress) as pair,
+        Rig(replace(servers, postgres=pair.primary, standby=pair.standby).admit(), tmp_path, 1, listed="url") as rig,
+        pytest.raises(AssertionError, match="lost: in neither table nor dead letters"),
+    ):
+        rig.suffer(promoted_without_all_commits)
+
+
 def test_the_suite_fails_without_isolation(mutate: Mutate, servers: Servers, tmp_path: Path) -> None:
     all_are_to_blame = """\
-			p := &piecewise{s: s, b: b}
-			for i := range b.rows {
-				p.refused = append(p.refused, refusedRow{row: i, err: err})
-			}
-			_, err := s.exec(ctx, "ROLLBACK")
-			return sink.Result{Failures: p.failures()}, err
+	p.refused = nil
+	for i := range p.b.rows {
+		p.refused = append(p.refused, refusedRow{row: i, err: refused[0].err, certain: true})
+	}
+	return nil
 """
-    careless = mutate(("postgrescopy/write.go", "\t\t\trefusal = err\n", all_are_to_blame.replace("    ", "\t")))
+    only_some_are = "\tp.refused = refused\n\treturn p.judgeRefused(ctx)\n"
+    careless = mutate((f"{POSTGRES}/write.go", only_some_are, all_are_to_blame))
     told = "good records in the dead letters|both in the table and in the dead letters"
     # The breaker would be in the way of what is to be seen.
     sections = {"dead_letter": {"breaker": "off"}}
@@ -148,7 +173,7 @@ def test_the_suite_fails_without_the_order_of_acknowledgements(
     hasty = (
         "\t\tfor _, before := range p.of.pending {\n\t\t\tbefore.done = before.done || before.next <= p.next\n\t\t}\n"
     )
-    careless = mutate(("input/progress.go", "\t\tp.done = true\n", hasty))
+    careless = mutate(("internal/input/progress.go", "\t\tp.done = true\n", hasty))
     with (
         Rig(replace(servers, engine=careless), tmp_path, 1) as rig,
         pytest.raises(AssertionError, match="lost: in neither table nor dead letters"),

@@ -55,7 +55,7 @@ def test_a_record_that_the_topic_does_not_take_is_dead_and_in_the_table(world: W
         client.alter_configs([ConfigResource("TOPIC", copy, {"max.message.bytes": "10000"})])
         large = json.dumps({"n": 100, "text": "x" * 20_000}).encode()
         world.produce([*json_records([{"n": number} for number in range(100)]), Record(value=large)])
-        world.wait_consumed()
+        world.wait_consumed("postgres", "kafka")
         assert running.stop() == 0
     assert copied(world, copy) == set(range(100))
     assert sorted(row["n"] for row in world.rows("n")) == list(range(101))
@@ -63,3 +63,4 @@ def test_a_record_that_the_topic_does_not_take_is_dead_and_in_the_table(world: W
     headers = dict(letter.headers)
     assert (letter.value, headers["__connect.errors.exception.class.name"]) == (large, b"too_large")
     assert headers["__connect.errors.stage"] == b"sink"
+    assert headers["ddpm.errors.sink"] == b"kafka"

@@ -1,9 +1,20 @@
 """Postgres URLs for tests: what they say is known, because they are written from parts, in every spelling there is."""
 
+import json
 import random
 import string
+import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
+
+from ddpm.engine.progress import Silent
+from ddpm.engine.toolchain import find_go
+from ddpm.store.connection import parts
+
+ENGINE = Path(__file__).parents[2] / "cmd" / "engine"
 
 # What may stand bare in user and password; everything else is written as % and two digits.
 BARE = string.ascii_letters + string.digits + "-._~!$&'()*+,;=|^{}<>\"`\\ [äß€"
@@ -92,6 +103,23 @@ def mutated(dice: random.Random, url: str) -> str:
     at = dice.randint(start, len(url))
     cut = dice.choice((0, 0, 1, 3))
     return url[:at] + dice.choice(_MUTATIONS) + url[at + cut :]
+
+
+def read_by_the_engine(folder: Path, urls: Sequence[str], **more: str) -> list[dict[str, Any]]:
+    """What pgx in the engine's own code makes of what the engine is handed for these URLs."""
+    asked, answers = folder / "asked", folder / "answers"
+    asked.write_text("".join(json.dumps(parts(url)) + "\n" for url in urls), encoding="utf-8")
+    go = find_go(Silent())
+    ran = subprocess.run(
+        [go.path, "test", "./internal/sinks/pgaddress", "-count=1", "-run", "TestPartsFromDdpm"],
+        cwd=ENGINE,
+        env=go.environment() | {"DDPM_TEST_ADDRESSES": str(asked), "DDPM_TEST_ADDRESSES_READ": str(answers)} | more,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
 
 
 def _text(dice: random.Random, least: int) -> str:

@@ -23,6 +23,7 @@ from ddpm.devstack.identity import account_for_server
 from harness.process import alive
 from harness.proxy import Mode
 from harness.rig import Rig, scratch
+from harness.standby import Standby
 from harness.waiting import eventually
 from harness.world import World
 
@@ -32,6 +33,7 @@ A_WHILE = 8.0
 A_MOMENT = 3.0
 # Records of a partition, so many that their batch is not read yet; and so many that other batches hold them.
 AHEAD, BATCHES_BEHIND = 1_500, 2_000
+CALLED_OFF = 8
 
 
 def engine_killed(rig: Rig) -> None:
@@ -242,7 +244,7 @@ def table_dropped(rig: Rig) -> None:
 
 
 def key_dropped(rig: Rig) -> None:
-    """The key by which records are told apart is dropped, records are delivered again, and the key is restored."""
+    """The key by which records are distinguished is dropped, records are delivered again, and the key is restored."""
     rig.admin(sql.SQL("alter table {} drop constraint {}").format(rig.table, sql.Identifier(f"{rig.world.table}_pkey")))
     rig.told("add primary key")
     kill_engine(rig)
@@ -332,6 +334,68 @@ def connection_black_holed(rig: Rig) -> None:
         rig.wait(A_WHILE)
     finally:
         rig.proxy.mode = Mode.PASS
+
+
+def primary_lost_of_two_hosts(rig: Rig) -> None:
+    """kill -9 of a primary, whose standby is promoted later; the address names both."""
+    with _promoted(rig):
+        rig.servers.postgres.kill()
+        rig.told("read-only", "in recovery")
+        rig.wait(A_MOMENT)
+
+
+def primary_lost_behind_a_name(rig: Rig) -> None:
+    """kill -9 of a primary; its name leads to the standby, which is promoted later."""
+    with _promoted(rig) as standby:
+        rig.servers.postgres.kill()
+        rig.proxy.reset()
+        rig.told("postgres")
+        rig.proxy.lead_to(standby.port)
+        rig.told("read-only", "in recovery")
+        rig.wait(A_MOMENT)
+
+
+def primary_becomes_read_only(rig: Rig) -> None:
+    """A planned switch: the primary takes no rows any more, its connections stay, and the standby is promoted."""
+    with _promoted(rig):
+        with rig.superuser() as admin:
+            admin.execute("alter system set default_transaction_read_only = on")
+            admin.execute("select pg_reload_conf()")
+        rig.told("read-only")
+        rig.wait(A_MOMENT)
+        rig.servers.postgres.stop()
+
+
+def primary_lost_while_commits_waited(rig: Rig) -> None:
+    """The standby is away; commits that wait for it are given up, or called off by an administrator, over and over."""
+    with _promoted(rig) as standby:
+        rig.admin(sql.SQL("alter role {} set client_min_messages = error").format(rig.loader))
+        with rig.superuser() as admin:
+            _terminate(rig, admin)
+        standby.kill()
+        rig.told("timeout", "does not answer in time")
+        # Such a commit makes rows on the primary alone. To be called off is no error of the statement.
+        for _ in range(min(rig.times, CALLED_OFF)):
+            rig.wait(1)
+            with rig.superuser() as admin:
+                admin.execute("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'")
+        rig.wait(A_WHILE)
+        rig.servers.postgres.kill()
+        standby.start()
+
+
+@contextmanager
+def _promoted(rig: Rig) -> Iterator[Standby]:
+    """Promote the standby at the end of the block; the same engine goes on there."""
+    standby = rig.servers.standby
+    assert standby is not None
+    engine = rig.ddpm.engine_pid
+    yield standby
+    standby.promote()
+    rig.switched()
+    before = rig.world.count()
+    eventually(lambda: rig.world.count() > before, "rows come in on the server that was promoted", 60)
+    assert rig.ddpm.engine_pid == engine, "the engine waited and was not restarted"
 
 
 def rebalance_storm(rig: Rig) -> None:
@@ -428,6 +492,7 @@ class Fault:
         short: Whether it is in the short form, which `make test-all` runs.
         disk: Whether the table, or ddpm, is on a small disk of its own.
         sections: What the configuration says besides the usual.
+        standby: Whether Postgres has a standby, behind the same name or listed beside it, in one of two forms.
 
     """
 
@@ -435,6 +500,7 @@ class Fault:
     short: bool = False
     disk: Literal["table", "ddpm"] | None = None
     sections: Mapping[str, Any] = field(default_factory=dict)
+    standby: Literal["name", "keywords", "url"] | None = None
 
     @property
     def name(self) -> str:
@@ -466,6 +532,10 @@ FAULTS = (
     Fault(connection_delayed),
     Fault(connection_reset),
     Fault(connection_black_holed),
+    Fault(primary_lost_of_two_hosts, short=True, standby="keywords"),
+    Fault(primary_lost_behind_a_name, short=True, standby="name"),
+    Fault(primary_becomes_read_only, standby="keywords"),
+    Fault(primary_lost_while_commits_waited, short=True, standby="url"),
     Fault(partitions_grown, short=True, sections={"kafka": {"start_from": "latest"}}),
     Fault(offsets_deleted_while_paused, short=True, sections={"kafka": {"start_from": "latest"}}),
     Fault(rebalance_storm, short=True),

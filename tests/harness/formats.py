@@ -10,7 +10,7 @@ from harness.audit import Books, Expected, audit
 from harness.process import Ddpm
 from harness.world import World
 
-SAMPLES = Path(__file__).parents[2] / "cmd" / "engine" / "formats" / "testdata"
+SAMPLES = Path(__file__).parents[2] / "cmd" / "engine" / "internal" / "formats" / "testdata"
 
 
 @dataclass(frozen=True)

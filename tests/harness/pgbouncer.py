@@ -1,4 +1,4 @@
-"""A real PgBouncer in transaction mode in front of a database: each transaction may get another connection."""
+"""A real PgBouncer in front of a database; in transaction mode each transaction may get another connection."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ _HOST = "127.0.0.1"
 
 
 @contextmanager
-def pgbouncer(dsn: str, folder: Path) -> Iterator[str]:
+def pgbouncer(dsn: str, folder: Path, mode: str = "transaction") -> Iterator[str]:
     """Run it while the block runs; yields a URL that leads through it, for the user of `dsn`."""
     program = require(PGBOUNCER)
     (port,) = free_ports(1)
@@ -29,7 +29,7 @@ def pgbouncer(dsn: str, folder: Path) -> Iterator[str]:
     users.write_text(f'"{user}" "{password}"\n')
     config.write_text(
         f"[databases]\n* = host={server.hostname} port={server.port}\n"
-        f"[pgbouncer]\nlisten_addr={_HOST}\nlisten_port={port}\nunix_socket_dir=\npool_mode=transaction\n"
+        f"[pgbouncer]\nlisten_addr={_HOST}\nlisten_port={port}\nunix_socket_dir=\npool_mode={mode}\n"
         f"auth_type=plain\nauth_file={users}\ndefault_pool_size=8\nserver_round_robin=1\n"
     )
     # It refuses to be root, and reads its files as the user that it becomes.
@@ -52,7 +52,7 @@ def pgbouncer(dsn: str, folder: Path) -> Iterator[str]:
 def _answers(process: "subprocess.Popen[bytes]", url: str, log: Path) -> bool:
     assert process.poll() is None, log.read_text()
     try:
-        with psycopg.connect(url) as connection:
+        with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("SELECT 1")
     except psycopg.OperationalError:
         return False

@@ -1,4 +1,4 @@
-"""A TCP proxy of our own that delays, resets, swallows, or cuts in the middle of a commit."""
+"""A TCP proxy of our own that delays, resets, swallows, or cuts in the middle of an engine's commit."""
 
 import contextlib
 import socket
@@ -9,8 +9,9 @@ from enum import Enum
 from typing import Self
 
 _CHUNK = 64 * 1024
-# What a client sends when it wants rows to be durable.
+# What a client sends when it wants rows to be durable, alone or among other messages, and before it sends them.
 _COMMIT = b"COMMIT\x00"
+_COPY = b"COPY "
 
 
 class Mode(Enum):
@@ -42,6 +43,10 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         self._listener.close()
         self.reset()
+
+    def lead_to(self, port: int) -> None:
+        """Pass connections that begin from now on to another port, as a name does that gets another address."""
+        self._to = (self._to[0], port)
 
     def reset(self) -> int:
         """End every connection with a reset, as a firewall does; returns how many there were."""
@@ -78,7 +83,7 @@ class Proxy:
         outgoing: bool,
         pair: tuple[socket.socket, socket.socket],
     ) -> None:
-        swallowed = False
+        swallowed = copies = False
         with contextlib.suppress(OSError):
             while data := source.recv(_CHUNK):
                 if self.mode is Mode.BLACK_HOLE:
@@ -89,7 +94,9 @@ class Proxy:
                 if self.mode is Mode.DELAY:
                     time.sleep(self._delay)
                 target.sendall(data)
-                if self.mode is Mode.CUT_COMMITS and outgoing and data.endswith(_COMMIT):
+                # ddpm commits, too, but an engine is what brings rows in.
+                copies = copies or (outgoing and _COPY in data)
+                if self.mode is Mode.CUT_COMMITS and copies and _COMMIT in data:
                     # The server has it and nobody will hear the answer.
                     self.cuts += 1
                     break

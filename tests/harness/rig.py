@@ -4,9 +4,9 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2 as httpx
@@ -17,6 +17,7 @@ from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from harness.audit import Books, audit
 from harness.process import Ddpm
 from harness.proxy import Proxy
+from harness.standby import Standby
 from harness.traffic import COLUMNS, POISON_EVERY, Traffic, expected
 from harness.waiting import eventually
 from harness.world import World
@@ -28,11 +29,13 @@ DRAIN_SECONDS = 90.0
 
 @dataclass(frozen=True)
 class Servers:
-    """Servers that may be broken; each fault leaves them mended."""
+    """Servers that may be broken; each fault leaves them corrected."""
 
     kafka: EmbeddedKafka
     postgres: EmbeddedPostgres
     engine: Path
+    # A copy of the Postgres, which has all that was committed.
+    standby: Standby | None = None
     # No superuser: rights can be taken from it.
     role: str = field(default_factory=lambda: f"loader_{secrets.token_hex(4)}")
     password: str = field(default_factory=lambda: secrets.token_hex(12), repr=False)
@@ -54,6 +57,10 @@ class Result:
     dead: int
     during: int
 
+    def numbers(self) -> list[int]:
+        """As a line of the table has them: records, those during the fault, rows, dead letters."""
+        return [self.produced, self.during, self.rows, self.dead]
+
 
 @dataclass
 class Rig:
@@ -65,6 +72,7 @@ class Rig:
         times: How often a fault that repeats itself does so.
         disk: A small disk for the table.
         sections: What the configuration says besides the usual.
+        listed: Whether the address names the standby and the primary, in this order, without the proxy; in which form.
 
     """
 
@@ -73,6 +81,7 @@ class Rig:
     times: int
     disk: Path | None = None
     sections: Mapping[str, Any] = field(default_factory=dict)
+    listed: Literal["keywords", "url"] | None = None
 
     def __enter__(self) -> Self:
         admin = urlsplit(self.servers.postgres.dsn)
@@ -87,7 +96,27 @@ class Rig:
             )
         address = f"{self.servers.role}:{self.servers.password}@127.0.0.1:{self.proxy.port}"
         self.dsn = urlunsplit(admin._replace(netloc=address))
+        if self.listed:
+            self.dsn = self._list(admin.path[1:])
         return self
+
+    def _list(self, database: str) -> str:
+        assert self.servers.standby is not None
+        role, password = self.servers.role, self.servers.password
+        ports = self.servers.standby.port, self.servers.postgres.port
+        if self.listed == "url":
+            hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+            return f"postgresql://{role}:{password}@{hosts}/{database}?target_session_attrs=primary"
+        return (
+            f"host=127.0.0.1,127.0.0.1 port={ports[0]},{ports[1]} user={role} password={password} dbname={database} "
+            "target_session_attrs=read-write"
+        )
+
+    def switched(self) -> None:
+        """From now on the standby is the server that rows are looked for on."""
+        assert self.servers.standby is not None
+        self.servers = replace(self.servers, postgres=self.servers.standby, standby=None)
+        self.world = replace(self.world, dsn=self.servers.postgres.dsn)
 
     def __exit__(self, *_: object) -> None:
         self.proxy.__exit__()
@@ -113,7 +142,7 @@ class Rig:
             self.ddpm.wait_healthy()
             yield
             # Nobody helps: what the fault has left is caught up with alone.
-            self.world.wait_consumed(DRAIN_SECONDS)
+            self.world.wait_consumed(timeout=DRAIN_SECONDS)
             eventually(lambda: self.ddpm.health()[0] == httpx.codes.OK, "ddpm is healthy at the end", DRAIN_SECONDS)
             assert self.ddpm.stop() == 0
 

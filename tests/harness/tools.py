@@ -16,13 +16,15 @@ from ddpm.engine.cache import cache_dir
 class Tool:
     """A program: the names it goes by, Debian's package, and whether that package would start a service.
 
-    `libraries` are the packages that such a program needs besides: they are installed.
+    `libraries` are the packages that such a program needs besides: they are installed. `folders` are where the package
+    has the program, below the root; those that are not on PATH are looked into on the machine as well.
     """
 
     names: tuple[str, ...]
     package: str
     service: bool = False
     libraries: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ("usr/bin", "usr/sbin")
 
 
 CHROMIUM = Tool(("chromium", "chromium-browser", "google-chrome"), "chromium")
@@ -32,6 +34,14 @@ PROMETHEUS = Tool(("prometheus",), "prometheus", service=True)
 PROMTOOL = Tool(("promtool",), "prometheus", service=True)
 PUSHGATEWAY = Tool(("prometheus-pushgateway", "pushgateway"), "prometheus-pushgateway", service=True)
 PGBOUNCER = Tool(("pgbouncer",), "pgbouncer", service=True, libraries=("libc-ares2",))
+# Unlike the embedded one it was built with TLS.
+POSTGRES = Tool(
+    ("postgres",),
+    "postgresql-15",
+    service=True,
+    libraries=("libpq5", "libicu72", "libxml2", "libllvm14"),
+    folders=("usr/lib/postgresql/*/bin",),
+)
 DOCKERD = Tool(("dockerd",), "docker.io", service=True, libraries=("libdevmapper1.02.1",))
 CONTAINERD = Tool(("containerd",), "containerd", service=True)
 RUNC = Tool(("runc",), "runc")
@@ -46,6 +56,7 @@ TOOLS = (
     PROMTOOL,
     PUSHGATEWAY,
     PGBOUNCER,
+    POSTGRES,
     DOCKERD,
     CONTAINERD,
     RUNC,
@@ -62,7 +73,8 @@ def unpacked(tool: Tool) -> Path:
 
 def find(tool: Tool) -> Path | None:
     """The program's path; None when it is missing."""
-    folders = (None, *(str(unpacked(tool) / "usr" / folder) for folder in ("bin", "sbin")))
+    roots = (Path("/"), unpacked(tool))
+    folders = [None, *(str(folder) for root in roots for each in tool.folders for folder in sorted(root.glob(each)))]
     found = (shutil.which(name, path=folder) for folder in folders for name in tool.names)
     return next((Path(path) for path in found if path), None)
 

@@ -101,13 +101,17 @@ class World:
             for statement in statements:
                 connection.execute(statement)
 
-    def lag(self) -> int:
-        """Records that the group has not committed yet."""
-        return sum(behind.offsets for behind in lag([self.bootstrap], self.group, [self.topic]).values())
+    def lag(self, sink: str = "") -> int:
+        """Records that the group has not committed yet, or that of a sink, `.kafka`."""
+        return sum(behind.offsets for behind in lag([self.bootstrap], self.group + sink, [self.topic]).values())
 
-    def wait_consumed(self, timeout: float = DELIVERY_TIMEOUT) -> None:
-        """Wait until every record is in the table or dead and its offset committed."""
-        eventually(lambda: self.lag() == 0, "lag returns to 0", timeout)
+    def wait_consumed(self, *sinks: str, timeout: float = DELIVERY_TIMEOUT) -> None:
+        """Wait until every record is in the table or dead and its offset committed, or in these sinks."""
+        for sink in [f".{name}" for name in sinks] or [""]:
+            eventually(partial(self._has_all, sink), f"lag{sink} returns to 0", timeout)
+
+    def _has_all(self, sink: str) -> bool:
+        return self.lag(sink) == 0
 
 
 def json_records(documents: Sequence[Any], partitions: int = 3) -> list[Record]:

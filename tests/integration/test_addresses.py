@@ -1,16 +1,13 @@
 """Both clients connect with the same parts of a Postgres URL, and to what these parts name."""
 
-import json
 import shutil
 import socket
 import socketserver
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import psycopg
@@ -20,12 +17,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ddpm.config.address import AddressError, parse_address
 from ddpm.devstack import EmbeddedPostgres
-from ddpm.engine.progress import Silent
-from ddpm.engine.toolchain import find_go
-from ddpm.store.connection import connect, keywords, parts
-from harness.addresses import PRINTABLE, dice_of, mutated, written
+from ddpm.engine.progress import Progress
+from ddpm.store.connection import connect, keywords
+from harness.addresses import PRINTABLE, dice_of, mutated, read_by_the_engine, written
+from harness.standby import standby_pair
 
-ENGINE = Path(__file__).parents[2] / "cmd" / "engine"
 TLS = {
     "disable": ["none"],
     "allow": ["none", "encrypted"],
@@ -47,23 +43,6 @@ def is_address(url: str) -> bool:
     except AddressError:
         return False
     return True
-
-
-def read_by_the_engine(folder: Path, urls: list[str], **more: str) -> list[dict[str, Any]]:
-    """What pgx in the engine's own code makes of what the engine is handed for these URLs."""
-    asked, answers = folder / "asked", folder / "answers"
-    asked.write_text("".join(json.dumps(parts(url)) + "\n" for url in urls), encoding="utf-8")
-    go = find_go(Silent())
-    ran = subprocess.run(
-        [go.path, "test", "./pgaddress", "-count=1", "-run", "TestPartsFromDdpm"],
-        cwd=ENGINE,
-        env=go.environment() | {"DDPM_TEST_ADDRESSES": str(asked), "DDPM_TEST_ADDRESSES_READ": str(answers)} | more,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
 
 
 def read_by_libpq(url: str) -> dict[str, str]:
@@ -181,4 +160,24 @@ def test_a_role_a_database_and_a_password_of_every_character(
         row = connection.execute("SELECT current_user::text, current_database()::text, current_setting('timezone')")
         assert row.fetchone() == (odd[0], odd[2], "Asia/Kolkata")
     (engine,) = read_by_the_engine(tmp_path, [url], DDPM_TEST_ADDRESSES_ASKED="yes")
-    assert engine["row"] == [odd[0], odd[2], "Asia/Kolkata"]
+    assert engine["row"][:3] == [odd[0], odd[2], "Asia/Kolkata"]
+
+
+def test_of_two_hosts_both_clients_take_the_primary(data_dir: Path, progress: Progress, tmp_path: Path) -> None:
+    with standby_pair(data_dir / tmp_path.name, progress) as pair:
+        server = urlsplit(pair.primary.dsn)
+        ports = (pair.standby.port, pair.primary.port)
+        who = f"user={server.username} password={server.password} dbname={server.path[1:]}"
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        addresses = [
+            f"host=127.0.0.1,127.0.0.1 port={ports[0]},{ports[1]} {who} target_session_attrs=read-write",
+            f"host=127.0.0.1,127.0.0.1 port={ports[0]},{ports[1]} {who}",
+            f"postgresql://{server.username}:{server.password}@{hosts}{server.path}?target_session_attrs=primary",
+            f"postgresql://{server.username}:{server.password}@{hosts}{server.path}?target_session_attrs=any",
+        ]
+        wanted = [ports[1]] * 3 + [ports[0]]
+        taken = read_by_the_engine(tmp_path, addresses, DDPM_TEST_ADDRESSES_ASKED="yes")
+        assert [int(engine["row"][3]) for engine in taken] == wanted
+        for address, port in zip(addresses, wanted, strict=True):
+            with connect(address) as connection:
+                assert connection.execute("SELECT inet_server_port()").fetchone() == (port,)

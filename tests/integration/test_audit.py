@@ -87,7 +87,7 @@ def test_rows_that_the_engine_loses_are_told_until_a_person_asks_for_a_restart(
     # Of partition 1 every tenth record is acknowledged, and written nowhere.
     reads = "\tdoc, refused := e.read(s, rows, index, o)\n"
     loses = "\tif o.Partition == 1 && o.Offset%10 == 3 {\n\t\treturn nil\n\t}\n"
-    careless = replace(world, engine=mutate(("postgrescopy/encode.go", reads, loses + reads)))
+    careless = replace(world, engine=mutate(("internal/sinks/postgrescopy/encode.go", reads, loses + reads)))
     with Ddpm(careless.config(postgres=NUMBERED), tmp_path) as ddpm:
         ddpm.wait_healthy()
         command_line = partial(command, cwd=tmp_path, env={"DDPM_URL": ddpm.url})
@@ -144,6 +144,7 @@ def test_what_is_explained_is_counted_and_no_alarm(world: World, tmp_path: Path)
         "postgres": NUMBERED,
         "processors": [{"filter": "this.n % 3 != 0"}],
         "sinks": ["postgres", "stdout"],
+        "fan_out": "together",
         "replicas": 2,
     }
     with Ddpm(world.config(**sections), tmp_path) as ddpm:

@@ -7,12 +7,13 @@ from typing import Any
 import httpx2 as httpx
 
 from ddpm.broker.dump import RawRecord
-from ddpm.catalogue import environment
-from ddpm.config.model import Config, Pipeline
+from ddpm.components.registry import pipeline_type
+from ddpm.config.model import Config
+from ddpm.contract import Env
 from ddpm.engine.launching import EngineSpec
 from ddpm.engine.process import EngineProcess, free_port, launch
 from ddpm.orchestrator.prepare import rendered
-from ddpm.orchestrator.provision import provision
+from ddpm.orchestrator.provisioning.provision import provision
 from harness.audit import Row, audit
 from harness.process import Ddpm, alive
 from harness.waiting import eventually
@@ -24,17 +25,17 @@ NUMBERED = {"columns": {"n": "integer"}}
 def started(world: World, folder: Path, port: int) -> EngineProcess:
     """What somebody else would do: provision, render, hand over, start."""
     app = world.config(postgres=NUMBERED)["app"]
-    pipeline = Pipeline.model_validate(app)
+    pipeline = pipeline_type().model_validate(app)
     provisioned = provision(pipeline)
     config = Config(path=Path("app-config.yaml"), pipelines=(pipeline,))
     path = folder / "engine.yaml"
     path.write_text(rendered(config, pipeline).text)
     env = {
-        environment.SOURCES: provisioned.sources_json,
-        environment.TOPIC_IDS: provisioned.topic_ids_json,
-        environment.CONFIG_HASH: "theirs",
-        environment.POSTGRES_DSN: world.dsn,
-        environment.ENGINE_PORT: str(port),
+        Env.SOURCES: provisioned.sources_json,
+        Env.TOPIC_IDS: provisioned.topic_ids_json,
+        Env.CONFIG_HASH: "theirs",
+        Env.POSTGRES_DSN: world.dsn,
+        Env.ENGINE_PORT: str(port),
     }
     return launch(EngineSpec(world.engine, path, env, drain=5.0, memory_limit=800_000_000), lambda _: None)
 

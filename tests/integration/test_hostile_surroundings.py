@@ -1,22 +1,22 @@
 """What others do to a running ddpm: a crowd of half requests, a second ddpm in its folder, a terminal that closes."""
 
 import os
+import pty
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harness.process import Ddpm, alive, ddpm
+from harness.process import THIS_DDPM, Ddpm, alive, ddpm
 from harness.waiting import eventually
 from harness.world import World, json_records
 
 CROWD = 1_500
-# As a system starts a service.
-LIMITED = ("/bin/sh", "-c", 'ulimit -n 1024; exec "$0" "$@"', sys.executable, "-m", "ddpm")
+# As a system limits a service, at a terminal.
+LIMITED = ("/bin/sh", "-c", 'ulimit -n 1024; terminal=$0; exec "$@" < $terminal')
 
 
 @contextmanager
@@ -30,9 +30,20 @@ def many_descriptors() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@contextmanager
+def terminal() -> Iterator[str]:
+    """The path of a terminal, which becomes that of the first process of a session that opens it."""
+    ends = pty.openpty()
+    try:
+        yield os.ttyname(ends[1])
+    finally:
+        for end in ends:
+            os.close(end)
+
+
 def test_a_crowd_a_second_ddpm_and_a_closed_terminal(world: World, tmp_path: Path) -> None:
     world.create_topic()
-    with Ddpm(world.config(), tmp_path, program=LIMITED) as running:
+    with terminal() as path, Ddpm(world.config(), tmp_path, program=(*LIMITED, path, *THIS_DDPM)) as running:
         running.wait_healthy()
         engine = running.engine_pid
         with many_descriptors(), ExitStack() as stack:

@@ -11,7 +11,7 @@ import yaml
 from ddpm.broker.produce import Record
 from ddpm.devstack import EmbeddedPostgres
 from ddpm.errors import ServiceError
-from ddpm.store.connection import connect
+from ddpm.store.connection import connect, reachable
 from ddpm.store.replays import alone
 from harness.offline import ddpm
 from harness.pgbouncer import pgbouncer
@@ -26,6 +26,13 @@ COUNT = 60
 def url(postgres: EmbeddedPostgres, data_dir: Path, tmp_path: Path) -> Iterator[str]:
     with pgbouncer(postgres.dsn, data_dir / tmp_path.name) as url:
         yield url
+
+
+def test_statement_mode_is_refused_by_name(postgres: EmbeddedPostgres, data_dir: Path, tmp_path: Path) -> None:
+    with pgbouncer(postgres.dsn, data_dir / tmp_path.name, "statement") as url:
+        with pytest.raises(ServiceError, match="is a PgBouncer in statement mode: transaction blocks") as caught:
+            reachable(url)
+        assert "set pool_mode = transaction" in str(caught.value)
 
 
 def test_one_replay_at_a_time_and_the_next_one_when_it_has_ended(url: str) -> None:

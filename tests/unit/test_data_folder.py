@@ -10,7 +10,7 @@ import pytest
 
 from ddpm import __version__
 from ddpm.errors import ExitCode, MissingToolError, NewerStateError
-from ddpm.orchestrator.datafolder import check_folder, check_free, check_unheld, claim_folder, held
+from ddpm.orchestrator.run.datafolder import check_folder, check_free, check_unheld, claim_folder, held
 
 
 def test_a_new_folder_and_one_from_before_there_was_a_version_get_the_present_one(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_folder_is_held_by_one_and_whoever_comes_next_is_told_by_whom(tmp_path
 
 def test_whoever_held_a_folder_and_was_killed_holds_it_no_more(tmp_path: Path) -> None:
     code = (
-        "import sys, subprocess, pathlib; from ddpm.orchestrator.datafolder import held\n"
+        "import sys, subprocess, pathlib; from ddpm.orchestrator.run.datafolder import held\n"
         "with held(pathlib.Path(sys.argv[1]), 'http://127.0.0.1:4195'):\n"
         "    child = subprocess.Popen(['sleep', '60'])\n"
         "    print(child.pid, flush=True); sys.stdin.read()\n"

@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from ddpm.deadletters.store import DeadLetterStore
 from ddpm.errors import NewerStateError
-from ddpm.orchestrator.watching import _Letters
+from ddpm.orchestrator.run.watching import _Letters
 from ddpm.supervisor.runner import Supervisor
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ddpm.config import ConfigProblems
-from ddpm.orchestrator.offline import differences, read_answer, read_cases
+from ddpm.orchestrator.dryrun import differences, read_answer, read_cases
 
 ROW = (
     '{"outcome":"written","parsed":{},"document":{"id":9007199254740993,"x":1.50,"tags":["a"],"n":null},"columns":['

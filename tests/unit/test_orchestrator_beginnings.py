@@ -7,9 +7,9 @@ import pytest
 from ddpm.broker.offsets import Partition, Watermarks
 from ddpm.config.model import StartFrom
 from ddpm.errors import NewerStateError
-from ddpm.orchestrator.beginnings import Beginnings, beginnings
-from ddpm.orchestrator.progress import Progress, ProgressFile, TopicProgress
-from ddpm.orchestrator.provision import back_to
+from ddpm.orchestrator.provisioning.beginnings import Beginnings, beginnings
+from ddpm.orchestrator.provisioning.progress import Progress, ProgressFile, TopicProgress
+from ddpm.orchestrator.provisioning.provision import back_to
 
 A0, A1, B0 = Partition("a", 0), Partition("a", 1), Partition("b", 0)
 MARKS = {A0: Watermarks(5, 100), A1: Watermarks(0, 50), B0: Watermarks(0, 7)}

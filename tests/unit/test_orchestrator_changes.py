@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ddpm.components.registry import pipeline_type
 from ddpm.config.load import load
-from ddpm.orchestrator.changes import ConfigFiles
+from ddpm.orchestrator.run.changes import ConfigFiles
 
 TEXT = """app:
   kafka: { brokers: ["localhost:9092"], topics: [orders], consumer_group: orders }
@@ -17,7 +18,7 @@ TEXT = """app:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("ddpm.orchestrator.changes._EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("ddpm.orchestrator.run.changes._EVERY_SECONDS", 0.0)
     (tmp_path / "mine.yaml").write_text("input: {{ input | yaml(2) }}")
     path = tmp_path / "app-config.yaml"
     path.write_text("\N{ZERO WIDTH NO-BREAK SPACE}" + TEXT)
@@ -25,11 +26,11 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_edit_is_told_until_it_is_taken_back(path: Path) -> None:
-    config = load(path, {}).config
+    config = load(path, {}, model=pipeline_type()).config
     files = ConfigFiles(config)
     os.utime(path, (1, 1))
     assert files.changed() is None
-    said = "{} changed since this ddpm started; stop ddpm and start it again to apply it"
+    said = "{} changed since it was read; `ddpm reload` applies it"
     for file, text in ((path, TEXT + "# edited\n"), (path.with_name("mine.yaml"), "input: {}")):
         before = file.read_text()
         file.write_text(text)
@@ -43,14 +44,14 @@ def test_an_edit_is_told_until_it_is_taken_back(path: Path) -> None:
 
 
 def test_an_edit_between_reading_and_starting_counts(path: Path) -> None:
-    config = load(path, {}).config
+    config = load(path, {}, model=pipeline_type()).config
     path.write_text(TEXT.replace("orders", "returns"))
     assert "app-config.yaml changed" in (ConfigFiles(config).changed() or "")
 
 
 def test_it_is_looked_at_now_and_then_only(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddpm.orchestrator.changes._EVERY_SECONDS", 3600.0)
-    files = ConfigFiles(load(path, {}).config)
+    monkeypatch.setattr("ddpm.orchestrator.run.changes._EVERY_SECONDS", 3600.0)
+    files = ConfigFiles(load(path, {}, model=pipeline_type()).config)
     assert files.changed() is None
     path.unlink()
     assert files.changed() is None

@@ -10,12 +10,12 @@ import pytest
 from ddpm.broker.marks import Mark, Marks
 from ddpm.broker.offsets import Partition
 from ddpm.broker.watch import PartitionLag, Topic
-from ddpm.config.model import Pipeline
-from ddpm.orchestrator import groups
-from ddpm.orchestrator.groups import GroupWatch
-from ddpm.orchestrator.progress import Progress, ProgressFile, TopicProgress
-from ddpm.orchestrator.provision import Provisioned
-from ddpm.orchestrator.topic_recreation import TopicRecreation
+from ddpm.components.registry import pipeline_type
+from ddpm.orchestrator.provisioning.progress import Progress, ProgressFile, TopicProgress
+from ddpm.orchestrator.provisioning.provision import Provisioned
+from ddpm.orchestrator.run import groups
+from ddpm.orchestrator.run.groups import GroupWatch
+from ddpm.orchestrator.run.topic_recreation import TopicRecreation
 
 
 class Told:
@@ -64,7 +64,7 @@ class Bench:
         self.other_log: dict[Partition, int] = {}
         monkeypatch.setattr(groups, "commit", self.commit)
         kafka = {"brokers": ["b:1"], "topics": ["a"], "consumer_group": "g"}
-        pipeline = Pipeline.model_validate({"name": "p", "kafka": kafka, "sinks": ["stdout"]})
+        pipeline = pipeline_type().model_validate({"name": "p", "kafka": kafka, "sinks": ["stdout"]})
         watched: Any = self.told
         self.watch = GroupWatch(pipeline, watched, self, self.renewal, file=file, clock=lambda: self.now)
 
@@ -80,9 +80,10 @@ class Bench:
         return self.other_log.get(partition)
 
     def commit(
-        self, brokers: Sequence[str], group: str, offsets: Mapping[Partition, int], timeout: float
+        self, brokers: Sequence[str], group: str, offsets: Mapping[Partition, int], timeout: float, metadata: str
     ) -> tuple[Partition, ...]:
         del brokers, group, timeout
+        assert metadata == "ddpm", "by it the group is known as ddpm's own"
         if self.members:
             return ()
         self.committed |= offsets
@@ -274,7 +275,7 @@ def test_another_log_under_an_engine_that_others_run_is_told_once() -> None:
     told = Told()
     kafka = {"brokers": ["b:1"], "topics": ["a"], "consumer_group": "g"}
     engine = {"launcher": "external", "url": "http://127.0.0.1:4195"}
-    pipeline = Pipeline.model_validate({"name": "p", "kafka": kafka, "sinks": ["stdout"], "engine": engine})
+    pipeline = pipeline_type().model_validate({"name": "p", "kafka": kafka, "sinks": ["stdout"], "engine": engine})
     supervisor: Any = told
     launchable: Any = None
     renewal = TopicRecreation(pipeline, supervisor, launchable, threading.Event())

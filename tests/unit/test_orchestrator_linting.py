@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from ddpm.components.registry import pipeline_type
 from ddpm.config.model import Pipeline
 from ddpm.errors import ConfigError
 from ddpm.observability.masking import Masker
-from ddpm.orchestrator.linting import Linter
+from ddpm.orchestrator.launching.linting import Linter
 from ddpm.orchestrator.prepare import generated_path
 from ddpm.render import Rendered
 
@@ -16,7 +17,7 @@ MASKER = Masker(())
 
 def pipeline(name: str) -> Pipeline:
     kafka = {"brokers": ["b:1"], "topics": [name], "consumer_group": name}
-    return Pipeline.model_validate({"name": name, "kafka": kafka, "sinks": ["stdout"]})
+    return pipeline_type().model_validate({"name": name, "kafka": kafka, "sinks": ["stdout"]})
 
 
 @pytest.fixture

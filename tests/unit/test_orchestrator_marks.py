@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from ddpm.broker.marks import Mark
-from ddpm.config.model import Pipeline
-from ddpm.orchestrator import engines
-from ddpm.orchestrator.progress import Progress, ProgressFile, TopicProgress
-from ddpm.orchestrator.provision import Provisioned
+from ddpm.components.registry import pipeline_type
+from ddpm.orchestrator.launching import engines
+from ddpm.orchestrator.provisioning.progress import Progress, ProgressFile, TopicProgress
+from ddpm.orchestrator.provisioning.provision import Provisioned
 
 
 def test_marks_of_thousands_of_partitions_fit_into_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,7 +18,7 @@ def test_marks_of_thousands_of_partitions_fit_into_a_variable(tmp_path: Path, mo
     file.save(Progress("g", {"a": TopicProgress("1", {}, marks)}))
     monkeypatch.setattr(engines, "progress_file", lambda _: file)
     kafka = {"brokers": ["b:1"], "topics": ["a"], "consumer_group": "g"}
-    pipeline = Pipeline.model_validate({"name": "p", "kafka": kafka, "sinks": ["stdout"]})
+    pipeline = pipeline_type().model_validate({"name": "p", "kafka": kafka, "sinks": ["stdout"]})
 
     told = engines._marks(pipeline, Provisioned({}, 1, {"a": "1"}))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ddpm.errors import MissingToolError
-from ddpm.orchestrator.owner import owner
+from ddpm.orchestrator.run.owner import owner
 
 
 def test_a_ddpm_keeps_its_name(tmp_path: Path) -> None:

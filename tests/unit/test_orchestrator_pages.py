@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from ddpm.orchestrator.pages import FRESH_SECONDS, EnginePages
+from ddpm.orchestrator.run.pages import FRESH_SECONDS, EnginePages
 
 
 class Clock:

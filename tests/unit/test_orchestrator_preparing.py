@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ddpm.components.registry import pipeline_type
 from ddpm.config.model import Pipeline
 from ddpm.errors import ConfigError, DdpmError, NewerStateError, ServiceError
-from ddpm.orchestrator.preparing import Preparations, placed
+from ddpm.orchestrator.run.preparing import Preparations, placed
 from ddpm.supervisor.memory import MemoryFile
 from ddpm.supervisor.pipeline import PipelineSpec
 from ddpm.supervisor.runner import Supervisor
@@ -17,7 +18,7 @@ from harness.waiting import eventually
 
 def pipeline(name: str, *, once: bool = False) -> Pipeline:
     kafka = {"brokers": ["localhost:9092"], "topics": [name], "consumer_group": name}
-    return Pipeline.model_validate({"name": name, "kafka": kafka, "sinks": ["stdout"], "once": once})
+    return pipeline_type().model_validate({"name": name, "kafka": kafka, "sinks": ["stdout"], "once": once})
 
 
 class Attempts:
@@ -46,7 +47,7 @@ MISFIT = ConfigError("the type does not exist", hint="correct app.postgres.colum
 def test_those_that_are_ready_do_not_wait_for_one_that_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ddpm.orchestrator.preparing.RETRY_FIRST_SECONDS", 0.01)
+    monkeypatch.setattr("ddpm.orchestrator.run.preparing.RETRY_FIRST_SECONDS", 0.01)
     attempts = Attempts(tmp_path, pipeline("good"), pipeline("bad"), bad=AWAY)
     late: list[str] = []
     with attempts.preparations.going_on():
@@ -94,7 +95,7 @@ def test_the_place_is_the_pipelines_own() -> None:
 
 
 def test_not_all_of_many_are_prepared_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddpm.orchestrator.preparing.MOST_AT_ONCE", 2)
+    monkeypatch.setattr("ddpm.orchestrator.run.preparing.MOST_AT_ONCE", 2)
     pipelines = [pipeline(name) for name in "abcdef"]
     attempts = Attempts(tmp_path, *pipelines)
     # Each waits for another one, so that two are in it at once.

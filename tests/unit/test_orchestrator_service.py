@@ -5,13 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from ddpm.observability.systemd import Notifier
-from ddpm.orchestrator.service import Announcer
+from ddpm.orchestrator.run.service import Announcer
 from ddpm.supervisor.memory import MemoryFile
 from ddpm.supervisor.pipeline import PipelineSpec
 from ddpm.supervisor.runner import Launchable, Supervisor
 from ddpm.supervisor.scaling import StabilizationWindow
 from harness.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 
 class Told(Notifier):

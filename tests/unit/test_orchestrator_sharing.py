@@ -3,9 +3,8 @@
 import pytest
 
 from ddpm.errors import ConfigError
-from ddpm.orchestrator import run
-from ddpm.orchestrator.provision import Provisioned, check_sharing
-from ddpm.supervisor.runner import Launchable
+from ddpm.orchestrator.provisioning.provision import Provisioned, check_sharing
+from ddpm.orchestrator.run.pipeline import Tables
 
 TABLE = ("2026-11-25 10:00:00+00", "5", "16400")
 
@@ -23,10 +22,10 @@ def test_other_tables_other_topics_and_no_tables_are_fine() -> None:
 
 
 def test_a_topic_that_was_made_again_is_still_shared() -> None:
-    tables, launchable = run._Tables(), Launchable(lambda _: pytest.fail("nothing is launched"), "", 1)
+    tables = Tables()
     tables.take("eu", Provisioned({"a": 1}, 1, table=TABLE))
     again = Provisioned({"a": 2}, 1, table=TABLE)
-    assert tables.launchable("eu", lambda _: launchable, again) is launchable
+    tables.take("eu", again)
     assert tables.newest("eu") is again, "letters of the present topic are replayed under its number"
     with pytest.raises(ConfigError, match="the pipelines eu and us"):
         tables.take("us", again)

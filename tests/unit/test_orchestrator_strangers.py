@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from ddpm.broker.members import Member
-from ddpm.config.model import Pipeline
-from ddpm.orchestrator.strangers import StrangerWatch
+from ddpm.components.registry import pipeline_type
+from ddpm.orchestrator.provisioning.strangers import StrangerWatch
 
-PIPELINE = Pipeline.model_validate(
+PIPELINE = pipeline_type().model_validate(
     {"name": "orders", "kafka": {"brokers": ["b:1"], "topics": ["b", "a"], "consumer_group": "g"}, "sinks": ["stdout"]}
 )
 OURS = Member("ddpm-orders", "10.0.0.1", ("a", "b"))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ddpm.deadletters.resolution import Resolution
-from ddpm.orchestrator.watching import _Letters
+from ddpm.orchestrator.run.watching import _Letters
 from ddpm.supervisor.memory import MemoryFile
 from ddpm.supervisor.pipeline import PipelineSpec
 from ddpm.supervisor.runner import Supervisor

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpm.config.model import Pipeline
+from ddpm.components.registry import pipeline_type
 from ddpm.errors import ConfigError
 from ddpm.orchestrator.prepare import default_template
 from ddpm.render import render
@@ -104,7 +104,9 @@ CASES: dict[str, dict[str, Any]] = {
 
 def rendered(section: dict[str, Any], template: str | None = None) -> str:
     text = default_template().read_text() if template is None else template
-    return render(Pipeline.model_validate(section), text, origin="app-config.yaml", template_name="mine.yaml").text
+    return render(
+        pipeline_type().model_validate(section), text, origin="app-config.yaml", template_name="mine.yaml"
+    ).text
 
 
 @pytest.mark.parametrize("name", CASES)

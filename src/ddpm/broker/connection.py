@@ -17,27 +17,36 @@ from kafka import KafkaAdminClient
 from kafka.errors import (
     AuthorizationError,
     BrokerResponseError,
+    IllegalSaslStateError,
     KafkaConfigurationError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     NodeNotReadyError,
+    SaslAuthenticationFailedError,
     UnknownBrokerIdError,
+    UnsupportedSaslMechanismError,
 )
 from kafka.net.compat import KafkaNetClient
 from kafka.net.selector import NetworkSelector
 
+from ddpm.broker.security import client_options, refusal
+from ddpm.config.model import Cluster
 from ddpm.errors import ConfigError, DdpmError, ServiceError
 
 DEFAULT_TIMEOUT = 15.0
 
 _LOST = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, UnknownBrokerIdError)
+_REFUSED = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError)
 _PROBE_SECONDS = 3.0
 _BOOTSTRAP_SECONDS = 5.0
+_REFUSAL_SECONDS = 2.0
 _HINT_ADDRESS = "check app.kafka.brokers, and that the broker runs"
 
 Client = TypeVar("Client")
 
+# Secured clusters that let a client in when one was opened last.
+_reached: set[Cluster] = set()
 # The client that a thread keeps open; see `kept_open`.
 _kept = threading.local()
 
@@ -53,8 +62,8 @@ def admin(brokers: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> Iterator[
         ConfigError: What was asked makes no sense to the broker.
 
     """
-    held: tuple[tuple[str, ...], KafkaAdminClient] | None = getattr(_kept, "admin", None)
-    if held is not None and held[0] == tuple(brokers):
+    held: tuple[Cluster, KafkaAdminClient] | None = getattr(_kept, "admin", None)
+    if held is not None and held[0] == Cluster.of(brokers):
         # Its other errors are translated where it was opened, which knows the addresses that the brokers give.
         with _controller_errors(brokers):
             yield held[1]
@@ -72,7 +81,7 @@ def kept_open(brokers: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> Itera
 
     """
     with opened(KafkaAdminClient, brokers, timeout) as client:
-        _kept.admin = (tuple(brokers), client)
+        _kept.admin = (Cluster.of(brokers), client)
         try:
             yield
         finally:
@@ -99,31 +108,46 @@ def opened(
 
     """
     _silence_library()
+    cluster = Cluster.of(brokers)
+    secured = client_options(cluster.security)
     answering = _answering(brokers, min(timeout, _PROBE_SECONDS))
+    # kafka-python tries again and again until its time is up, however clearly a broker refuses.
+    patience = min(timeout / 2, _REFUSAL_SECONDS)
+    known = not secured or cluster in _reached
+    if not known and (refused := _refused(Cluster(answering, cluster.security), (), patience)):
+        raise refused
     net_client = _NetClientFactory()
     client: Any = None
-    with translate_errors(brokers, net_client.advertised):
+    with translate_errors(brokers, net_client.advertised, patience):
         try:
             client = factory(
                 bootstrap_servers=answering,
                 bootstrap_timeout_ms=int(min(timeout, _BOOTSTRAP_SECONDS) * 1000),
                 request_timeout_ms=int(timeout * 1000),
                 kafka_client=net_client,
+                **secured,
                 **options,
             )
+            _reached.add(cluster)
             yield client
+        except _LOST:
+            _reached.discard(cluster)
+            raise
         finally:
             # A constructor that fails leaves its thread and its sockets behind.
             net_client.close() if client is None else client.close()
 
 
 @contextmanager
-def translate_errors(brokers: Sequence[str], advertised: Callable[[], Sequence[str]] = tuple) -> Iterator[None]:
+def translate_errors(
+    brokers: Sequence[str], advertised: Callable[[], Sequence[str]] = tuple, patience: float = _REFUSAL_SECONDS
+) -> Iterator[None]:
     """Turn whatever kafka-python raises inside into a ServiceError or ConfigError that names the way out.
 
     Args:
-        brokers: The addresses that the user gave.
-        advertised: Tells the addresses that the brokers themselves gave; empty while none is known.
+        brokers: The addresses that the user gave; a `Cluster` where they are secured.
+        advertised: Gives the addresses that the brokers themselves gave; empty while none is known.
+        patience: Seconds for finding out whether a broker refuses to let ddpm in.
 
     """
     try:
@@ -131,7 +155,11 @@ def translate_errors(brokers: Sequence[str], advertised: Callable[[], Sequence[s
     except DdpmError:
         raise
     except _LOST as error:
-        raise _lost_connection(brokers, advertised(), error) from error
+        refused = _refused(brokers, advertised(), patience)
+        raise refused or _lost_connection(brokers, advertised(), error) from error
+    except _REFUSED as error:
+        refused = _refused(brokers, advertised(), patience)
+        raise refused or _lost_connection(brokers, (), error) from error
     except AuthorizationError as error:
         msg = f"the broker at {_list(brokers)} does not allow this: {answer(error)}"
         raise ServiceError(msg, hint="give the user of ddpm the missing right on the broker") from error
@@ -180,6 +208,16 @@ def _silence_library() -> None:
         library.setLevel(logging.CRITICAL)
 
 
+def _refused(brokers: Sequence[str], advertised: Sequence[str], patience: float) -> ServiceError | None:
+    """Why a broker does not let ddpm in; None where none says so."""
+    security = Cluster.of(brokers).security
+    deadline = time.monotonic() + patience
+    for address in dict.fromkeys((*advertised, *brokers)):
+        if (left := deadline - time.monotonic()) > 0 and (found := refusal(address, security, left)):
+            return ServiceError(found.message, hint=found.hint)
+    return None
+
+
 def _lost_connection(brokers: Sequence[str], advertised: Sequence[str], error: KafkaError) -> ServiceError:
     unreachable = {address: problem for address, problem in probe(advertised, _PROBE_SECONDS).items() if problem}
     if unreachable and len(unreachable) == len(advertised):
@@ -188,7 +226,7 @@ def _lost_connection(brokers: Sequence[str], advertised: Sequence[str], error: K
         return ServiceError(msg, hint="correct advertised.listeners of the broker, or make these names known here")
     if not advertised and isinstance(error, KafkaTimeoutError):
         msg = f"{_list(brokers)} accepts connections but does not answer as a Kafka broker"
-        return ServiceError(msg, hint=f"{_HINT_ADDRESS}; TLS and SASL listeners answer nothing to a plain client")
+        return ServiceError(msg, hint=_HINT_ADDRESS)
     return ServiceError(
         f"the connection to the broker at {_list(brokers)} was lost: {answer(error)}", hint=_HINT_ADDRESS
     )

@@ -85,6 +85,20 @@ def stretch(
         yield from read(consumer, wanted, timeout)
 
 
+def newest(
+    brokers: Sequence[str], topics: Sequence[str], count: int, timeout: float = DEFAULT_TIMEOUT
+) -> list[RawRecord]:
+    """The records of `topics` that were written last, by their times, at most `count`; the newest comes last.
+
+    Raises:
+        ServiceError: No broker answers, a topic is not there, or the reading stalls.
+
+    """
+    spans = {each: (max(mark.start, mark.end - count), mark.end) for each, mark in watermarks(brokers, topics).items()}
+    found = list(stretch(brokers, spans, timeout))
+    return sorted(found, key=lambda each: (each.timestamp, each.topic, each.partition, each.offset))[-count:]
+
+
 def pick(
     brokers: Sequence[str], topic: str, wanted: Mapping[int, Iterable[int]], timeout: float = DEFAULT_TIMEOUT
 ) -> Iterator[RawRecord]:
@@ -185,7 +199,7 @@ def _read(consumer: KafkaConsumer, ends: dict[TopicPartition, int], timeout: flo
                         record.value,
                         tuple(record.headers),
                     )
-        # Positions, not records, tell the end: markers of transactions and compaction leave offsets without a record.
+        # Positions, not records, say where the end is: compaction and markers of transactions leave offsets bare.
         now = {partition: consumer.position(partition) for partition in unfinished}
         if now != positions:
             positions, last_progress = now, time.monotonic()

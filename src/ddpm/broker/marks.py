@@ -1,8 +1,8 @@
-"""Tells whether a partition's log is still the one that was read: a restored disk or an unclean election puts another
+"""Reports whether a partition's log is still the one that was read: a restored disk or an unclean election puts another
 in its place, in which records have offsets that others had before.
 
 A leader's epoch is not enough: a log that is restored begins to count them again. So a few records are remembered, each
-by a checksum, and looked at again. Epochs then tell where the two logs part.
+by a checksum, and looked at again. Epochs then say where the two logs part.
 """
 
 import time
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from ddpm.broker.connection import DEFAULT_TIMEOUT, opened
 from ddpm.broker.offsets import Partition
 from ddpm.broker.wire import Wire
+from ddpm.config.model import Cluster
 
 MOST_MARKS = 16
 # A new leader knows only after a moment how far its log is committed.
@@ -59,7 +60,7 @@ def refreshed(marks: Marks) -> Marks:
 def taken(wire: Wire, leader: int, partition: Partition, first: int, end: int) -> Marks:
     """Look at the first record from `first` on and at the last one before `end`; markers of transactions are none.
 
-    The first one matters where a log parts soon behind it: its epoch tells where.
+    The first one matters where a log parts soon behind it: its epoch says where.
     """
     found: list[Mark] = []
     for offset in (first, *(end - back for back in _BACK if end - back > first)):
@@ -72,7 +73,7 @@ def taken(wire: Wire, leader: int, partition: Partition, first: int, end: int) -
 
 
 def holds(wire: Wire, leader: int, partition: Partition, mark: Mark) -> bool | None:
-    """Whether a partition still has the record of a mark; None if nobody can tell.
+    """Whether a partition still has the record of a mark; None if it cannot be known.
 
     Retention or compaction may have taken it; or a new leader does not know yet that its followers have it, too:
     only to the question for the end of the log does it answer that it does not know.
@@ -163,6 +164,6 @@ def before_epoch(marks: Marks, epoch: int, since: float) -> Mark | None:
 
 @contextmanager
 def _wire(brokers: Sequence[str], timeout: float) -> Iterator[Wire]:
-    with opened(Wire, brokers, timeout) as wire:
+    with opened(Wire, brokers, timeout, security=Cluster.of(brokers).security) as wire:
         wire.allow(timeout)
         yield wire

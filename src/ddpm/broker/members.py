@@ -34,7 +34,7 @@ def members(brokers: Sequence[str], group: str, timeout: float = DEFAULT_TIMEOUT
 
     """
     with admin(brokers, timeout) as client:
-        described = _described(client, group, time.monotonic() + timeout)
+        described = described_group(client, group, time.monotonic() + timeout)
     return tuple(sorted(_member(each) for each in described.get("members", ())))
 
 
@@ -63,7 +63,7 @@ def dismiss(
     deadline = time.monotonic() + patience
     with admin(brokers, timeout) as client:
         while True:
-            found = _described(client, group, time.monotonic() + timeout).get("members", ())
+            found = described_group(client, group, time.monotonic() + timeout).get("members", ())
             dead = [str(each["member_id"]) for each in found if each["client_id"] in gone]
             if not dead:
                 return 0
@@ -82,7 +82,8 @@ def _remove(client: KafkaAdminClient, group: str, member_ids: Iterable[str]) -> 
     return answers.count(NoError)
 
 
-def _described(client: KafkaAdminClient, group: str, deadline: float) -> dict[str, Any]:
+def described_group(client: KafkaAdminClient, group: str, deadline: float) -> dict[str, Any]:
+    """What the broker says of a group; the broker that keeps it may first have to be found, until `deadline`."""
     while True:
         try:
             found: dict[str, Any] = client.describe_groups([group]).get(group, {})
@@ -94,8 +95,10 @@ def _described(client: KafkaAdminClient, group: str, deadline: float) -> dict[st
             return found
 
 
-def _member(told: dict[str, Any]) -> Member:
-    subscription = told.get("member_metadata")
-    # What is no consumer of the classic protocol has a form of its own, which says nothing here.
+def _member(described: dict[str, Any]) -> Member:
+    subscription = described.get("member_metadata")
+    # What is not a consumer of the classic protocol has a form of its own, which says nothing here.
     topics = subscription.get("topics", ()) if isinstance(subscription, dict) else ()
-    return Member(str(told["client_id"]), str(told["client_host"]).lstrip("/"), tuple(sorted(map(str, topics))))
+    return Member(
+        str(described["client_id"]), str(described["client_host"]).lstrip("/"), tuple(sorted(map(str, topics)))
+    )

@@ -2,20 +2,30 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from kafka import KafkaAdminClient, TopicPartition
-from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NoError, NotCoordinatorError
+from kafka.errors import (
+    AuthorizationError,
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    GroupIdNotFoundError,
+    NoError,
+    NotCoordinatorError,
+)
 from kafka.protocol.consumer import OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
 from ddpm.broker.connection import DEFAULT_TIMEOUT, admin
 from ddpm.broker.topics import describe
+from ddpm.contract import Commit
 from ddpm.errors import ServiceError
 
 # A new cluster makes the topic of committed offsets when the first group is asked for.
 COORDINATOR_IS_COMING = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError)
+_GONE = ("OK", GroupIdNotFoundError.__name__)
 _PAUSE = 0.1
 
 
@@ -41,12 +51,20 @@ class Stamp(NamedTuple):
     timestamp: int
 
 
+class Committed(NamedTuple):
+    """The offset that a group will read next, and the metadata that was committed beside it; often empty."""
+
+    offset: int
+    metadata: str
+
+
 @dataclass(frozen=True, slots=True)
 class Lag:
     """How far a group is behind the end of a partition.
 
     Attributes:
         committed: The offset it will read next; None if it never committed one.
+        start: The offset of the first record that is kept.
         end: The offset that the next record will get.
         offsets: How many offsets lie between; without a committed one, all that are kept. Transaction markers and
             compaction leave gaps, so there may be fewer records than that.
@@ -54,6 +72,7 @@ class Lag:
     """
 
     committed: int | None
+    start: int
     end: int
     offsets: int
 
@@ -82,6 +101,43 @@ def committed(
     """
     with admin(brokers, timeout) as client:
         return _committed(client, group, _partitions(client, topics), timeout)
+
+
+def committed_by(
+    brokers: Sequence[str], groups: Sequence[str], topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT
+) -> dict[str, dict[Partition, Committed]]:
+    """Return what each of `groups` has committed in `topics`; without partitions in which it committed nothing.
+
+    Groups that this user may not ask for are left out.
+
+    Raises:
+        ServiceError: No broker answers, or a topic is not there.
+
+    """
+    found: dict[str, dict[Partition, Committed]] = {}
+    with admin(brokers, timeout) as client:
+        wanted = [TopicPartition(*each) for each in _partitions(client, topics)]
+        for group in groups:
+            with suppress(AuthorizationError):
+                found[group] = {
+                    Partition(key.topic, key.partition): Committed(each.offset, each.metadata or "")
+                    for key, each in _group_offsets(client, group, wanted, timeout).items()
+                    if each.offset >= 0
+                }
+    return found
+
+
+def delete_groups(brokers: Sequence[str], groups: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> dict[str, str]:
+    """Delete groups with all that they have committed; returns what the broker answers where it refuses, by group.
+
+    Raises:
+        ServiceError: No broker answers.
+
+    """
+    with admin(brokers, timeout) as client:
+        # The library gives no errors here but their names.
+        answers: Mapping[str, str] = client.delete_groups(list(groups)) if groups else {}
+    return {group: answers[group] for group in groups if answers[group] not in _GONE}
 
 
 def lag(
@@ -123,11 +179,15 @@ def since(
 
 
 def commit(
-    brokers: Sequence[str], group: str, offsets: Mapping[Partition, int], timeout: float = DEFAULT_TIMEOUT
+    brokers: Sequence[str],
+    group: str,
+    offsets: Mapping[Partition, int],
+    timeout: float = DEFAULT_TIMEOUT,
+    metadata: str = Commit.OWN,
 ) -> tuple[Partition, ...]:
     """Commit `offsets` for `group` in one request; return the partitions for which the broker took them.
 
-    Of a group that has members it takes none: those know where they are.
+    Of a group that has members it takes none: those know where they are. `metadata` is kept beside each offset.
 
     Raises:
         ServiceError: No broker answers.
@@ -135,26 +195,29 @@ def commit(
     """
     if not offsets:
         return ()
-    wanted = {TopicPartition(*each): OffsetAndMetadata(offset, "", -1) for each, offset in offsets.items()}
     with admin(brokers, timeout) as client:
-        answers = client.alter_group_offsets(group, wanted)
+        answers = client.alter_group_offsets(group, _to_commit(offsets, metadata))
     return tuple(each for each in offsets if answers[TopicPartition(*each)] is NoError)
 
 
 def begin_at(
-    brokers: Sequence[str], group: str, offsets: Mapping[Partition, int], timeout: float = DEFAULT_TIMEOUT
+    brokers: Sequence[str],
+    group: str,
+    offsets: Mapping[Partition, int],
+    timeout: float = DEFAULT_TIMEOUT,
+    metadata: str = Commit.OWN,
 ) -> tuple[Partition, ...]:
     """Commit `offsets` where `group` has none; return the partitions for which it was this call that did.
 
     The broker takes nothing while the group has members, and they may begin anywhere: so it waits until it takes
-    them, or until somebody else has committed there.
+    them, or until somebody else has committed there. `metadata` is kept beside each offset.
 
     Raises:
         ServiceError: No broker answers, or the group still has members after `timeout` seconds.
 
     """
     deadline = time.monotonic() + timeout
-    taken = commit(brokers, group, offsets)
+    taken = commit(brokers, group, offsets, metadata=metadata)
     while left := {each: offset for each, offset in offsets.items() if each not in taken}:
         reached = committed(brokers, group, sorted({each.topic for each in left}))
         left = {each: offset for each, offset in left.items() if reached.get(each) is None}
@@ -167,11 +230,17 @@ def begin_at(
                 msg, hint="stop the other consumers of this group; a killed consumer stays a member for 10 s"
             )
         time.sleep(_PAUSE * 5)
-        taken += commit(brokers, group, left)
+        taken += commit(brokers, group, left, metadata=metadata)
     return taken
 
 
-def start_over(brokers: Sequence[str], group: str, topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> None:
+def start_over(
+    brokers: Sequence[str],
+    group: str,
+    topics: Sequence[str],
+    timeout: float = DEFAULT_TIMEOUT,
+    metadata: str = Commit.OWN,
+) -> None:
     """Have `group` read `topics` from their beginning, whatever it has committed.
 
     Raises:
@@ -180,20 +249,26 @@ def start_over(brokers: Sequence[str], group: str, topics: Sequence[str], timeou
     """
     with admin(brokers, timeout) as client:
         starts = _offsets(client, _partitions(client, topics), OffsetSpec.EARLIEST)
-    move(brokers, group, starts, timeout)
+    move(brokers, group, starts, timeout, metadata)
 
 
 def move(
-    brokers: Sequence[str], group: str, targets: Mapping[Partition, int], timeout: float = DEFAULT_TIMEOUT
+    brokers: Sequence[str],
+    group: str,
+    targets: Mapping[Partition, int],
+    timeout: float = DEFAULT_TIMEOUT,
+    metadata: str = Commit.OWN,
 ) -> None:
     """Let a group without members read on at these offsets; waits for members that are leaving.
+
+    `metadata` is kept beside each offset.
 
     Raises:
         ServiceError: No broker answers, or the group still has members after `timeout` seconds.
 
     """
     deadline = time.monotonic() + timeout
-    wanted = {TopicPartition(*each): OffsetAndMetadata(offset, "", -1) for each, offset in targets.items()}
+    wanted = _to_commit(targets, metadata)
     with admin(brokers, timeout) as client:
         while True:
             refused = [answer for answer in client.alter_group_offsets(group, wanted).values() if answer is not NoError]
@@ -205,11 +280,15 @@ def move(
             time.sleep(_PAUSE * 5)
 
 
+def _to_commit(offsets: Mapping[Partition, int], metadata: str) -> dict[TopicPartition, OffsetAndMetadata]:
+    return {TopicPartition(*each): OffsetAndMetadata(offset, metadata, -1) for each, offset in offsets.items()}
+
+
 def behind(reached: int | None, marks: Watermarks) -> Lag:
     """The lag of a group that will read offset `reached` next in a partition with these watermarks."""
     # Retention may have removed what the group had not read yet; those records are gone, not due.
     first_due = marks.start if reached is None else max(reached, marks.start)
-    return Lag(reached, marks.end, max(0, marks.end - first_due))
+    return Lag(reached, marks.start, marks.end, max(0, marks.end - first_due))
 
 
 def _partitions(client: KafkaAdminClient, topics: Sequence[str]) -> list[Partition]:

@@ -56,29 +56,29 @@ def produce(
         brokers: Addresses, `host:port`.
         topic: A topic that exists.
         records: Read as fast as the broker takes them.
-        progress: Told how many have arrived so far, each time that more have.
+        progress: Called with how many have arrived so far, each time that more have.
         timeout: After so many seconds without an acknowledgement it gives up.
 
     Raises:
-        ServiceError: A record did not arrive; tells the first one and how many arrived before it.
+        ServiceError: A record did not arrive; names the first one and how many arrived before it.
 
     """
-    told = 0
+    reported = 0
     with producing(brokers, topic, timeout) as producer:
         for record in records:
             producer.send(record)
-            if progress and producer.delivered > told:
-                told = producer.delivered
-                progress(told)
+            if progress and producer.delivered > reported:
+                reported = producer.delivered
+                progress(reported)
         producer.flush()
-        if progress and producer.delivered > told:
+        if progress and producer.delivered > reported:
             progress(producer.delivered)
         return producer.delivered
 
 
 @contextmanager
 def producing(brokers: Sequence[str], topic: str, timeout: float = 30.0) -> Iterator["Producer"]:
-    """Yield a producer for `topic`; at the end of the block every record has arrived, or an error tells which did not.
+    """Yield a producer for `topic`; at the end of the block every record has arrived, or an error says which did not.
 
     Raises:
         ServiceError: No broker answers, the topic is not there, or a record did not arrive.

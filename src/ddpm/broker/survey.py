@@ -97,7 +97,7 @@ class BrokerSnapshot:
     topics: Mapping[str, Topic]
 
     def lags(self, group: Group) -> list[PartitionLag]:
-        """How far `group` has come in all of its partitions; raises RefusedError when the cluster does not tell all."""
+        """How far `group` has come in all of its partitions; raises RefusedError when the cluster does not say all."""
         for topic in group.topics:
             known = self.where.topics.get(topic, Topic({}, UnknownTopicOrPartitionError))
             if known.error is UnknownTopicOrPartitionError:

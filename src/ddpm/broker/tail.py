@@ -11,6 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from ddpm.broker.connection import DEFAULT_TIMEOUT, translate_errors
 from ddpm.broker.dump import RawRecord, read, reader
+from ddpm.config.model import Cluster
 
 _LOOK_FOR_TOPIC_SECONDS = 30.0
 
@@ -27,7 +28,7 @@ class Tail:
             timeout: After so many seconds without an answer or progress a reading gives up.
 
         """
-        self._brokers = tuple(brokers)
+        self._brokers = Cluster.of(brokers)
         self._topic = topic
         self._timeout = timeout
         self._open = ExitStack()

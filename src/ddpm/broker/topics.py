@@ -1,4 +1,4 @@
-"""Makes topics exist as wanted, and tells one incarnation of a topic from another. Moves no records.
+"""Makes topics exist as wanted, and distinguishes one incarnation of a topic from another. Moves no records.
 
 Which changes are needed is decided in `plan`; here they are made, and whatever another ddpm or an administrator did in
 the meantime is accepted once a second look shows that it is what was wanted.
@@ -36,7 +36,7 @@ _INVALID_CONFIG = 40
 _POLICY_VIOLATION = 44
 _REASSIGNMENT_IN_PROGRESS = 60
 
-# Somebody else was faster, or the brokers have not told each other yet: another look will show.
+# Somebody else was faster, or the brokers have not informed each other yet: another look will show.
 _MAY_PASS = {_NO_LEADER, _TIMED_OUT, _TOPIC_EXISTS, _INVALID_PARTITIONS, _REASSIGNMENT_IN_PROGRESS}
 _MISTAKES_OF_CONFIGURATION = {
     _INVALID_TOPIC,
@@ -103,8 +103,8 @@ def ensure_topics(brokers: Sequence[str], specs: Sequence[TopicSpec], timeout: f
         timeout: Seconds until the topics must be there, with a leader for each partition.
 
     Raises:
-        ConfigError: The broker finds a wish impossible; one error tells of all topics concerned.
-        ServiceError: No broker answers, or it refuses; one error tells of all topics concerned.
+        ConfigError: The broker finds a wish impossible; one error reports all topics concerned.
+        ServiceError: No broker answers, or it refuses; one error reports all topics concerned.
 
     """
     with admin(brokers, timeout) as client:

@@ -68,7 +68,7 @@ class Waiting:
     """How long one group has kept the oldest record waiting that it can read in one partition.
 
     Behind its position there may be nothing to read but offsets without a record, which only a look into the partition
-    tells; `wants_look` says when one is worth its cost, `looked` takes what it found.
+    says; `wants_look` says when one is worth its cost, `looked` takes what it found.
     """
 
     def __init__(self) -> None:

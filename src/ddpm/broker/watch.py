@@ -17,6 +17,7 @@ from ddpm.broker.offsets import Partition
 from ddpm.broker.survey import BrokerSnapshot, Group, PartitionLag, Survey
 from ddpm.broker.waiting import EndHistory, Waiting
 from ddpm.broker.wire import Record, RefusedError, Topic, Wire
+from ddpm.config.model import Cluster
 from ddpm.errors import ServiceError
 
 __all__ = ["ClusterWatch", "Group", "PartitionLag", "Topic"]
@@ -39,10 +40,10 @@ class ClusterWatch:
             brokers: Addresses, `host:port`.
             groups: The groups to look at, each by a name of the caller's.
             timeout: Seconds that a look may take.
-            others: Topics that nobody reads here, to know whether they are there.
+            others: Topics that are not read here, to know whether they are there.
 
         """
-        self._brokers = tuple(brokers)
+        self._brokers = Cluster.of(brokers)
         self._groups = dict(groups)
         self._timeout = timeout
         self._survey = Survey(self._groups.values(), others)
@@ -62,11 +63,11 @@ class ClusterWatch:
 
     @property
     def topics(self) -> Mapping[str, Topic]:
-        """What the last look that got an answer saw of each topic: its id, and why the broker does not tell of it."""
+        """What the last look that got an answer saw of each topic: its id, and why the broker says nothing of it."""
         return self._topics
 
     def look(self) -> dict[str, tuple[PartitionLag, ...]]:
-        """Return how far each group is behind, sorted by topic and partition; `problems` tells which are missing.
+        """Return how far each group is behind, sorted by topic and partition; `problems` says which are missing.
 
         Raises:
             ServiceError: The cluster does not answer; the next look tries again.
@@ -101,7 +102,7 @@ class ClusterWatch:
         return 0 if first is None else max(0, before - first)
 
     def mark(self, partition: Partition, first: int, end: int) -> Marks:
-        """Look at records from `first` to before `end`, to tell this log from another; raises as `readable` does."""
+        """Look at records from `first` to before `end`, which distinguish this log; raises as `readable` does."""
         return self._ask(lambda wire: taken(wire, self._survey.where(wire).leader(partition), partition, first, end))
 
     def parted(self, partition: Partition, marks: Marks) -> int | None:
@@ -129,7 +130,9 @@ class ClusterWatch:
         try:
             if self._wire is None:
                 seconds = deadline - time.monotonic()
-                self._wire = self._open.enter_context(opened(Wire, self._brokers, seconds))
+                self._wire = self._open.enter_context(
+                    opened(Wire, self._brokers, seconds, security=self._brokers.security)
+                )
                 self.connected += 1
             self._wire.allow(deadline - time.monotonic())
             return question(self._wire)
@@ -146,14 +149,14 @@ class ClusterWatch:
     def _look(self, wire: Wire) -> dict[str, tuple[PartitionLag, ...]]:
         known, pause = self._problems, _PAUSE
         while True:
-            found, self._problems = self._told(wire, self._survey.take(wire))
+            found, self._problems = self._sorted_out(wire, self._survey.take(wire))
             # What is new may pass in a moment, as when a leader moves.
             if self._problems.keys() <= known.keys() or wire.left - pause < self._timeout / 2:
                 return found
             time.sleep(pause)
             pause *= 2
 
-    def _told(
+    def _sorted_out(
         self, wire: Wire, seen: BrokerSnapshot
     ) -> tuple[dict[str, tuple[PartitionLag, ...]], dict[str, ServiceError]]:
         now = time.monotonic()
@@ -174,7 +177,7 @@ class ClusterWatch:
         return {key: tuple(self._timed(key, lag) for lag in lags) for key, lags in found.items()}, problems
 
     def _sample(self, wire: Wire, found: Mapping[str, Sequence[PartitionLag]]) -> None:
-        """Read the oldest unread record of a few partitions where nothing else tells how long it has been waiting."""
+        """Read the oldest unread record of a few partitions where nothing else says how long it has been waiting."""
         left = _RECORDS_A_LOOK
         for key, lag in ((key, lag) for key, lags in found.items() for lag in lags if lag.lag):
             partition = Partition(lag.topic, lag.partition)

@@ -39,6 +39,8 @@ from kafka.record.default_records import DefaultRecordBatch
 
 from ddpm.broker.connection import answer, spelled_id, translate_errors
 from ddpm.broker.offsets import Partition
+from ddpm.broker.security import only_security
+from ddpm.config.model import Cluster, Security
 from ddpm.errors import ServiceError
 
 _Untyped: TypeAlias = Any  # kafka-python makes the classes of its answers at run time
@@ -56,7 +58,7 @@ class RefusedError(ServiceError):
 
 
 class Print(NamedTuple):
-    """What tells a record from one that another log has at its offset: a checksum, and its leader's epoch."""
+    """What distinguishes a record from one that another log has at its offset: a checksum, and its leader's epoch."""
 
     offset: int
     digest: int
@@ -88,7 +90,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """The leader of each partition of a topic, -1 where there is none; or why the broker does not tell.
+    """The leader of each partition of a topic, -1 where there is none; or why the broker does not say.
 
     `topic_id` is spelled as Kafka's own tools spell it, and None where the brokers have no topic ids; `epochs` are
     those of the leaders.
@@ -111,13 +113,17 @@ Offsets = Mapping[Partition, int | type[BrokerResponseError]]
 class Wire:
     """Connections to one cluster; every method raises ServiceError when a broker does not answer in time."""
 
-    def __init__(self, *, bootstrap_servers: Sequence[str], bootstrap_timeout_ms: int, **_: object) -> None:
-        """Connect; the parameters are kafka-python's, others of its clients are not needed here."""
+    def __init__(
+        self, *, bootstrap_servers: Sequence[str], bootstrap_timeout_ms: int, security: Security, **options: object
+    ) -> None:
+        """Connect; the parameters are kafka-python's, of whose others those are needed that secured brokers ask for."""
         self._deadline = time.monotonic() + bootstrap_timeout_ms / 1000
+        self._security = security
         configs: dict[str, Any] = {
             "bootstrap_servers": list(bootstrap_servers),
             "client_id": "ddpm-watch",
             "receive_message_max_bytes": _ANSWER_BYTES,
+            **only_security(options),
         }
         self._net = NetworkSelector(**configs)
         self._manager = KafkaConnectionManager(self._net, **configs)
@@ -281,7 +287,7 @@ class Wire:
             return await self._manager.wait_for(self._manager.send(request, node_id=node), milliseconds)
 
         node = self._manager.least_loaded_node() if node is None else node
-        with translate_errors([self._address(node)]):
+        with translate_errors(Cluster([self._address(node)], self._security), patience=self.left / 2):
             try:
                 return self._manager.run(answered)
             except (KafkaTimeoutError, RequestTimedOutError) as error:
@@ -296,7 +302,7 @@ class Wire:
 def first_record(data: bytes, position: int) -> tuple[Record | None, int]:
     """Find the first record at or after `position` in fetched batches; also return the offset behind what was seen.
 
-    Markers of transactions are no records. The timestamp is that of the record or of the first one of its batch.
+    Markers of transactions are not records. The timestamp is that of the record or of the first one of its batch.
 
     Raises:
         KafkaError: The data are corrupt.
@@ -329,7 +335,7 @@ def first_print(data: bytes, position: int) -> Print | None:
 
 
 def digest(key: bytes | None, value: bytes | None, timestamp: int) -> int:
-    """The CRC-32 of a record; the engine computes the same one (`cmd/engine/origin/marks.go`)."""
+    """The CRC-32 of a record; the engine computes the same one (`cmd/engine/internal/records/origin/marks.go`)."""
     found = zlib.crc32(value or b"", zlib.crc32(key or b""))
     # Only a sane time: clients make different numbers of the others.
     return zlib.crc32(struct.pack(">q", timestamp), found) if timestamp in _SANE_TIMES else found
@@ -337,13 +343,13 @@ def digest(key: bytes | None, value: bytes | None, timestamp: int) -> int:
 
 def _records(batch: _Untyped, position: int) -> Iterable[Record]:
     if isinstance(batch, DefaultRecordBatch) and batch.records_count == batch.last_offset_delta + 1:
-        # Nothing was removed from it, so its header tells enough, in whatever way the records are compressed.
+        # Nothing was removed from it, so its header says enough, in whatever way the records are compressed.
         timestamp = batch.max_timestamp if batch.timestamp_type else batch.first_timestamp
         return [Record(offset, timestamp) for offset in range(max(position, batch.base_offset), batch.next_offset)[:1]]
     try:
         return [Record(record.offset, record.timestamp) for record in batch]
     except UnsupportedCodecError:
-        return []  # nobody can tell, and a record that is not there would be the worse error
+        return []  # it cannot be known, and a record that is not there would be the worse error
     except KafkaError:
         raise
     except Exception as error:  # each library of a codec has errors of its own

@@ -13,14 +13,13 @@ from urllib.parse import urlsplit
 
 import typer
 
-from ddpm.catalogue.parsers import OPTIONS
+from ddpm.cli.configuration import read_config
 from ddpm.cli.text import plain
-from ddpm.config import ConfigProblems, find_config_path, load
+from ddpm.config import ConfigProblems
 from ddpm.config.model import Server
 from ddpm.config.paths import DEFAULT_PATH
 from ddpm.config.paths import VARIABLE as CONFIG_VARIABLE
 from ddpm.errors import ConfigError, MissingToolError
-from ddpm.plugins.loading import entry_point_names
 
 DEFAULT_URL = "http://127.0.0.1:4195"
 TOKEN_VARIABLE = "DDPM_TOKEN"  # noqa: S105 -- the name of a variable
@@ -70,7 +69,7 @@ def resolve(url: str | None, token_file: Path | None, config: Path | None, env: 
         server = _configured(config, env, strict=True)
         found = _url_of(server) if server else DEFAULT_URL
     if token is None and server is not None and server.token is not None:
-        token, origin = server.token, "app.server.token of the configuration"
+        token, origin = server.token.revealed, "app.server.token of the configuration"
     return Address(found, _sendable(token, origin), origin)
 
 
@@ -99,11 +98,10 @@ def _configured(option: Path | None, env: Mapping[str, str], *, strict: bool) ->
     if option is None and not env.get(CONFIG_VARIABLE, "").strip():
         if not DEFAULT_PATH.is_file():
             return None
-        # Nobody named it, so one that is broken is no reason not to ask.
+        # It was not named, so one that is broken is no reason not to ask.
         strict = False
     try:
-        path = find_config_path(option, env)
-        return load(path, env, parsers=OPTIONS, installed=entry_point_names()).config.server
+        return read_config(option, env=env).config.server
     except ConfigProblems as problems:
         if not strict:
             return None

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ddpm.cli.common import ConfigOption, load_config
+from ddpm.cli.configuration import ConfigOption, load_config
 
 
 def validate_command(config: ConfigOption = None) -> None:
@@ -14,7 +14,7 @@ def validate_command(config: ConfigOption = None) -> None:
     loaded = load_config(config)
     names = ", ".join(pipeline.name for pipeline in loaded.pipelines)
     # Behind the loading, since a configuration with mistakes needs no engine.
-    from ddpm.orchestrator.offline.checking import check_if_built
+    from ddpm.orchestrator.dryrun.checking import check_if_built
 
     checked = check_if_built(loaded)
     Console().print(f"{loaded.path}: ok ({names})", highlight=False, markup=False)
@@ -28,10 +28,11 @@ def render_command(
     pipeline: Annotated[str | None, typer.Option(help="Only this pipeline.")] = None,
 ) -> None:
     """Print the engine configuration of each pipeline; nothing is written or started."""
+    from ddpm.config.parts import named
     from ddpm.orchestrator.prepare import rendered
 
     loaded = load_config(config)
-    chosen = [each for each in loaded.pipelines if pipeline in (None, each.name)]
+    chosen = loaded.pipelines if pipeline is None else named(loaded.pipelines, pipeline)
     if not chosen:
         known = ", ".join(each.name for each in loaded.pipelines)
         raise typer.BadParameter(f"no pipeline is called {pipeline}; there are: {known}", param_hint="--pipeline")

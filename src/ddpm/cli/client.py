@@ -13,12 +13,12 @@ import httpx2 as httpx
 from pydantic import ValidationError
 
 from ddpm.cli.address import TOKEN_VARIABLE, Address
-from ddpm.cli.answers import Answer
 from ddpm.cli.text import plain
 from ddpm.errors import ConfigError, DdpmError, ServiceError
+from ddpm.server.views import View
 
 Params = Mapping[str, str | int]
-T = TypeVar("T", bound=Answer)
+T = TypeVar("T", bound=View)
 
 ANSWER_SECONDS = 10.0
 CONNECT_SECONDS = 3.0
@@ -29,7 +29,7 @@ _WAY_OUT = "is `ddpm run` up? Name its address with --url or DDPM_URL, or its co
 
 
 class AwayError(ServiceError):
-    """Nobody answers there, or not any more."""
+    """No answer comes from there, or not any more."""
 
 
 class ForeignError(ServiceError):
@@ -87,11 +87,16 @@ class Client:
         with self.about(name), self._translated():
             return self._json(self._http.post(f"{_path(name)}/{request}", json=body))
 
+    def post(self, path: str) -> Any:  # noqa: ANN401 -- JSON
+        """Make a request of ddpm as a whole and return its answer; raises as `get` does."""
+        with self._translated():
+            return self._json(self._http.post(path, json={}))
+
     def get(self, path: str, params: Params | None = None) -> Any:  # noqa: ANN401 -- JSON
         """The JSON at a path.
 
         Raises:
-            AwayError: Nobody answers.
+            AwayError: There is no answer.
             ForeignError: The answer is not ddpm's.
             ConfigError: There is no such pipeline (NotFoundError), or a parameter is wrong.
             RefusedError: A token is missing or wrong, or ddpm refuses for another reason.

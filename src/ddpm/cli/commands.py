@@ -46,6 +46,12 @@ PLACES: tuple[Place, ...] = (
         "Run all pipelines of a configuration until Ctrl-C; a second Ctrl-C does not wait for the drain.",
     ),
     Place(
+        "reload",
+        "ddpm.cli.reload",
+        "reload_command",
+        "Have the running ddpm read its configuration again: what differs is run as it says by then, the rest runs on.",
+    ),
+    Place(
         "provision",
         "ddpm.cli.provisioning",
         "provision_command",
@@ -86,6 +92,12 @@ PLACES: tuple[Place, ...] = (
         "ddpm.cli.reprocess",
         "replay_command",
         "Read a window of the source again and replace the table's rows of it, in one transaction a partition.",
+    ),
+    Place(
+        "peek",
+        "ddpm.cli.peek",
+        "peek_command",
+        "Show records of a topic: key, headers, bytes, and what becomes of them step by step.",
     ),
     Place(
         "trace",
@@ -148,7 +160,7 @@ PLACES: tuple[Place, ...] = (
     Place("offsets", "ddpm.cli.offsets", "app", "How far consumer groups have read."),
     Place("dlq", "ddpm.cli.redrive", "app", "Dead letters: records that could not be written, with the reason."),
     Place("engine", "ddpm.cli.engine", "app", "The engine that moves the records."),
-    Place("plugins", "ddpm.cli.plugins", "app", "The parsers that app.source.parser can name."),
+    Place("plugins", "ddpm.cli.plugins", "app", "The parsers, sinks and sources that a configuration can name."),
 )
 
 

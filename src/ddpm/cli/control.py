@@ -12,14 +12,16 @@ from pydantic import TypeAdapter, ValidationError
 from rich.status import Status as Spinner
 
 from ddpm.cli.address import TokenFileOption, UrlOption, resolve
-from ddpm.cli.answers import Accepted, Detail, Pipelines
 from ddpm.cli.client import Client
-from ddpm.cli.common import ConfigOption, print_note
-from ddpm.cli.names import complete_name, only
+from ddpm.cli.configuration import ConfigOption
+from ddpm.cli.messages import print_note
+from ddpm.cli.names import meant
+from ddpm.cli.options import NameArgument
 from ddpm.cli.output import Terminal, write_line
-from ddpm.cli.text import dumped, duration, plain
+from ddpm.cli.text import dumped_answers, duration, plain
 from ddpm.config.model import Seconds
 from ddpm.errors import DdpmError
+from ddpm.server.views import AcceptedView, PipelineDetailView, PipelinesView
 from ddpm.words import counted
 
 POLL_SECONDS = 0.2
@@ -38,15 +40,6 @@ def _seconds(value: str | float) -> float:
         raise typer.BadParameter(error.errors()[0]["msg"]) from error
 
 
-NameArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="NAME",
-        help="The pipeline; needed where there are several.",
-        show_default=False,
-        autocompletion=complete_name,
-    ),
-]
 TimeoutOption = Annotated[
     float,
     typer.Option(
@@ -71,7 +64,7 @@ class Goal:
 
     request: str
     words: str
-    reached: Callable[[Detail, Detail], bool]
+    reached: Callable[[PipelineDetailView, PipelineDetailView], bool]
     runs: bool
     body: Mapping[str, Any] = field(default_factory=dict)
 
@@ -129,10 +122,8 @@ def scale_command(
         _carry_out(client, _meant(client, name), goal, Manner(None if no_wait else timeout, as_json))
 
 
-def _meant(client: Client, name: str | None) -> str:
-    if name is not None:
-        return name
-    return only([plain(each.name) for each in client.read(Pipelines, client.pipelines()).pipelines])
+def _meant(client: Client, name: str | None) -> list[str]:
+    return meant([plain(each.name) for each in client.read(PipelinesView, client.pipelines()).pipelines], name)
 
 
 def _replicas(text: str) -> int | None:
@@ -145,7 +136,7 @@ def _replicas(text: str) -> int | None:
 
 
 def _scaled(wanted: int | None) -> Goal:
-    def reached(_: Detail, now: Detail) -> bool:
+    def reached(_: PipelineDetailView, now: PipelineDetailView) -> bool:
         as_asked = now.scaling.mode != "manual" if wanted is None else _asks_for(now, wanted)
         return as_asked and (now.wish != "run" or _all_run(now))
 
@@ -153,17 +144,17 @@ def _scaled(wanted: int | None) -> Goal:
     return Goal("scale", words, reached, runs=True, body={"replicas": wanted})
 
 
-def _asks_for(now: Detail, wanted: int) -> bool:
+def _asks_for(now: PipelineDetailView, wanted: int) -> bool:
     return now.scaling.mode == "manual" and now.scaling.desired == wanted
 
 
-def _all_run(now: Detail) -> bool:
+def _all_run(now: PipelineDetailView) -> bool:
     """Whether the pipeline runs with every replica that is wanted, and none beyond."""
     running = sum(replica.state == "running" for replica in now.replicas)
     return now.state == "running" and running == len(now.replicas) == now.scaling.desired
 
 
-def _restarted(before: Detail, now: Detail) -> bool:
+def _restarted(before: PipelineDetailView, now: PipelineDetailView) -> bool:
     old = {replica.pid for replica in before.replicas if replica.pid is not None}
     return _all_run(now) and not any(replica.pid in old for replica in now.replicas)
 
@@ -176,39 +167,50 @@ def bring_about(client: Client, name: str, goal: Goal, timeout: float) -> None:
         DdpmError: What the client raises.
 
     """
-    before = client.read(Detail, client.pipeline(name))
+    before = client.read(PipelineDetailView, client.pipeline(name))
     client.ask(name, goal.request, goal.body)
     _wait(client, before, goal, timeout)
 
 
-def _carry_out(client: Client, name: str, goal: Goal, manner: Manner) -> None:
-    before = client.read(Detail, client.pipeline(name))
-    accepted = client.ask(name, goal.request, goal.body)
-    if manner.timeout is None:
-        message = f"{plain(name)}: {plain(client.read(Accepted, accepted).message)}"
-        write_line(dumped(accepted, indent=2) if manner.as_json else message)
-        return
-    try:
-        answer = _wait(client, before, goal, manner.timeout)
-    except KeyboardInterrupt:
-        Terminal(stderr=True).print(f"no longer waiting; what was asked of {plain(name)} stands", style="yellow")
-        raise typer.Exit(_INTERRUPTED) from None
-    now = client.read(Detail, answer)
-    said = f"{plain(name)} is {plain(now.state)}: {plain(now.reason)}"
-    if goal.request == "scale" and now.wish != "run":
-        said += f"; {counted(now.scaling.desired, 'replica')} will run when it is resumed"
-    write_line(dumped(answer, indent=2) if manner.as_json else said)
-    if now.config_changed and goal.runs:
-        # It runs, and not as whoever edited the file may believe.
-        print_note(plain(now.config_changed))
+def _carry_out(client: Client, names: list[str], goal: Goal, manner: Manner) -> None:
+    """Ask for it of all first: those that drain do so at the same time."""
+    before = [client.read(PipelineDetailView, client.pipeline(name)) for name in names]
+    answers = [client.ask(name, goal.request, goal.body) for name in names]
+    if manner.timeout is not None:
+        asked = ", ".join(map(plain, names))
+        try:
+            answers = [_wait(client, each, goal, manner.timeout) for each in before]
+        except KeyboardInterrupt:
+            Terminal(stderr=True).print(f"no longer waiting; what was asked of {asked} stands", style="yellow")
+            raise typer.Exit(_INTERRUPTED) from None
+    if manner.as_json:
+        write_line(dumped_answers(answers))
+    elif manner.timeout is None:
+        for name, answer in zip(names, answers, strict=True):
+            write_line(f"{plain(name)}: {plain(client.read(AcceptedView, answer).message)}")
+    if manner.timeout is not None:
+        _say_reached([client.read(PipelineDetailView, answer) for answer in answers], goal, as_json=manner.as_json)
 
 
-def _wait(client: Client, before: Detail, goal: Goal, timeout: float) -> Any:  # noqa: ANN401 -- JSON
+def _say_reached(reached: list[PipelineDetailView], goal: Goal, *, as_json: bool) -> None:
+    for now in reached:
+        said = f"{plain(now.name)} is {plain(now.state)}: {plain(now.reason)}"
+        if goal.request == "scale" and now.wish != "run":
+            said += f"; {counted(now.scaling.desired, 'replica')} will run when it is resumed"
+        if not as_json:
+            write_line(said)
+    changed = next((now.config_changed for now in reached if now.config_changed), None)
+    if changed and goal.runs:
+        # It runs, and not as anyone who edited the file may believe.
+        print_note(plain(changed))
+
+
+def _wait(client: Client, before: PipelineDetailView, goal: Goal, timeout: float) -> Any:  # noqa: ANN401 -- JSON
     deadline = time.monotonic() + timeout
-    with _progress(before.name) as tell:
+    with _progress(before.name) as show_progress:
         while True:
             answer = client.pipeline(before.name)
-            now = client.read(Detail, answer)
+            now = client.read(PipelineDetailView, answer)
             if goal.reached(before, now):
                 return answer
             failed = goal.runs and _has_failed(before, now)
@@ -217,11 +219,11 @@ def _wait(client: Client, before: Detail, goal: Goal, timeout: float) -> Any:  #
                 msg = f"{plain(now.name)} is {plain(now.state)} and not {goal.words}{after}: {plain(now.reason)}"
                 hint = f"`ddpm status {plain(now.name)}` and `ddpm logs {plain(now.name)}` show more"
                 raise NotReachedError(msg, hint=hint)
-            tell(f"{plain(now.state)}: {plain(now.reason)}")
+            show_progress(f"{plain(now.state)}: {plain(now.reason)}")
             time.sleep(POLL_SECONDS)
 
 
-def _has_failed(before: Detail, now: Detail) -> bool:
+def _has_failed(before: PipelineDetailView, now: PipelineDetailView) -> bool:
     """Whether it has failed since the request; that it had failed before says nothing."""
     newest = max((event.id for event in now.events), default=0)
     known = max((event.id for event in before.events), default=0)
@@ -231,11 +233,11 @@ def _has_failed(before: Detail, now: Detail) -> bool:
 
 @contextmanager
 def _progress(name: str) -> Iterator[Callable[[str], None]]:
-    """Shows on standard error what the pipeline does: a line that changes, or lines where nobody looks on."""
+    """Shows on standard error what the pipeline does: a line that changes, or lines where that is not a terminal."""
     console = Terminal(stderr=True)
     last = ""
 
-    def tell(text: str) -> None:
+    def show_progress(text: str) -> None:
         nonlocal last
         if text == last:
             return
@@ -247,10 +249,10 @@ def _progress(name: str) -> Iterator[Callable[[str], None]]:
 
     spinner = Spinner(plain(name), console=console) if console.is_terminal else None
     if spinner is None:
-        yield tell
+        yield show_progress
         return
     with spinner:
-        yield tell
+        yield show_progress
 
 
 pause_command = _command(PAUSED, "Drain a pipeline and keep it paused until it is resumed, over restarts of ddpm too.")

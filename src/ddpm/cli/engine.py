@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ddpm.cli.common import progress
+from ddpm.cli.messages import progress
 from ddpm.engine import binary
 
 app = typer.Typer(help="The engine that moves the records.", no_args_is_help=True)

@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.text import Text
 
 from ddpm.cli.address import TokenFileOption, UrlOption, resolve
-from ddpm.cli.answers import Detail, Event, LogLine, LogLines, Pipelines
 from ddpm.cli.client import AwayError, Client, ForeignError, Params
-from ddpm.cli.common import ConfigOption
-from ddpm.cli.names import complete_name
+from ddpm.cli.configuration import ConfigOption
+from ddpm.cli.names import complete_name, meant
 from ddpm.cli.output import Terminal, write_line
-from ddpm.cli.picture import event_text, moment
+from ddpm.cli.picture import event_text
 from ddpm.cli.text import dumped, plain
+from ddpm.server.views import EventView, LogLinesView, LogLineView, PipelineDetailView, PipelinesView, iso
 
 RECONNECT_SECONDS = 1.0
 # As many as ddpm keeps.
@@ -77,7 +77,7 @@ class Entry:
 
 
 class Feed(Protocol):
-    """Something that ddpm keeps the newest of, and tells as it comes."""
+    """Something that ddpm keeps the newest of, and sends as it comes."""
 
     def kept(self) -> list[Entry]:
         """The newest, oldest first."""
@@ -96,7 +96,7 @@ class _Logs:
         """See `Feed`."""
         with self._client.about(self._pipeline):
             answer = self._client.get("/v1/logs", {**self._params, "lines": ALL_LINES})
-        lines = self._client.read(LogLines, answer).lines
+        lines = self._client.read(LogLinesView, answer).lines
         return [
             Entry(line.id, raw["at"], line_text(line), raw) for line, raw in zip(lines, answer["lines"], strict=True)
         ]
@@ -105,7 +105,7 @@ class _Logs:
         """See `Feed`."""
         params: Params = {**self._params, "lines": 0 if last is not None else ALL_LINES}
         for raw in _decoded(self._client, self._client.stream("/v1/logs/stream", params, last)):
-            line = self._client.read(LogLine, raw)
+            line = self._client.read(LogLineView, raw)
             yield Entry(line.id, raw["at"], line_text(line), raw)
 
 
@@ -117,30 +117,30 @@ class _Events:
 
     def kept(self) -> list[Entry]:
         """See `Feed`; the API keeps the past of each pipeline with its details."""
-        names = [self._pipeline] if self._pipeline is not None else self._names()
+        names = self._names() if self._pipeline is None else meant(self._names(), self._pipeline)
         found = [entry for name in names for entry in self._of(name)]
         return sorted(found, key=lambda entry: entry.id)
 
     def after(self, last: int | None) -> Iterator[Entry]:
         """See `Feed`."""
         for raw in _decoded(self._client, self._client.stream("/v1/events", self._params, last)):
-            yield _event_entry(self._client.read(Event, raw), raw)
+            yield _event_entry(self._client.read(EventView, raw), raw)
 
     def _names(self) -> list[str]:
-        return [each.name for each in self._client.read(Pipelines, self._client.pipelines()).pipelines]
+        return [each.name for each in self._client.read(PipelinesView, self._client.pipelines()).pipelines]
 
     def _of(self, name: str) -> list[Entry]:
         answer = self._client.pipeline(name)
-        events = self._client.read(Detail, answer).events
+        events = self._client.read(PipelineDetailView, answer).events
         return [_event_entry(event, raw) for event, raw in zip(events, answer["events"], strict=True)]
 
 
 def _only(pipeline: str | None) -> dict[str, str]:
-    # A name that is no valid text is no pipeline's; ddpm says so.
+    # A name that is not valid text is not a pipeline's; ddpm says so.
     return {} if pipeline is None else {"pipeline": os.fsencode(pipeline).decode("utf-8", "replace")}
 
 
-def _event_entry(event: Event, raw: Mapping[str, Any]) -> Entry:
+def _event_entry(event: EventView, raw: Mapping[str, Any]) -> Entry:
     return Entry(event.id, raw["at"], event_text(event), raw)
 
 
@@ -180,7 +180,7 @@ def _show(feed: Feed, client: Client, printer: Callable[[Entry], None], *, follo
 
 
 class _Notice:
-    """Tells a person, once each time, that the connection was lost and that it is there again."""
+    """Says to a person, once each time, that the connection was lost and that it is there again."""
 
     def __init__(self, url: str, console: Console) -> None:
         self._url = url
@@ -231,9 +231,9 @@ def _missed(kept: list[Entry], last: Entry | None) -> list[Entry]:
     return [entry for entry in kept if entry.id > last.id] if known and last else kept
 
 
-def line_text(line: LogLine) -> Text:
+def line_text(line: LogLineView) -> Text:
     """A line as ddpm's own log writes it: time, level, pipeline and replica, message, fields."""
-    text = Text().append(moment(line.at), style="bright_black")
+    text = Text().append(iso(line.at), style="bright_black")
     text.append(" [").append(f"{plain(line.level):<8}", style=_LEVEL_STYLES.get(line.level)).append("] ")
     if line.pipeline is not None:
         replica = "" if line.replica is None else f"/{line.replica}"

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from ddpm.cli.text import harmless_json, plain
 from ddpm.deadletters.letter import DeadLetter
-from ddpm.orchestrator.offline.exact import loads, pretty
+from ddpm.orchestrator.dryrun.exact import loads, pretty
 from ddpm.server.letters import LetterView
 
 HEX_ROW = 16
@@ -36,7 +36,7 @@ def hexdump(value: bytes) -> Iterator[str]:
 
 
 def readable(value: bytes) -> list[str] | None:
-    """The bytes as lines fit for a terminal: JSON set out, other text as it is; None for what is no text."""
+    """The bytes as lines fit for a terminal: JSON set out, other text as it is; None for what is not text."""
     try:
         text = value.decode()
     except UnicodeDecodeError:
@@ -55,6 +55,8 @@ def _json(text: str) -> str | None:
 
 
 def _fields(letter: DeadLetter, view: LetterView) -> Iterator[Text]:
+    if letter.sink:
+        yield _field("sink", letter.sink)
     yield _field("reason", f"{letter.stage}/{letter.code}: {letter.message}", style="red")
     if letter.sqlstate:
         yield _field("sqlstate", letter.sqlstate)
@@ -76,7 +78,9 @@ def _fields(letter: DeadLetter, view: LetterView) -> Iterator[Text]:
         yield _field("state", "open")
     else:
         by = f" by {state.run}" if state.run else ""
-        yield _field("state", f"{state.deed.value.replace('_', ' ')} at {moment(int(state.at * 1000))}{by}")
+        yield _field(
+            "state", f"{state.deed.value.replace('_', ' ')} at {moment(round(state.at.timestamp() * 1000))}{by}"
+        )
 
 
 def _headers(letter: DeadLetter) -> Iterator[Text]:

@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _print(error: DdpmError) -> None:
-    from ddpm.cli.common import print_error, print_problems
+    from ddpm.cli.messages import print_error, print_problems
     from ddpm.config.problems import ConfigProblems
 
     if isinstance(error, ConfigProblems):

@@ -9,19 +9,21 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from ddpm.broker.offsets import Partition, committed, move, since, watermarks
+from ddpm.broker.offsets import Partition, committed, lag, move, since, watermarks
 from ddpm.cli.address import TokenFileOption, UrlOption, resolve
-from ddpm.cli.answers import Detail
 from ddpm.cli.client import AwayError, Client, NotFoundError
-from ddpm.cli.common import ConfigOption
+from ddpm.cli.configuration import ConfigOption, meant
 from ddpm.cli.control import DEFAULT_TIMEOUT, PAUSED, RESUMED, bring_about
-from ddpm.cli.dlq import JsonOption, PipelineArgument, YesOption, agreed, load_with_servers, named
+from ddpm.cli.options import JsonOption, PipelineArgument, YesOption, agreed
 from ddpm.cli.output import Terminal, write_line
-from ddpm.cli.text import dumped, number, plain
+from ddpm.cli.servers import load_with_servers
+from ddpm.cli.text import dumped, dumped_answers, number, plain
 from ddpm.config.model import Pipeline
+from ddpm.config.parts import commit_note
 from ddpm.deadletters.selection import moment
 from ddpm.errors import ConfigError
 from ddpm.orchestrator.offset_reset import Aim, Move, moves
+from ddpm.server.views import PipelineDetailView
 
 app = typer.Typer(help="How far consumer groups have read.", no_args_is_help=True)
 
@@ -33,23 +35,20 @@ _EMPTY_SECONDS = 30.0
 def get_command(pipeline: PipelineArgument = None, *, as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """Show how far each pipeline has read, partition by partition; without a pipeline those of all."""
     loaded = load_with_servers(config)
-    chosen = [named(loaded, pipeline)] if pipeline is not None else list(loaded.pipelines)
+    chosen = meant(loaded, pipeline) if pipeline is not None else loaded.pipelines
     answers = []
     for each in chosen:
-        brokers, topics = each.kafka.brokers, each.kafka.topics
-        # In this order a group that reads on meanwhile seems to be behind by a little more, never by less than nothing.
-        reached = committed(brokers, each.kafka.consumer_group, topics)
-        marks = watermarks(brokers, topics)
+        found = lag(each.kafka.cluster, each.kafka.consumer_group, each.kafka.topics)
         rows = [
             {
                 "topic": place.topic,
                 "partition": place.partition,
-                "earliest": marks[place].start,
-                "committed": at,
-                "end": marks[place].end,
-                "lag": max(0, marks[place].end - max(marks[place].start, at or 0)),
+                "earliest": at.start,
+                "committed": at.committed,
+                "end": at.end,
+                "lag": at.offsets,
             }
-            for place, at in sorted(reached.items())
+            for place, at in sorted(found.items())
         ]
         answers.append({"pipeline": each.name, "group": each.kafka.consumer_group, "partitions": rows})
     if as_json:
@@ -85,24 +84,24 @@ def reset_command(
     """Let a pipeline read on from somewhere else: it is paused first, and resumed if it ran."""
     aim = _aim(to_earliest=to_earliest, to_latest=to_latest, to_datetime=to_datetime, by=by)
     loaded = load_with_servers(config)
-    owner = named(loaded, pipeline)
     at = moment(to_datetime, datetime.now(UTC)) if to_datetime else 0
-    plan = _plan(owner, aim, at, by or 0, topic)
-    if not as_json:
-        _say(owner, plan)
-    done = not dry_run and agreed(f"Let {owner.name} read on from there?", yes)
-    if done:
-        with Client(resolve(url, token_file, config, os.environ)) as client, _paused(client, owner.name):
-            # While it was drained it has read on.
-            plan = _plan(owner, aim, at, by or 0, topic)
-            targets = {each.partition: each.after for each in plan}
-            move(owner.kafka.brokers, owner.kafka.consumer_group, targets, _EMPTY_SECONDS)
+    answers = []
+    for owner in meant(loaded, pipeline):
+        plan = _plan(owner, aim, at, by or 0, topic)
+        if not as_json:
+            _say(owner, plan)
+        done = not dry_run and agreed(f"Let {owner.name} read on from there?", yes)
+        if done:
+            with Client(resolve(url, token_file, config, os.environ)) as client, _paused(client, owner.name):
+                # While it was drained it has read on.
+                plan = _plan(owner, aim, at, by or 0, topic)
+                targets = {each.partition: each.after for each in plan}
+                move(owner.kafka.cluster, owner.kafka.consumer_group, targets, _EMPTY_SECONDS, commit_note(owner))
+        answers.append({"pipeline": owner.name, "moved": done, "partitions": [_as_json(each) for each in plan]})
+        if done and not as_json:
+            write_line(f"{plain(owner.name)} reads on from there")
     if as_json:
-        write_line(
-            dumped({"pipeline": owner.name, "moved": done, "partitions": [_told(each) for each in plan]}, indent=2)
-        )
-    elif done:
-        write_line(f"{plain(owner.name)} reads on from there")
+        write_line(dumped_answers(answers))
 
 
 def _aim(*, to_earliest: bool, to_latest: bool, to_datetime: str | None, by: int | None) -> Aim:
@@ -124,9 +123,9 @@ def _aim(*, to_earliest: bool, to_latest: bool, to_datetime: str | None, by: int
 
 def _plan(pipeline: Pipeline, aim: Aim, at: int, by: int, topic: str | None) -> list[Move]:
     kafka = pipeline.kafka
-    reached = committed(kafka.brokers, kafka.consumer_group, kafka.topics)
-    marks = watermarks(kafka.brokers, kafka.topics)
-    found = since(kafka.brokers, kafka.topics, at) if aim is Aim.MOMENT else None
+    reached = committed(kafka.cluster, kafka.consumer_group, kafka.topics)
+    marks = watermarks(kafka.cluster, kafka.topics)
+    found = since(kafka.cluster, kafka.topics, at) if aim is Aim.MOMENT else None
     chosen = {place: offset for place, offset in reached.items() if topic is None or _is_meant(place, topic)}
     if not chosen:
         known = ", ".join(sorted(kafka.topics))
@@ -142,7 +141,7 @@ def _is_meant(place: Partition, topic: str) -> bool:
 def _paused(client: Client, name: str) -> Iterator[None]:
     """Pause a pipeline that a ddpm runs for the block; without a ddpm, or when it is not running, nothing is asked."""
     try:
-        state = client.read(Detail, client.pipeline(name)).wish
+        state = client.read(PipelineDetailView, client.pipeline(name)).wish
     except (AwayError, NotFoundError):
         yield
         return
@@ -181,7 +180,7 @@ def _show(answer: dict[str, Any]) -> None:
     Terminal().print(table)
 
 
-def _told(each: Move) -> dict[str, Any]:
+def _as_json(each: Move) -> dict[str, Any]:
     return {
         "topic": each.partition.topic,
         "partition": each.partition.partition,

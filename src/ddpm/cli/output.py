@@ -35,7 +35,7 @@ def show(console: Console, picture: RenderableType) -> None:
 
 
 def write_line(text: str) -> None:
-    """Write a line to standard output, at once: whoever reads a pipe waits for it."""
+    """Write a line to standard output, at once: anyone who reads a pipe waits for it."""
     _forgive(sys.stdout)
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

@@ -11,12 +11,13 @@ import typer
 import yaml
 from rich.text import Text
 
-from ddpm.cli.common import ConfigOption, load_config, progress
+from ddpm.cli.configuration import ConfigOption, load_config
+from ddpm.cli.messages import progress
 from ddpm.cli.output import Terminal, write_line
 from ddpm.cli.steps import answered
 from ddpm.cli.text import harmless_json
 from ddpm.errors import ExitCode, MissingToolError
-from ddpm.orchestrator.offline import (
+from ddpm.orchestrator.dryrun import (
     MOST_BYTES,
     PATIENCE_SECONDS,
     Answer,
@@ -27,7 +28,7 @@ from ddpm.orchestrator.offline import (
     configured,
     parser_alone,
 )
-from ddpm.orchestrator.offline import read_answer as read
+from ddpm.orchestrator.dryrun import read_answer as read
 from ddpm.orchestrator.signals import signal_handler
 from ddpm.words import counted
 
@@ -64,8 +65,8 @@ def parse_command(
 
         serve_page(choice, port, patience)
         return
-    postgres = choice.pipeline.postgres
-    show = _Lines() if as_json else _Steps(postgres.table if postgres else None)
+    table = choice.pipeline.known_table
+    show = _Lines() if as_json else _Steps(table.table if table else None)
     with signal_handler(), Trials(choice, progress(), patience=patience) as trials:
         for label, record in _records(file, each_line=each_line):
             show.answer(label, trials.answer(record))

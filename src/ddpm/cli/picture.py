@@ -9,8 +9,20 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ddpm.cli.answers import Detail, Event, Exit, Lag, OpenLetters, Partition, Pipeline, Probe, Replica, Trouble
 from ddpm.cli.text import duration, number, plain
+from ddpm.server.views import (
+    EventView,
+    ExitView,
+    LagView,
+    OpenLettersView,
+    PartitionView,
+    PipelineDetailView,
+    PipelineView,
+    ProbeView,
+    ReplicaView,
+    TroubleView,
+    iso,
+)
 from ddpm.words import counted
 
 WELL = frozenset({"running", "paused"})
@@ -32,7 +44,7 @@ _SHOWN_EVENTS = 10
 _SHOWN_ERRORS = 5
 
 
-def overview(pipelines: Sequence[Pipeline], now: datetime, *, terminal: bool, width: int) -> RenderableType:
+def overview(pipelines: Sequence[PipelineView], now: datetime, *, terminal: bool, width: int) -> RenderableType:
     """All pipelines, a row each; the reasons stand below where they have no room.
 
     Args:
@@ -71,7 +83,7 @@ def overview(pipelines: Sequence[Pipeline], now: datetime, *, terminal: bool, wi
     return Group(table, *(Text(f" {plain(each.name)}: {_reason(each, now)}") for each in pipelines))
 
 
-def detail(pipeline: Detail, now: datetime, *, terminal: bool) -> RenderableType:
+def detail(pipeline: PipelineDetailView, now: datetime, *, terminal: bool) -> RenderableType:
     """One pipeline with its probes, replicas, partitions, last exit, errors and events."""
     sections: list[RenderableType] = [_head(pipeline, now, terminal=terminal)]
     sections += _section("probes", _probes(pipeline.probes, terminal=terminal))
@@ -93,25 +105,20 @@ def state_text(state: str, *, terminal: bool = True) -> Text:
     return Text(f"{symbol} {plain(state)}" if terminal else plain(state), style=style or "")
 
 
-def event_text(event: Event) -> Text:
+def event_text(event: EventView) -> Text:
     """An event on one line: when, what kind, which pipeline, and what happened."""
-    text = Text().append(moment(event.at), style="bright_black").append(f" {plain(event.kind):<7} ")
+    text = Text().append(iso(event.at), style="bright_black").append(f" {plain(event.kind):<7} ")
     text.append(plain(event.pipeline), style="cyan")
     if event.state is not None:
         text.append(" ").append(plain(event.state), style=_STATES.get(event.state, ("", None))[1])
     return text.append(f" {plain(event.message)}")
 
 
-def moment(at: datetime) -> str:
-    """A time as ddpm's log writes it: ISO 8601 in UTC, to the millisecond."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _table(*, terminal: bool) -> Table:
     return Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=terminal, header_style="bold", padding=(0, 1))
 
 
-def _head(each: Detail, now: datetime, *, terminal: bool) -> RenderableType:
+def _head(each: PipelineDetailView, now: datetime, *, terminal: bool) -> RenderableType:
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="bright_black", no_wrap=True)
     rows.add_column()
@@ -141,13 +148,13 @@ def _head(each: Detail, now: datetime, *, terminal: bool) -> RenderableType:
     return rows
 
 
-def _open_letters(each: Pipeline) -> Text:
+def _open_letters(each: PipelineView) -> Text:
     if each.dead_letters is None:
         return Text("?")
     return Text(number(each.dead_letters.open), style="red" if each.dead_letters.open else "")
 
 
-def _letters(letters: OpenLetters | None) -> str:
+def _letters(letters: OpenLettersView | None) -> str:
     if letters is None:
         return "not known yet"
     handled = f"{number(letters.replayed)} replayed, {number(letters.discarded)} discarded"
@@ -158,7 +165,7 @@ def _section(title: str, body: RenderableType) -> tuple[RenderableType, ...]:
     return (Text(f"\n{title}", style="bold"), Padding(body, (0, 0, 0, 2)))
 
 
-def _probes(probes: Sequence[Probe], *, terminal: bool) -> RenderableType:
+def _probes(probes: Sequence[ProbeView], *, terminal: bool) -> RenderableType:
     rows = Table.grid(padding=(0, 2))
     for probe in probes:
         word, style = ("ok", "green") if probe.ok else ("bad", "red")
@@ -170,7 +177,7 @@ def _probes(probes: Sequence[Probe], *, terminal: bool) -> RenderableType:
     return rows
 
 
-def _replica_rows(replicas: Iterable[Replica], now: datetime, *, terminal: bool) -> RenderableType:
+def _replica_rows(replicas: Iterable[ReplicaView], now: datetime, *, terminal: bool) -> RenderableType:
     rows = Table.grid(padding=(0, 2))
     for each in replicas:
         reason = plain(each.reason)
@@ -187,11 +194,11 @@ def _replica_rows(replicas: Iterable[Replica], now: datetime, *, terminal: bool)
     return rows if rows.rows else Text("none")
 
 
-def _partitions(partitions: Sequence[Partition], *, terminal: bool) -> RenderableType:
+def _partitions(partitions: Sequence[PartitionView], *, terminal: bool) -> RenderableType:
     table = _table(terminal=terminal)
     for title in ("topic", "partition", "committed", "end", "lag", "behind"):
         table.add_column(title, justify="left" if title == "topic" else "right", no_wrap=True)
-    shown: Sequence[Partition] = partitions
+    shown: Sequence[PartitionView] = partitions
     if len(partitions) > _SHOWN_PARTITIONS:
         shown = sorted(partitions, key=lambda each: each.lag, reverse=True)[:_SHOWN_PARTITIONS]
     for each in shown:
@@ -203,13 +210,13 @@ def _partitions(partitions: Sequence[Partition], *, terminal: bool) -> Renderabl
     return Group(table, Text(f"and {left} more with less lag; --json has them all")) if left else table
 
 
-def _exit(last: Exit, now: datetime) -> RenderableType:
+def _exit(last: ExitView, now: datetime) -> RenderableType:
     how = f"signal {last.signal}" if last.code is None else f"code {last.code}"
     head = f"replica {last.replica}, {how}, {_age(last.at, now)} ago: {last.reason}"
     return Group(Text(plain(head)), *(Text(f"  {plain(line)}", style="bright_black") for line in last.log))
 
 
-def _errors(errors: Iterable[Trouble], now: datetime) -> RenderableType:
+def _errors(errors: Iterable[TroubleView], now: datetime) -> RenderableType:
     rows = Table.grid(padding=(0, 2))
     for each in errors:
         times = counted(each.count, "time") if each.count > 1 else ""
@@ -217,17 +224,17 @@ def _errors(errors: Iterable[Trouble], now: datetime) -> RenderableType:
     return rows
 
 
-def _reason(each: Pipeline, now: datetime) -> str:
+def _reason(each: PipelineView, now: datetime) -> str:
     retry = "" if each.next_retry is None else f"; next start in {_age(now, each.next_retry)}"
     return plain(each.reason) + retry
 
 
-def _replicas(each: Pipeline) -> str:
+def _replicas(each: PipelineView) -> str:
     ready = sum(replica.ready and replica.state == "running" for replica in each.replicas)
     return f"{ready}/{each.scaling.desired}"
 
 
-def _lag(lag: Lag | None, units: int = 2) -> str:
+def _lag(lag: LagView | None, units: int = 2) -> str:
     if lag is None:
         return UNKNOWN
     return f"{number(lag.records)} ({duration(lag.seconds, units)})" if lag.records else "0"

@@ -3,7 +3,6 @@
 import codecs
 import gzip
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,13 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ddpm.broker.produce import Record, produce
-from ddpm.catalogue.parsers import OPTIONS
-from ddpm.cli.common import ConfigOption
-from ddpm.config import find_config_path, load
+from ddpm.cli.configuration import ConfigOption, read_config
+from ddpm.config.model import Cluster
 from ddpm.devstack.running import running_bootstrap
 from ddpm.errors import ConfigError, MissingToolError
 from ddpm.orchestrator.prepare import DATA_DIR
-from ddpm.plugins.loading import entry_point_names
 from ddpm.words import counted
 
 _NO_BROKER = "start it with `ddpm run`, or name a broker with --brokers"
@@ -41,12 +38,14 @@ def produce_command(
 ) -> None:
     """Produce records into a topic, one a line; empty lines are left out."""
     addresses: Sequence[str] = brokers.split(",") if brokers else ()
-    if not addresses or topic is None:
-        path = find_config_path(config, os.environ)
-        loaded = load(path, os.environ, parsers=OPTIONS, installed=entry_point_names())
-        kafka = loaded.config.pipelines[0].kafka
+    if not addresses or topic is None or config is not None:
+        kafka = read_config(config).config.pipelines[0].kafka
         topic = topic or kafka.topics[0]
-        addresses = addresses or ((running_bootstrap(DATA_DIR, _NO_BROKER),) if kafka.embedded else kafka.brokers)
+        known = (
+            Cluster((running_bootstrap(DATA_DIR, _NO_BROKER),)) if kafka.embedded and not addresses else kafka.cluster
+        )
+        # Other brokers are spoken to as the configuration says only where it was named on purpose.
+        addresses = Cluster(addresses, known.security if config is not None else None) if addresses else known
     delivered = produce_file(addresses, topic, file, key=key)
     typer.echo(f"{counted(delivered, 'record')} produced into {topic}")
 

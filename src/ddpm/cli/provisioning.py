@@ -1,11 +1,11 @@
 """`ddpm provision`: what a run does before its engines start, and nothing else."""
 
-from ddpm.cli.common import ConfigOption
-from ddpm.cli.dlq import load_with_servers
+from ddpm.cli.configuration import ConfigOption
 from ddpm.cli.output import write_line
+from ddpm.cli.servers import load_with_servers
 from ddpm.cli.text import plain
 from ddpm.config.model import Pipeline
-from ddpm.orchestrator.provision import Provisioned, provision
+from ddpm.orchestrator.provisioning.provision import Provisioned, provision
 from ddpm.orchestrator.signals import signal_handler
 
 
@@ -14,10 +14,10 @@ def provision_command(config: ConfigOption = None) -> None:
     # As the first process of a container it would not hear a signal that it has no handler for.
     with signal_handler():
         for pipeline in load_with_servers(config).pipelines:
-            write_line(_said(pipeline, provision(pipeline)))
+            write_line(_said(pipeline, provision(pipeline, runs=False)))
 
 
 def _said(pipeline: Pipeline, found: Provisioned) -> str:
     topics = f"topics {', '.join(pipeline.kafka.topics)} (at most {found.partitions} partitions)"
-    table = f", table {pipeline.postgres.table}" if pipeline.writes_postgres and pipeline.postgres else ""
+    table = f", table {pipeline.table.table}" if pipeline.table else ""
     return plain(f"{pipeline.name}: {topics}, dead letters {pipeline.dead_letter.topic}{table}")

@@ -9,19 +9,31 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ddpm.cli.common import ConfigOption, progress
-from ddpm.cli.dlq import DryRunOption, JsonOption, PipelineArgument, YesOption, agreed, load_with_servers, named
+from ddpm.cli.configuration import ConfigOption, named
+from ddpm.cli.messages import progress
+from ddpm.cli.options import DryRunOption, JsonOption, PipelineArgument, YesOption, agreed
 from ddpm.cli.output import Terminal, write_line
-from ddpm.cli.sameness import tell_difference
+from ddpm.cli.sameness import note_difference
+from ddpm.cli.servers import load_with_servers
 from ddpm.cli.text import dumped, number, plain
 from ddpm.config.model import Config, Pipeline
 from ddpm.deadletters.selection import moment
 from ddpm.engine import binary as engine_binary
 from ddpm.errors import ConfigError
 from ddpm.orchestrator.dead_letter_stores import dead_letter_stores
-from ddpm.orchestrator.reinject import Fed
-from ddpm.orchestrator.reprocess import Outcome, Reprocessing, Rows, Staged, Wanted, find_window, load, rows_of, stage
-from ddpm.orchestrator.window import shown
+from ddpm.orchestrator.redrive.reinject import Fed
+from ddpm.orchestrator.reprocess.story import (
+    Outcome,
+    Reprocessing,
+    Rows,
+    Staged,
+    Wanted,
+    find_window,
+    load,
+    rows_of,
+    stage,
+)
+from ddpm.orchestrator.reprocess.window import shown
 from ddpm.words import counted
 
 _TIME = "2026-11-23T08:00:00Z, or 2h for two hours ago"
@@ -72,7 +84,7 @@ def replay_command(
     if dry_run or not wanted.window.offsets:
         _say_window(wanted, as_json=as_json, delete_missing=delete_missing)
         return
-    tell_difference(loaded, owner, config)
+    note_difference(loaded, owner, config)
     what = "Stage" if skip_load else "Replace the rows of"
     # Counting reads the window: only for somebody who decides by it.
     counted = "" if yes or skip_load else f" ({_counted(rows_of(wanted), delete_missing=delete_missing)})"
@@ -103,7 +115,7 @@ def _check(since: str | None, until: str | None, *, skip_load: bool, skip_transf
 @contextmanager
 def _rereading(config: Config, pipeline: Pipeline) -> Iterator[Reprocessing]:
     binary = engine_binary.locate(pipeline.engine.binary, progress())
-    found = dead_letter_stores([pipeline])
+    found = dead_letter_stores([pipeline], config.pipelines)
     try:
         yield Reprocessing(config, pipeline, binary, found.by_pipeline[pipeline.name])
     finally:
@@ -113,19 +125,19 @@ def _rereading(config: Config, pipeline: Pipeline) -> Iterator[Reprocessing]:
 def _stage(at: Reprocessing, wanted: Wanted, *, kept: bool) -> Staged:
     with _bar("reading", wanted.window.offsets) as advance:
 
-        def told(fed: Fed) -> None:
+        def report(fed: Fed) -> None:
             advance(fed.acknowledged, f"; the engine waits: {plain(fed.waiting)}" if fed.waiting else "")
 
-        return stage(at, wanted, told, kept=kept)
+        return stage(at, wanted, report, kept=kept)
 
 
 def _load(at: Reprocessing, tag: str, *, delete_missing: bool) -> Outcome:
     with _bar("replacing", None) as advance:
 
-        def told(done: int, due: int) -> None:
+        def report(done: int, due: int) -> None:
             advance(done, f" {done} of {due} partitions")
 
-        return load(at, tag, told, delete_missing=delete_missing)
+        return load(at, tag, report, delete_missing=delete_missing)
 
 
 @contextmanager

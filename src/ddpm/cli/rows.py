@@ -7,10 +7,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ddpm.cli.common import ConfigOption
-from ddpm.cli.dlq import load_with_servers, named
-from ddpm.cli.names import complete_name
+from ddpm.cli.configuration import ConfigOption, named
+from ddpm.cli.options import NameArgument
 from ddpm.cli.output import Terminal, show, write_line
+from ddpm.cli.servers import load_with_servers
 from ddpm.cli.text import harmless_json, plain
 from ddpm.errors import ConfigError
 from ddpm.store.newest import Newest, newest_rows
@@ -23,15 +23,7 @@ _LONGEST_CELL = 32
 
 
 def rows_command(
-    first: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME",
-            help="The pipeline; needed where there are several.",
-            show_default=False,
-            autocompletion=complete_name,
-        ),
-    ] = None,
+    first: NameArgument = None,
     second: Annotated[
         str | None, typer.Argument(metavar="N", help=f"How many rows; {DEFAULT_ROWS} without.", show_default=False)
     ] = None,
@@ -42,11 +34,11 @@ def rows_command(
     """Show the newest rows of a pipeline's table."""
     name, count = _meant([word for word in (first, second) if word is not None])
     pipeline = named(load_with_servers(config, kafka=False), name)
-    if pipeline.postgres is None or not pipeline.writes_postgres:
+    if pipeline.table is None:
         msg = f"the pipeline {plain(pipeline.name)} writes no table"
         raise ConfigError(msg, hint="its sinks are in the configuration, under sinks:")
-    table = pipeline.postgres.table
-    found = newest_rows(pipeline.postgres.url, table, count, _LONGEST_VALUE)
+    table = pipeline.table.table
+    found = newest_rows(pipeline.table.url, table, count, _LONGEST_VALUE)
     if as_json:
         for document in found.documents if found else ():
             write_line(harmless_json(document))
@@ -60,7 +52,7 @@ def rows_command(
 
 
 def _meant(words: list[str]) -> tuple[str | None, int]:
-    """The name, if one is given, and the number; a lone number is no name, though a pipeline may be called so."""
+    """The name, if one is given, and the number; a lone number is not a name, though a pipeline may be called so."""
     count = DEFAULT_ROWS
     if words and words[-1].isascii() and words[-1].lstrip("-").isdecimal():
         count = int(words.pop())

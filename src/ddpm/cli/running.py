@@ -8,14 +8,16 @@ from typing import Annotated
 import typer
 
 from ddpm.cli.address import TOKEN_VARIABLE
-from ddpm.cli.common import ConfigOption, load_config
+from ddpm.cli.configuration import ConfigOption, load_config, reread_config
+from ddpm.config.model import Config
 from ddpm.devstack import remove_data, stop_leftovers
-from ddpm.orchestrator.datafolder import check_free
 from ddpm.orchestrator.prepare import DATA_DIR
+from ddpm.orchestrator.run.datafolder import check_free
 
 
 def run_command(
     config: ConfigOption = None,
+    *,
     seed: Annotated[
         Path | None,
         typer.Option(
@@ -33,16 +35,22 @@ def run_command(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Serve beyond loopback without a token: anyone may steer the pipelines.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Reload whenever the configuration, or a file that it names, has changed.")
+    ] = False,
 ) -> None:
     """Run all pipelines of a configuration until Ctrl-C; a second Ctrl-C does not wait for the drain."""
-    loaded = load_config(config)
-    # A container's address is none of the business of what is carried from where to where.
-    token = os.environ.get(TOKEN_VARIABLE) or None
-    loaded = loaded.served_at(host, token, allowed_host or ()) if host or allowed_host else loaded
-    loaded = loaded.served_insecurely() if insecure else loaded
+
+    def served(loaded: Config) -> Config:
+        # A container's address is none of the business of what is carried from where to where.
+        token = os.environ.get(TOKEN_VARIABLE) or None
+        loaded = loaded.served_at(host, token, allowed_host or ()) if host or allowed_host else loaded
+        return loaded.served_insecurely() if insecure else loaded
+
+    loaded = served(load_config(config))
     from ddpm.cli.session import run_session
 
-    run_session(loaded, seed)
+    run_session(loaded, seed, reload=lambda: served(reread_config(loaded.path)), watch=watch)
 
 
 def reset_command(

@@ -4,17 +4,17 @@ import os
 from pathlib import Path
 
 from ddpm.cli.address import resolve
-from ddpm.cli.answers import Detail
 from ddpm.cli.client import Client
-from ddpm.cli.common import print_note
+from ddpm.cli.messages import print_note
 from ddpm.cli.text import plain
 from ddpm.config.model import Config, Pipeline
 from ddpm.errors import DdpmError
-from ddpm.orchestrator.engines import config_hash
+from ddpm.orchestrator.launching.engines import config_hash
 from ddpm.orchestrator.prepare import rendered
+from ddpm.server.views import PipelineDetailView
 
 
-def tell_difference(config: Config, pipeline: Pipeline, option: Path | None) -> None:
+def note_difference(config: Config, pipeline: Pipeline, option: Path | None) -> None:
     """Say so when the running ddpm has another configuration of the pipeline; nothing when none answers.
 
     Args:
@@ -25,7 +25,7 @@ def tell_difference(config: Config, pipeline: Pipeline, option: Path | None) -> 
     """
     try:
         with Client(resolve(os.environ.get("DDPM_URL") or None, None, option, os.environ)) as client:
-            running = client.read(Detail, client.pipeline(pipeline.name))
+            running = client.read(PipelineDetailView, client.pipeline(pipeline.name))
     except DdpmError:
         # No ddpm need run for it.
         return

@@ -6,9 +6,9 @@ A module of its own, because an HTTP server takes long to import and no other us
 import signal
 import threading
 
-from ddpm.cli.common import progress
+from ddpm.cli.messages import progress
 from ddpm.cli.output import write_line
-from ddpm.orchestrator.offline import MOST_BYTES, Choice, Record, Trials
+from ddpm.orchestrator.dryrun import MOST_BYTES, Choice, Record, Trials
 from ddpm.orchestrator.signals import signal_handler
 from ddpm.server.parsing import About, Question, create
 from ddpm.server.serve import listen, serving
@@ -26,7 +26,7 @@ def serve_page(choice: Choice, port: int, patience: float) -> None:
 
     """
     pipeline = choice.pipeline
-    table = pipeline.postgres.table if pipeline.postgres and pipeline.writes_postgres else None
+    table = pipeline.table.table if pipeline.table else None
     about = About(pipeline=pipeline.name, parser=pipeline.source.parser, table=table)
     listener = listen(_HOST, port, hint="name another one with --port; 0 picks a free one")
     with listener, signal_handler(), Trials(choice, progress(), patience=patience) as trials:

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -14,20 +15,28 @@ from rich.console import Console
 from rich.table import Table
 
 from ddpm.broker.offsets import watermarks
-from ddpm.cli.common import progress
+from ddpm.cli.messages import progress
 from ddpm.cli.produce import produce_file
 from ddpm.config.address import masked_url
 from ddpm.config.model import Config
 from ddpm.errors import ConfigError
 from ddpm.observability.recent import RecentLog
 from ddpm.observability.systemd import Notifier
-from ddpm.orchestrator.run import RunOptions, Started, run
+from ddpm.orchestrator.run.application import RunOptions, Started, run
 
 INTEGRATION_TEST_SECONDS = 30.0
 
 
-def run_session(config: Config, seed: Path | None) -> None:
-    """Run a configuration's pipelines; `seed` is produced into the first topic when that is still empty."""
+def run_session(config: Config, seed: Path | None, *, reload: Callable[[], Config], watch: bool) -> None:
+    """Run a configuration's pipelines.
+
+    Args:
+        config: The configuration.
+        seed: A file that is produced into the first topic when that is still empty.
+        reload: Loads the configuration as it is by then.
+        watch: Whether it is loaded again whenever its files have changed.
+
+    """
     options = RunOptions(
         progress=progress(),
         recent=RecentLog(),
@@ -35,6 +44,8 @@ def run_session(config: Config, seed: Path | None) -> None:
         provisioned=lambda resolved: _seed(resolved, seed) if seed else None,
         started=_show_where_to_look,
         notifier=Notifier.taken(os.environ),
+        reload=reload,
+        watch=watch,
     )
     run(config, options)
 
@@ -56,32 +67,25 @@ def _stop_after() -> float | None:
 def _seed(config: Config, file: Path) -> None:
     kafka = config.pipelines[0].kafka
     topic = kafka.topics[0]
-    if any(mark.end > 0 for mark in watermarks(kafka.brokers, [topic]).values()):
+    if any(mark.end > 0 for mark in watermarks(kafka.cluster, [topic]).values()):
         return
-    delivered = produce_file(kafka.brokers, topic, file)
+    delivered = produce_file(kafka.cluster, topic, file)
     structlog.get_logger().info("sample records produced", topic=topic, records=delivered, file=str(file))
 
 
 def _show_where_to_look(started: Started) -> None:
     table = Table.grid(padding=(0, 2))
     for pipeline in started.config.pipelines:
-        sinks = ", ".join(
-            f"postgres table {pipeline.postgres.table}"
-            if sink.kind == "postgres" and pipeline.postgres
-            else f"kafka topic {sink.kafka.topic}"
-            if sink.kafka
-            else sink.kind
-            for sink in pipeline.sinks
-        )
+        sinks = ", ".join(sink.described for sink in pipeline.sinks)
         table.add_row(pipeline.name, f"{', '.join(pipeline.kafka.topics)} -> {sinks}")
     table.add_row("console", f"{started.server_url}/")
     table.add_row("health", f"{started.server_url}/health")
     table.add_row("metrics", f"{started.server_url}/metrics")
-    first = started.config.pipelines[0]
-    if started.endpoints.psql_command and first.postgres:
-        table.add_row("rows", f"{started.endpoints.psql_command} -c 'table {first.postgres.table} limit 5'")
-    elif first.postgres:
-        table.add_row("database", masked_url(first.postgres.url))
+    rows = started.config.pipelines[0].known_table
+    if started.endpoints.psql_command and rows:
+        table.add_row("rows", f"{started.endpoints.psql_command} -c 'table {rows.table} limit 5'")
+    elif rows:
+        table.add_row("database", masked_url(rows.url))
     produce = f"{_this_command()} produce --config {shlex.quote(str(started.config.path))}"
     table.add_row("produce", f"{produce} FILE   (one record a line; standard input without FILE)")
     table.add_row("stop", "Ctrl-C drains, a second Ctrl-C does not wait")

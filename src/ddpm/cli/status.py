@@ -13,14 +13,15 @@ from rich.live import Live
 from rich.text import Text
 
 from ddpm.cli.address import TokenFileOption, UrlOption, resolve
-from ddpm.cli.answers import Detail, Pipeline, Pipelines
-from ddpm.cli.client import AwayError, Client
-from ddpm.cli.common import ConfigOption
+from ddpm.cli.client import AwayError, Client, NotFoundError
+from ddpm.cli.configuration import ConfigOption
 from ddpm.cli.names import complete_name
 from ddpm.cli.output import Terminal, show, write_line
 from ddpm.cli.picture import WELL, detail, overview
 from ddpm.cli.text import dumped, duration, plain
 from ddpm.errors import ExitCode
+from ddpm.names import means
+from ddpm.server.views import PipelineDetailView, PipelinesView, PipelineView
 
 WATCH_SECONDS = 1.0
 
@@ -59,27 +60,37 @@ def status_command(
 
 
 def _ask(client: Client, name: str | None) -> Any:  # noqa: ANN401 -- JSON
-    return client.pipelines() if name is None else client.pipeline(name)
+    if name is None:
+        return client.pipelines()
+    try:
+        return client.pipeline(name)
+    except NotFoundError:
+        answer = client.pipelines()
+        listed = client.read(PipelinesView, answer).pipelines
+        parts = [raw for each, raw in zip(listed, answer["pipelines"], strict=True) if means(name, each.name)]
+        if not parts:
+            raise
+        return {**answer, "pipelines": parts}
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    pipelines: tuple[Pipeline, ...] = ()
+    pipelines: tuple[PipelineView, ...] = ()
     config_changed: str | None = None
 
 
 def _read(client: Client, name: str | None, answer: Any) -> _Seen:  # noqa: ANN401 -- JSON
-    if name is None:
-        found = client.read(Pipelines, answer)
+    if name is None or "pipelines" in answer:
+        found = client.read(PipelinesView, answer)
         return _Seen(found.pipelines, found.config_changed)
-    only = client.read(Detail, answer)
+    only = client.read(PipelineDetailView, answer)
     return _Seen((only,), only.config_changed)
 
 
 def _picture(seen: _Seen, console: Console) -> RenderableType:
     now, terminal = datetime.now(UTC), console.is_terminal
     match seen.pipelines:
-        case (Detail() as only,):
+        case (PipelineDetailView() as only,):
             picture = detail(only, now, terminal=terminal)
         case _:
             picture = overview(seen.pipelines, now, terminal=terminal, width=console.width)

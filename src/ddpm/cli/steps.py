@@ -6,7 +6,7 @@ from typing import Any
 from rich.text import Text
 
 from ddpm.cli.text import harmless_json, plain
-from ddpm.orchestrator.offline import Answer, Cell, Outcome, Reason, Result, pretty
+from ddpm.orchestrator.dryrun import Answer, Cell, Outcome, Reason, Result, pretty
 
 HEX_ROW = 16
 _HEX_ROWS = 4

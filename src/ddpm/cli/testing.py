@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from ddpm.catalogue.sinks import columns
-from ddpm.cli.common import ConfigOption, load_config, progress
+from ddpm.cli.configuration import ConfigOption, load_config
+from ddpm.cli.messages import progress
 from ddpm.cli.output import Terminal
 from ddpm.cli.text import plain
+from ddpm.components.columns import columns
 from ddpm.config import Config, ConfigProblems
 from ddpm.config.model import Pipeline
 from ddpm.errors import ConfigError, EngineError, ExitCode
-from ddpm.orchestrator.offline import (
+from ddpm.orchestrator.dryrun import (
     SUFFIX,
     Case,
     CaseFile,
@@ -119,9 +120,9 @@ def _chosen(config: Config, files: Sequence[CaseFile], name: str | None) -> list
 
 
 def _columns(pipeline: Pipeline) -> list[str]:
-    if pipeline.postgres is None or not pipeline.writes_postgres:
+    if pipeline.table is None:
         return []
-    return [str(column["name"]) for column, _ in columns(pipeline.postgres, pipeline.source)]
+    return [column.name for column in columns(pipeline.table, pipeline.source)]
 
 
 def _short(path: Path) -> str:

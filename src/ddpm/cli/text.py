@@ -6,6 +6,7 @@ Nothing here prints.
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 # Controls would move the cursor or worse, format characters reorder what is read, the rest breaks lines or encodings.
@@ -21,6 +22,11 @@ def plain(text: str) -> str:
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _DANGEROUS else char
         for char in text.expandtabs(4)
     )
+
+
+def dumped_answers(answers: Sequence[Any]) -> str:
+    """The JSON of what several parts of a pipeline answered: a list, and the answer itself where there is one."""
+    return dumped(answers[0] if len(answers) == 1 else answers, indent=2)
 
 
 def dumped(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 -- whatever was JSON

@@ -6,11 +6,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ddpm.cli.common import ConfigOption, progress
-from ddpm.cli.dlq import load_with_servers
+from ddpm.cli.configuration import ConfigOption
+from ddpm.cli.messages import progress
 from ddpm.cli.output import Terminal, write_line
-from ddpm.cli.text import dumped, plain
-from ddpm.orchestrator.tracing import Trace, parse_place, reader_of, trace
+from ddpm.cli.servers import load_with_servers
+from ddpm.cli.text import dumped_answers, plain
+from ddpm.orchestrator.trace.story import Trace, parse_place, readers_of, trace
 
 
 def trace_command(
@@ -25,10 +26,19 @@ def trace_command(
     """Say what became of a record: row, dead letter, in flight, filtered, expired, or never written."""
     wanted = parse_place(place)
     loaded = load_with_servers(config)
-    found = trace(loaded, reader_of(loaded, wanted.topic, pipeline), wanted, progress())
+    readers = readers_of(loaded, wanted.topic, pipeline)
+    found = [trace(loaded, each, wanted, progress()) for each in readers]
     if as_json:
-        write_line(dumped(_as_json(found), indent=2))
+        answers = [_as_json(each) for each in found]
+        write_line(dumped_answers(answers))
         return
+    for each in found:
+        _show(each, several=len(found) > 1)
+
+
+def _show(found: Trace, *, several: bool) -> None:
+    if several:
+        write_line(f"{plain(found.pipeline)}:")
     write_line(f"{plain(str(found.place))}: {found.fate.value}")
     write_line(f"  {plain(found.said)}")
     for row in found.rows:

@@ -1,8 +1,9 @@
 """The one reading of a Postgres URL: its text becomes parts, which both clients (libpq and the engine's pgx) are given.
 
 The grammar is libpq's (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS), except that
-what could be meant in two ways is refused. Only options that both clients take alike are known. Pure: no file, no
-network, no environment. No message holds a password.
+what could be meant in two ways is refused. libpq's other form, `host=db user=loader`, is made a URL once
+(`url_from_keywords`). Only options that both clients take alike are known. Pure: no file, no network, no environment.
+No message holds a password.
 """
 
 import difflib
@@ -10,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 EMBEDDED = "embedded"
 URL_SCHEMES = ("postgresql://", "postgres://")
@@ -33,10 +34,17 @@ _UNCLEAR = (
     "% and two digits: @ is %40, : is %3A, / is %2F, # is %23, ? is %3F"
 )
 _VERIFYING = ("verify-ca", "verify-full")
+# libpq's form of keywords and values: a value in single quotes, or one without blanks; a backslash takes the next
+# character as it is.
+_KEYWORDS = re.compile(r"\s*[A-Za-z_]+\s*=")
+_PAIR = re.compile(
+    r"\s*(?P<key>[^\s=']+)\s*=\s*(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<bare>(?!')(?:[^\s\\]|\\.)*))(?=\s|$)", re.DOTALL
+)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 class AddressError(ValueError):
-    """A text that is no address of a database for both clients; says why and what to write, without any password."""
+    """A text that is not an address for both clients; says why and what to write, without any password."""
 
 
 class Server(NamedTuple):
@@ -66,7 +74,11 @@ class Address:
     options: Mapping[str, str] = field(repr=False)
 
     def parts(self, default_user: str) -> dict[str, str]:
-        """All of it by libpq's keywords; a user that is not named is `default_user`, a database the user's name."""
+        """All of it by libpq's keywords; a user that is not named is `default_user`, a database the user's name.
+
+        Of several servers the one that takes rows is wanted, unless `target_session_attrs` says otherwise: the first of
+        them may be a standby.
+        """
         user = self.user or default_user
         return {
             "host": ",".join(server.host for server in self.servers),
@@ -74,6 +86,7 @@ class Address:
             "user": user,
             "password": self.password or "",
             "dbname": self.database or user,
+            **({"target_session_attrs": "read-write"} if len(self.servers) > 1 else {}),
             **self.options,
         }
 
@@ -87,7 +100,8 @@ class Address:
 
 
 def parse_address(url: str) -> Address:
-    """Read a Postgres URL; raises AddressError."""
+    """Read a Postgres URL, or an address in libpq's form of keywords and values; raises AddressError."""
+    url = url_from_keywords(url) or url
     if not url.startswith(URL_SCHEMES):
         msg = f'not a Postgres URL; {_SHAPE}, or "{EMBEDDED}"'
         raise AddressError(msg)
@@ -108,6 +122,30 @@ def parse_address(url: str) -> Address:
     )
 
 
+def url_from_keywords(text: str) -> str | None:
+    """The URL that says what an address in libpq's form of keywords and values says; None for any other text.
+
+    Raises AddressError where keywords and values cannot be told apart.
+    """
+    if not _KEYWORDS.match(text):
+        return None
+    pairs, end = [], 0
+    text = text.strip()
+    while end < len(text):
+        found = _PAIR.match(text, end)
+        if found is None:
+            msg = (
+                "the keywords and values of this address cannot be told apart; write host=db port=5432 user=loader "
+                "dbname=orders, and a value with blanks or quotes as 'it\\'s'"
+            )
+            raise AddressError(msg)
+        written = found["bare"] if found["quoted"] is None else found["quoted"]
+        pairs.append((found["key"], _ESCAPED.sub(r"\1", written)))
+        end = found.end()
+    query = "&".join(f"{quote(key, safe='')}={quote(value, safe='/:,')}" for key, value in pairs)
+    return f"{URL_SCHEMES[0]}/?{query}"
+
+
 def url_is_clean(url: str) -> bool:
     """Whether a URL's parts are where they seem; a bare special character in a password would move them."""
     return _split(url) is not None
@@ -117,10 +155,10 @@ def web_fault(url: str, schemes: Sequence[str] = ("http", "https")) -> str | Non
     """Why a URL does not name one server of these schemes; None when it does. Quotes no password."""
     pieces = _split(url)
     if pieces is None:
-        return _UNCLEAR if "@" in url else f"it is no URL of {' or '.join(schemes)}"
+        return _UNCLEAR if "@" in url else f"it is not a URL of {' or '.join(schemes)}"
     name, port = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", pieces.hosts).groups()  # type: ignore[union-attr]
     if pieces.scheme not in schemes or not name:
-        return f"it is no URL of {' or '.join(schemes)}"
+        return f"it is not a URL of {' or '.join(schemes)}"
     if not (_HOST_NAME.fullmatch(name) or _IPV6.fullmatch(name.strip("[]"))):
         return "the host is neither the name of a machine in ASCII nor an IP address"
     return port_fault(port) if port else None
@@ -171,6 +209,9 @@ def _split(url: str) -> _Pieces | None:
     authority, slash, path = head.partition("/")
     user_info, at, hosts = authority.rpartition("@")
     if "@" in user_info + path + query:
+        return None
+    if ":" not in user_info and _BAD_PERCENT.search(user_info):
+        # It may stand where the colon before a password should.
         return None
     ports_fit = all(_port_fits(host, certain=bool(at)) for host in hosts.split(","))
     pairs_fit = all("=" in pair for pair in query.split("&") if pair)
@@ -246,7 +287,7 @@ def _postgres_port(text: str) -> int:
 
 
 def port_fault(text: str) -> str | None:
-    """Why a text is no port; None when it is one. It is quoted only where it looks like a number with a slip in it."""
+    """Why a text is not a port; None when it is one. It is quoted only if it looks like a number with a slip."""
     if not _NUMBER.fullmatch(text):
         # Whatever is nowhere near a number may be a password.
         named = f"the port {text}" if _MISTYPED_NUMBER.fullmatch(text) else "the port"
@@ -307,11 +348,22 @@ def _rules(options: Mapping[str, str]) -> Iterable[tuple[bool, str]]:
         options.get("sslnegotiation") == "direct" and mode not in ("require", *_VERIFYING),
         ("sslnegotiation=direct needs sslmode=require, verify-ca or verify-full"),
     )
+    # pgx names the server that it verifies in any case.
+    yield (
+        options.get("sslsni") == "0" and mode == "verify-full",
+        "sslsni=0 does not go with sslmode=verify-full; omit it",
+    )
+    lowest, highest = (options.get(f"ssl_{which}_protocol_version", "") for which in ("min", "max"))
+    yield (
+        bool(lowest and highest) and lowest > highest,
+        "ssl_min_protocol_version is later than ssl_max_protocol_version",
+    )
 
 
 def _not_taken(key: str) -> str:
-    if key in _ELSEWHERE:
-        return f"{key} is not supported: {_ELSEWHERE[key]}"
+    way_out = NOT_TAKEN.get(key)
+    if way_out is not None:
+        return f"{key} is not supported: {way_out}"
     near = difflib.get_close_matches(key.lower(), (*_PARTS, *_OPTIONS), n=1, cutoff=0.75)
     if near:
         return f'{_named(key)} is not supported; did you mean "{near[0]}"?'
@@ -348,7 +400,7 @@ _TEXT = _Rule(lambda _: True, "a text")
 _FILE = _Rule(lambda value: not value or value.startswith("/"), "the absolute path of a file")
 _SECONDS = _whole(0, 86_400)
 
-# What libpq and pgx both take, or what ddpm translates for the engine (keepalives).
+# What libpq and pgx both take, or what ddpm translates for the engine (keepalives, versions of TLS).
 _OPTIONS: Mapping[str, _Rule] = {
     "sslmode": _one_of("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "sslrootcert": _Rule(
@@ -359,6 +411,8 @@ _OPTIONS: Mapping[str, _Rule] = {
     "sslpassword": _TEXT,
     "sslsni": _one_of("0", "1"),
     "sslnegotiation": _one_of("postgres", "direct"),
+    "ssl_min_protocol_version": _one_of("TLSv1.2", "TLSv1.3"),
+    "ssl_max_protocol_version": _one_of("TLSv1.2", "TLSv1.3"),
     "channel_binding": _one_of("disable", "prefer", "require"),
     "target_session_attrs": _Rule(
         lambda value: value in ("", "any", "read-write", "primary"),
@@ -376,7 +430,14 @@ _OPTIONS: Mapping[str, _Rule] = {
         lambda value: value.lower().replace("-", "") in ("", "utf8"), "UTF8 only: ddpm writes UTF-8"
     ),
 }
-_ELSEWHERE: Mapping[str, str] = {
+_NO_KERBEROS = "the engine does not log in by Kerberos; use a password or a client certificate (sslcert, sslkey)"
+_NO_OAUTH = "the engine does not log in by OAuth; use a password or a client certificate (sslcert, sslkey)"
+_NO_REVOCATION = "the engine's client reads no revocation lists; name an authority in sslrootcert that is trusted alone"
+_ONE_PROTOCOL = "omit it; both clients speak version 3.0 of the protocol, which every server and pooler takes"
+
+# Every other keyword of libpq or pgx, and the way out. What pgx does not know it would send to the server as a setting.
+NOT_TAKEN: Mapping[str, str] = {
+    "database": "write dbname",
     "hostaddr": "write the address as the host",
     "service": "write what the service file says into the URL; ddpm reads no service files",
     "servicefile": "write what the service file says into the URL; ddpm reads no service files",
@@ -384,4 +445,28 @@ _ELSEWHERE: Mapping[str, str] = {
     "tcp_user_timeout": "app.postgres.write_timeout says how long the server may stay silent",
     "load_balance_hosts": "hosts are tried in the order in which they stand",
     "fallback_application_name": "write application_name",
+    "sslcrl": _NO_REVOCATION,
+    "sslcrldir": _NO_REVOCATION,
+    "sslcompression": "omit it; TLS is not compressed",
+    "sslcertmode": "omit it; a client certificate is sent where sslcert names one",
+    "sslkeylogfile": "omit it; the keys of connections are written nowhere",
+    "require_auth": (
+        "the engine's client cannot choose how it logs in; sslmode=verify-full and channel_binding=require make sure "
+        "that the password reaches this server alone"
+    ),
+    "requirepeer": "omit it; who may enter the socket's folder decides which server is there",
+    "min_protocol_version": _ONE_PROTOCOL,
+    "max_protocol_version": _ONE_PROTOCOL,
+    "krbsrvname": _NO_KERBEROS,
+    "krbspn": _NO_KERBEROS,
+    "gsslib": _NO_KERBEROS,
+    "gssdelegation": _NO_KERBEROS,
+    "replication": "omit it; ddpm writes rows",
+    "scram_client_key": "write the password",
+    "scram_server_key": "write the password",
+    "oauth_issuer": _NO_OAUTH,
+    "oauth_client_id": _NO_OAUTH,
+    "oauth_client_secret": _NO_OAUTH,
+    "oauth_scope": _NO_OAUTH,
+    "oauth_ca_file": _NO_OAUTH,
 }

@@ -169,5 +169,5 @@ def _line_before(text: str, index: int) -> str:
 
 
 def _plainly(message: str) -> str:
-    told = _GOT.sub("", message.strip()).removeprefix("required: ")
-    return " ".join(told.split()) or "the engine cannot read this"
+    text = _GOT.sub("", message.strip()).removeprefix("required: ")
+    return " ".join(text.split()) or "the engine cannot read this"

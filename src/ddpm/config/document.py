@@ -31,7 +31,7 @@ _VALUE_OF_URL_KEY = re.compile(
 )
 _ADDRESSES = (_PASSWORD_OF_URL, _PASSWORD_OF_ADDRESS)
 _PATTERNS = (*_ADDRESSES, _NAMED_SECRET)
-# Stands for what a variable holds; a character that nobody writes.
+# Stands for what a variable holds; a character that does not occur.
 _ELSEWHERE = "\ue000"
 
 _HIDDEN_KEY = re.compile(rf"(?i)(?:^|[\s{{,\"'])(?:url|registry|push_gateway|{_NAME_OF_ONE})[\"']?\s*:(?:\s|$)")
@@ -72,14 +72,14 @@ class Document:
         return Problem(
             code=finding.code,
             # A key of the file, and a value that does not fit, may be quoted in these.
-            path=_told(finding.path),
-            message=_told(finding.message),
+            path=_shown(finding.path),
+            message=_shown(finding.message),
             file=self.file,
             line=finding.at.line if finding.at else None,
             column=finding.at.column if finding.at else None,
             source_line=line,
             caret=caret,
-            hint=finding.hint and _told(finding.hint),
+            hint=finding.hint and _shown(finding.hint),
             severity=finding.severity,
         )
 
@@ -149,7 +149,7 @@ class _Lines:
         return False
 
 
-def _told(text: str) -> str:
+def _shown(text: str) -> str:
     """A text without passwords; one that quotes without end is cut before a word that may be part of one."""
     if len(text) > _LONGEST_TEXT:
         kept, word = text[:_LONGEST_TEXT], text[:_LONGEST_TEXT].rpartition(" ")[2]

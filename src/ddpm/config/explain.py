@@ -1,4 +1,4 @@
-"""The model's verdict on one pipeline, told in a user's words at the places of the file.
+"""The model's verdict on one pipeline, in a user's words at the places of the file.
 
 The only module that knows the validator's own errors. A value is shown only when it stands in the file itself and is
 no secret; a value that was interpolated is shown as the expression that brought it.
@@ -6,22 +6,20 @@ no secret; a value that was interpolated is shown as the expression that brought
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ddpm.config import tree
+from ddpm.config import java, tree
 from ddpm.config.interpolate import SHORTEST_SECRET
-from ddpm.config.known import did_you_mean, fields_at, homes_of
+from ddpm.config.known import Known, OptionsKnown, PipelineKnown, did_you_mean
 from ddpm.config.model import Model, NoOptions, Pipeline
 from ddpm.config.problems import Finding, Place
 from ddpm.config.tree import Found, Node, Scalar, Step, find
 
-_POSTGRES = ("postgres",)
-_URL = ("postgres", "url")
 _OPTIONS = ("source", "options")
 _UNION_MEMBERS = ("str", "int", "float", "bool")
 _MISSING = ("missing", "missing_section")
@@ -64,37 +62,41 @@ class Verdict:
     missing: tuple[Missing, ...] = ()
 
 
-def judge(root: tree.Mapping, key_at: Place) -> Verdict:
+def judge(root: tree.Mapping, key_at: Place, model: type[Pipeline]) -> Verdict:
     """Validate the keys of one pipeline, strictly: no text is taken for a number, no number for a text.
 
     Args:
         root: The keys of `app`, interpolated.
         key_at: The place of the key that opens them.
+        model: What a pipeline is, with the sinks that there are.
 
     """
-    pipeline, errors = _validated(tree.to_data(root))
+    pipeline, errors = _validated(tree.to_data(root), model)
     unfit = [_found(root, key_at, error).node for error in errors if error["type"] in _RETYPED]
     retyped = frozenset(node.path for node in unfit if isinstance(node, Scalar) and node.interpolated)
     if retyped:
-        pipeline, errors = _validated(tree.to_data(root, retyped))
+        pipeline, errors = _validated(tree.to_data(root, retyped), model)
     findings, missing = [], []
-    for error in _telling(errors):
+    for error in _worth_showing(errors):
         if error["type"] in _MISSING:
             missing.append(_missing(error))
             continue
         found = _found(root, key_at, error)
         if not (isinstance(found.node, Scalar) and found.node.broken):
-            findings.append(_finding(error, found))
-    if missing and _POSTGRES not in (each.steps for each in missing) and _lacks_table(root):
-        missing.append(Missing(_POSTGRES, "missing section: the postgres sink needs it"))
+            findings.append(_finding(error, found, PipelineKnown(model)))
+    for section, kind in _lacking(root, model) if missing else ():
+        if (section,) not in (each.steps for each in missing):
+            missing.append(Missing((section,), f"missing section: the {kind} sink needs it"))
     return Verdict(pipeline, tuple(findings), tuple(missing))
 
 
-def _lacks_table(root: tree.Mapping) -> bool:
-    """Whether a pipeline writes to Postgres and does not say where; the model asks only when nothing else is wrong."""
+def _lacking(root: tree.Mapping, model: type[Pipeline]) -> Iterator[tuple[str, str]]:
+    """The sections that a pipeline needs for its sinks and does not have; the model asks when nothing else is wrong."""
     sinks = root.get("sinks")
-    writes = sinks is None or any(scalar.value == "postgres" for scalar in tree.walk(sinks))
-    return writes and "postgres" not in root.entries
+    named = {model.usual} if sinks is None else {scalar.value for scalar in tree.walk(sinks)}
+    for section, kind in model.sections.items():
+        if kind.kind in named and section not in root.entries:
+            yield section, kind.kind
 
 
 def judge_options(root: tree.Mapping, key_at: Place, parsers: Mapping[str, type[Model]]) -> list[Finding]:
@@ -138,12 +140,13 @@ def option_findings(
 
     """
     findings = []
+    known_here = OptionsKnown(_OPTIONS, model)
     for error in errors:
         at = ErrorDetails(**{**error, "loc": (*_OPTIONS, *error["loc"])})
         if error["type"] == "missing":
-            findings.append(missing_finding(_missing(at), root, key_at, model))
+            findings.append(missing_finding(_missing(at), root, key_at, known_here))
             continue
-        finding = _finding(at, _found(root, key_at, at))
+        finding = _finding(at, _found(root, key_at, at), known_here)
         if error["type"] == "extra_forbidden":
             hint = did_you_mean(str(error["loc"][-1]), known) or _known_options(known, parser)
             finding = replace(finding, hint=hint)
@@ -159,36 +162,35 @@ def _errors_of(model: type[Model], data: object) -> list[ErrorDetails]:
     try:
         model.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        return _telling(error.errors(include_url=False, include_input=False))
+        return _worth_showing(error.errors(include_url=False, include_input=False))
     return []
 
 
-def missing_finding(missing: Missing, root: tree.Mapping, key_at: Place, options: type[Model] | None = None) -> Finding:
+def missing_finding(missing: Missing, root: tree.Mapping, key_at: Place, known: Known) -> Finding:
     """The finding for something missing, at the innermost section of `root` that should hold it."""
     found = find(root, missing.steps[:-1], key_at)
     path = found.node.path
     for step in (*found.rest, missing.steps[-1]):
         path += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return Finding("missing-field", found.key_at, path, missing.message, _example(missing.steps, options))
+    return Finding("missing-field", found.key_at, path, missing.message, _example(missing.steps, known))
 
 
-def _example(steps: tuple[Step, ...], options: type[Model] | None = None) -> str | None:
-    known = options.model_fields if options else fields_at(steps[:-1])
-    field = known.get(str(steps[-1])) if steps else None
-    if options is None and (needed := [name for name, each in fields_at(steps).items() if each.is_required()]):
+def _example(steps: tuple[Step, ...], known: Known) -> str | None:
+    field = known.at(steps[:-1]).get(str(steps[-1])) if steps else None
+    if needed := [name for name, each in known.at(steps).items() if each.is_required()]:
         return f"write {steps[-1]}: and below it {', '.join(needed)}"
     return f"write for example {steps[-1]}: {_yaml(field.examples[0])}" if field and field.examples else None
 
 
-def _validated(data: object) -> tuple[Pipeline | None, list[ErrorDetails]]:
-    # JSON is the form in which strictness leaves lists, paths and enumerations alone and still tells 3 from "3".
+def _validated(data: object, model: type[Pipeline]) -> tuple[Pipeline | None, list[ErrorDetails]]:
+    # JSON is the form in which strictness leaves lists, paths and enumerations alone and distinguishes 3 from "3".
     try:
-        return Pipeline.model_validate_json(json.dumps(data), strict=True), []
+        return model.model_validate_json(json.dumps(data), strict=True), []
     except ValidationError as error:
         return None, error.errors(include_url=False, include_input=False)
 
 
-def _telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+def _worth_showing(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     """The errors without those that only follow from others: a list is "too short" when its items are wrong."""
     places = [error["loc"] for error in errors]
     return [
@@ -213,42 +215,42 @@ def _missing(error: ErrorDetails) -> Missing:
     return Missing((*error["loc"], *_context(error)["at"]), f"missing section: {error['msg']}")
 
 
-def _finding(error: ErrorDetails, found: Found) -> Finding:
+def _finding(error: ErrorDetails, found: Found, known: Known) -> Finding:
     node = found.node
     at_key = isinstance(node, tree.Mapping) or error["type"] == "extra_forbidden" or found.rest == ("[key]",)
-    secret = error["loc"][: len(_URL)] == _URL
-    code, message, hint = _told(error, found, secret)
+    secret = known.is_secret(error["loc"])
+    code, message, hint = _in_words(error, found, known, secret=secret)
     if not secret:
         message, hint = _unrevealing(message, node), hint and _unrevealing(hint, node)
     return Finding(code, found.key_at if at_key else node.at, node.path, message, hint)
 
 
-def _told(error: ErrorDetails, found: Found, secret: bool) -> tuple[str, str, str | None]:
+def _in_words(error: ErrorDetails, found: Found, known: Known, *, secret: bool) -> tuple[str, str, str | None]:
     kind, context, node = error["type"], _context(error), found.node
     if kind == "extra_forbidden":
-        return "unknown-field", "unknown field", _hint_for_unknown(error["loc"])
+        return "unknown-field", "unknown field", _hint_for_unknown(error["loc"], known, node)
     if kind in _EXPECTED:
         union = found.rest and found.rest[-1] in _UNION_MEMBERS
         expected = "text, a number, true or false" if union else _EXPECTED[kind]
         return "wrong-type", f"expected {expected}, got {_described(node, secret)}", _hint_for_type(kind, node, secret)
     if kind in ("enum", "literal_error"):
-        return _told_choice(node, re.findall(r"'([^']*)'", context["expected"]), secret)
+        return _wrong_choice(node, re.findall(r"'([^']*)'", context["expected"]), secret)
     if kind == "unknown_name":
         hint = did_you_mean(context["name"], context["known"]) or f"known: {', '.join(context['known'])}"
-        return "invalid-value", f'"{context["name"]}" is no {context["what"]}', hint
+        return "invalid-value", f'"{context["name"]}" is not a {context["what"]}', hint
     if kind in ("string_too_short", "too_short"):
-        return "invalid-value", "must not be empty", _example(error["loc"])
-    return "invalid-value", _told_number(kind, context, node, secret) or _sentence(error), None
+        return "invalid-value", "must not be empty", _example(error["loc"], known)
+    return "invalid-value", _wrong_number(kind, context, node, secret) or _sentence(error), None
 
 
-def _told_number(kind: str, context: Mapping[str, Any], node: Node, secret: bool) -> str | None:
+def _wrong_number(kind: str, context: Mapping[str, Any], node: Node, secret: bool) -> str | None:
     if kind in _BOUNDS:
         key, phrase = _BOUNDS[kind]
         return f"{phrase} {context[key]:g}, is {_shown(node, secret)}"
     return "must be a finite number" if kind == "finite_number" else None
 
 
-def _told_choice(node: Node, known: list[str], secret: bool) -> tuple[str, str, str | None]:
+def _wrong_choice(node: Node, known: list[str], secret: bool) -> tuple[str, str, str | None]:
     choices = f"one of {', '.join(known)}"
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         return "wrong-type", f"expected {choices}, got {_described(node, secret)}", None
@@ -261,13 +263,15 @@ def _sentence(error: ErrorDetails) -> str:
     return str(cause) if cause is not None else error["msg"]
 
 
-def _hint_for_unknown(steps: tuple[Step, ...]) -> str | None:
-    name, known = str(steps[-1]), list(fields_at(steps[:-1]))
-    if near := did_you_mean(name, known):
+def _hint_for_unknown(steps: tuple[Step, ...], known: Known, node: Node) -> str | None:
+    name, names = str(steps[-1]), list(known.at(steps[:-1]))
+    if alike := java.equivalent(name, node.text if isinstance(node, Scalar) else ""):
+        return alike
+    if near := did_you_mean(name, names):
         return near
-    if homes := homes_of(name):
+    if homes := known.homes(name):
         return f"it belongs to {' or '.join(homes)}"
-    return f"known here: {', '.join(known)}" if known else None
+    return f"known here: {', '.join(names)}" if names else None
 
 
 def _hint_for_type(kind: str, node: Node, secret: bool) -> str | None:
@@ -281,6 +285,8 @@ def _hint_for_type(kind: str, node: Node, secret: bool) -> str | None:
 
 
 def _hint_for_written(kind: str, node: Scalar) -> str | None:
+    if kind == "model_type" and (pasted := java.pasted(node.text)):
+        return pasted[1]
     quoted = json.dumps(node.text, ensure_ascii=False)
     if kind == "string_type":
         reading = f"YAML reads {node.text} as {_yaml(node.value)}; " if isinstance(node.value, bool) else ""

@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 from typing import get_args
 
 from ddpm.config import tree
-from ddpm.config.address import AddressError, parse_address
+from ddpm.config.certificates import certificate_findings, has_tls, with_absolute_certificates
 from ddpm.config.known import did_you_mean
-from ddpm.config.model import Model, Pipeline
+from ddpm.config.model import Mechanism, Model, Pipeline, Sink
 from ddpm.config.paths import existing_file, output_file, unfit
 from ddpm.config.plugins import Inspect, is_go
 from ddpm.config.problems import Finding, Severity
@@ -17,6 +17,8 @@ from ddpm.config.template_hint import advice, old_placeholders
 from ddpm.config.tree import Scalar, text_at
 
 _LARGEST = 1_048_576
+# The mechanisms that send what proves who a client is.
+_IN_CLEAR_TEXT = (Mechanism.PLAIN, Mechanism.OAUTHBEARER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class ValidationContext:
     """What a pipeline is checked against.
 
     Attributes:
+        model: What a pipeline is, with the sinks that there are.
         parsers: The built-in parsers, each with the model of its options.
         folders: Where relative paths are looked up.
         installed: The names of the parsers that installed packages bring.
@@ -31,6 +34,7 @@ class ValidationContext:
 
     """
 
+    model: type[Pipeline]
     parsers: Mapping[str, type[Model]]
     folders: Sequence[Path]
     installed: Collection[str] = ()
@@ -68,7 +72,7 @@ def reason(error: OSError | ValueError) -> str:
 
 
 def encoding_of(content: bytes) -> str | None:
-    """The encoding that a byte order mark, or the zero bytes of ASCII, tells; None for any other."""
+    """The encoding that a byte order mark, or the zero bytes of ASCII, give away; None for any other."""
     if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return "UTF-32"
     zeros = content[:200].count(0)
@@ -79,7 +83,8 @@ def check(root: tree.Mapping, context: ValidationContext) -> Iterator[Finding]:
     """Findings about `source` and `pipeline_template` of one pipeline, whether or not the rest of it is valid."""
     yield from _check_source(root, context)
     yield from _check_option_files(root, context)
-    yield from _check_certificates(root)
+    yield from _check_files_of_sinks(root, context.model)
+    yield from _check_certificates(root, context)
     template = text_at(root, "pipeline_template")
     if template is not None:
         yield from _check_template(template, context.folders)
@@ -95,7 +100,8 @@ def resolved(pipeline: Pipeline, context: ValidationContext) -> Pipeline:
         paths["generated_pipeline_config"] = output_file(pipeline.generated_pipeline_config, context.folders)
     if pipeline.engine.binary and (found := existing_file(pipeline.engine.binary, context.folders)):
         pipeline = pipeline.model_copy(update={"engine": pipeline.engine.model_copy(update={"binary": found})})
-    return _with_option_files(pipeline.model_copy(update=paths), context)
+    pipeline = with_absolute_certificates(pipeline.model_copy(update=paths), context.folders)
+    return _with_option_files(pipeline, context)
 
 
 def _with_option_files(pipeline: Pipeline, context: ValidationContext) -> Pipeline:
@@ -121,7 +127,7 @@ def _check_option_files(root: tree.Mapping, context: ValidationContext) -> Itera
     for name in _file_options(context.parsers.get(str(parser.value))) if parser else ():
         file = text_at(root, "source", "options", name)
         if file is None or unfit(Path(str(file.value))):
-            continue  # what is unfit the model tells
+            continue  # what is unfit the model says
         if existing_file(Path(str(file.value)), context.folders) is None:
             yield _not_there(file, context)
 
@@ -131,18 +137,44 @@ def _not_there(file: Scalar, context: ValidationContext) -> Finding:
     return Finding("file-missing", file.at, file.path, f"the file {file.text} does not exist", looked)
 
 
-def _check_certificates(root: tree.Mapping) -> Iterator[Finding]:
-    """The files that the URL of the database names: the engine refuses to start without them."""
-    url = text_at(root, "postgres", "url")
-    try:
-        named = parse_address(str(url.value)).options if url else {}
-    except AddressError:
-        return
-    for option in ("sslrootcert", "sslcert", "sslkey"):
-        path = named.get(option, "system")
-        if url and path != "system" and not Path(path).is_file():
-            message = f"the file {path}, which {option} names, does not exist"
-            yield Finding("file-missing", url.at, url.path, message)
+def _check_files_of_sinks(root: tree.Mapping, model: type[Pipeline]) -> Iterator[Finding]:
+    """The files that the fields of sinks name: the engine refuses to start without them."""
+    for node, kind in _fields_of_sinks(root, model):
+        entries = node.entries.items()
+        usable = {key: each.node for key, each in entries if isinstance(each.node, Scalar) and not each.node.broken}
+        given = {key: scalar.value for key, scalar in usable.items() if isinstance(scalar.value, str)}
+        for key, message in kind.missing_files(given):
+            yield Finding("file-missing", usable[key].at, usable[key].path, message)
+
+
+def _check_certificates(root: tree.Mapping, context: ValidationContext) -> Iterator[Finding]:
+    sinks = (node for node, kind in _fields_of_sinks(root, context.model) if has_tls(kind))
+    for each in (root.get("kafka"), *sinks):
+        if not isinstance(each, tree.Mapping):
+            continue
+        tls, mechanism = each.get("tls"), text_at(each, "sasl", "mechanism")
+        if isinstance(tls, tree.Mapping):
+            yield from certificate_findings(tls, context.folders)
+        if mechanism is not None and mechanism.value in _IN_CLEAR_TEXT and (tls is None or _off(tls)):
+            message = f"without tls {mechanism.text} sends the secret in clear text"
+            hint = "set kafka.tls, or take SCRAM-SHA-512, which sends none"
+            yield Finding("clear-text", mechanism.at, mechanism.path, message, hint, Severity.WARNING)
+
+
+def _off(tls: tree.Node) -> bool:
+    return isinstance(tls, Scalar) and tls.value in (None, False)
+
+
+def _fields_of_sinks(root: tree.Mapping, model: type[Pipeline]) -> Iterator[tuple[tree.Mapping, type[Sink]]]:
+    for section, kind in model.sections.items():
+        if isinstance(node := root.get(section), tree.Mapping):
+            yield node, kind
+    listed = root.get("sinks")
+    for item in listed.items if isinstance(listed, tree.Sequence) else ():
+        for named, entry in item.entries.items() if isinstance(item, tree.Mapping) else ():
+            found = model.kind_of(named)
+            if found is not None and isinstance(entry.node, tree.Mapping):
+                yield entry.node, found
 
 
 def _check_source(root: tree.Mapping, context: ValidationContext) -> Iterator[Finding]:

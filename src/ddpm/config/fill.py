@@ -1,7 +1,8 @@
 """Interpolates the scalars of a tree, and knows which of the values that came in are secrets."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
+from collections.abc import Mapping as PyMapping
 from dataclasses import dataclass, replace
 
 from ddpm.config.address import url_passwords
@@ -14,12 +15,15 @@ from ddpm.config.interpolate import (
     interpolate,
     interpolate_bloblang,
 )
-from ddpm.config.model import Pipeline
+from ddpm.config.known import Known, OptionsKnown
+from ddpm.config.model import Model, Pipeline
+from ddpm.config.model.secret import secrets_in
 from ddpm.config.problems import Finding
-from ddpm.config.tree import Entry, Mapping, Node, Scalar, Sequence, walk
+from ddpm.config.tree import Entry, Mapping, Node, Scalar, Sequence, Step, walk
 
 _BLOBLANG = re.compile(r"\.processors\[\d+\]\.(mapping|filter)$")
-_URL = re.compile(r"\.(postgres\.url|source\.options\.registry|metrics\.push_gateway)($|[.\[])")
+_OPTIONS = ("source", "options")
+_STEP = re.compile(r"\[(\d+)\]|([^.\[]+)")
 _SECRET_KEY = re.compile(r"(?i)(?:passw|passphrase|secret|token|credential|api_?key)[^.\[]*($|\[)")
 # Texts that a user may fill with anything; elsewhere stand names, addresses, numbers, which logs should show.
 _FREE_TEXT = re.compile(rf"{_BLOBLANG.pattern}|\.kafka\.topic_configs\.")
@@ -41,45 +45,61 @@ def fill(node: Node, document: Document, variables: Variables) -> Filled:
     return Filled(filler.node(node), tuple(filler.findings))
 
 
-def is_url(scalar: Scalar) -> bool:
-    """Whether a scalar is a URL that may hold a password."""
-    return bool(_URL.search(scalar.path))
+class Secrets:
+    """Knows which values of a file are secret: by the types of their fields, and by names for what has no type."""
 
+    def __init__(self, known: Known, parsers: PyMapping[str, type[Model]]) -> None:
+        self._known = known
+        # Which parser a pipeline has is not known where app and its own keys are apart.
+        self._options = [OptionsKnown(_OPTIONS, model) for model in parsers.values()]
 
-def may_hold_secret(scalar: Scalar) -> bool:
-    """Whether a scalar is a URL, or the value of a key that is named like a secret."""
-    return is_url(scalar) or bool(_SECRET_KEY.search(scalar.path.rpartition(".")[2]))
+    def typed(self, scalar: Scalar) -> bool:
+        """Whether the type of the field says so."""
+        steps = _below_pipeline(scalar.path)
+        return any(known.is_secret(steps) for known in (self._known, *self._options))
 
+    def may_be(self, scalar: Scalar) -> bool:
+        """The same, and of keys that are named like a secret, and of URLs among the options of parsers."""
+        if self.typed(scalar) or _SECRET_KEY.search(scalar.path.rpartition(".")[2]):
+            return True
+        # A parser's options, and which of them are secret, only the parser knows.
+        return bool(_OPTION.search(scalar.path)) and "://" in str(scalar.value)
 
-def secrets(roots: Iterable[Node], pipelines: Collection[Pipeline]) -> tuple[str, ...]:
-    """The texts that no log may show: passwords, and values from outside that may be one; the longest first."""
-    passwords = {word for pipeline in pipelines if pipeline.postgres for word in url_passwords(pipeline.postgres.url)}
-    passwords |= {
-        word
-        for pipeline in pipelines
-        for value in pipeline.source.options.values()
-        if isinstance(value, str)
-        for word in url_passwords(value)
-    }
-    tokens = {pipeline.server.token for pipeline in pipelines if pipeline.server.token}
-    gateways = {pipeline.metrics.push_gateway for pipeline in pipelines if pipeline.metrics.push_gateway}
-    found = passwords | tokens | {word for url in gateways for word in url_passwords(url)}
-    of_plugins = any(pipeline.source.plugin is not None for pipeline in pipelines)
-    for root in roots:
+    def found(self, root: Node, pipelines: Collection[Pipeline]) -> tuple[str, ...]:
+        """The texts that no log may show: secrets, and values from outside that may be one; the longest first."""
+        values = {word for pipeline in pipelines for word in secrets_in(pipeline)}
+        # What a parser's options hold is read by the parser.
+        values |= {
+            word
+            for pipeline in pipelines
+            for value in pipeline.source.options.values()
+            if isinstance(value, str)
+            for word in url_passwords(value)
+        }
+        found = set(values)
+        of_plugins = any(pipeline.source.plugin is not None for pipeline in pipelines)
         for scalar in walk(root):
+            if _OPTION.search(scalar.path) and self.typed(scalar) and "://" not in str(scalar.value):
+                found.add(str(scalar.value))
             if of_plugins and _OPTION.search(scalar.path):
                 # What a plugin makes of its options stands in the engine's configuration.
                 found |= {piece.value for piece in scalar.pieces}
-            found |= {piece.value for piece in scalar.pieces if _is_secret(piece, scalar, passwords)}
-    return tuple(sorted((text for text in found if len(text) >= SHORTEST_SECRET), key=lambda text: (-len(text), text)))
+            found |= {piece.value for piece in scalar.pieces if self._is_secret(piece, scalar, values)}
+        long_enough = (text for text in found if len(text) >= SHORTEST_SECRET)
+        return tuple(sorted(long_enough, key=lambda text: (-len(text), text)))
+
+    def _is_secret(self, piece: Piece, scalar: Scalar, values: set[str]) -> bool:
+        if piece.name is None or _SECRET_NAME.search(piece.name) or _FREE_TEXT.search(scalar.path):
+            return True
+        if _SECRET_NAME.search(scalar.path.rpartition(".")[2]):
+            return True
+        return self.typed(scalar) and any(word in piece.value or piece.value in word for word in values)
 
 
-def _is_secret(piece: Piece, scalar: Scalar, passwords: set[str]) -> bool:
-    if piece.name is None or _SECRET_NAME.search(piece.name) or _FREE_TEXT.search(scalar.path):
-        return True
-    if _SECRET_NAME.search(scalar.path.rpartition(".")[2]):
-        return True
-    return is_url(scalar) and any(word in piece.value or piece.value in word for word in passwords)
+def _below_pipeline(path: str) -> tuple[Step, ...]:
+    """The keys and indices of a value below its pipeline: of `pipelines.eu.kafka.brokers[0]`, or below `app`."""
+    steps = tuple(int(index) if index else key for index, key in _STEP.findall(path))
+    return steps[1:] if steps[:1] == ("app",) else steps[2:]
 
 
 class _TreeFiller:

@@ -102,7 +102,7 @@ def escaped(text: str) -> str:
 
 
 def without_references(text: str, replacement: str) -> str:
-    """The text with every expression replaced, or by its default where it has one: what the file alone tells."""
+    """The text with every expression replaced, or by its default where it has one: what the file alone says."""
     return _EXACT.sub(lambda match: match["rest"] if match["operator"] == ":-" else replacement, text)
 
 

@@ -12,14 +12,16 @@ from ddpm.config import tree
 from ddpm.config.document import Document, Span
 from ddpm.config.explain import judge, judge_options
 from ddpm.config.files import ValidationContext, check, digest_of, encoding_of, read_text, reason, resolved, text_of
-from ddpm.config.fill import fill, may_hold_secret, secrets
+from ddpm.config.fill import Secrets, fill
 from ddpm.config.interpolate import Variables, without_last_newline
-from ddpm.config.known import did_you_mean, homes_of
+from ddpm.config.known import PipelineKnown, did_you_mean
 from ddpm.config.model import Config, Model, NoOptions, Pipeline, Plugin, Processor
+from ddpm.config.parts import parts_of, shared_with_sinks
 from ddpm.config.paths import existing_file
 from ddpm.config.plugins import Inspect, look_up
 from ddpm.config.problems import ConfigProblems, Finding, Place, Problem, Severity
-from ddpm.config.several import Drafts, drafts, missing_findings
+from ddpm.config.sections import normalised
+from ddpm.config.several import Draft, Drafts, drafts, missing_findings
 from ddpm.config.sharing import shared_tables
 from ddpm.config.written import Written
 
@@ -40,6 +42,7 @@ def load(
     path: Path,
     env: Mapping[str, str],
     *,
+    model: type[Pipeline],
     parsers: Mapping[str, type[Model]] = _JSON_ONLY,
     installed: Collection[str] = (),
     inspect: Inspect | None = None,
@@ -49,6 +52,7 @@ def load(
     Args:
         path: The YAML file.
         env: The variables that `${NAME}` stands for.
+        model: What a pipeline is, with the sinks that there are.
         parsers: The names that `source.parser` may have, each with the model of its `source.options`.
         installed: The names of the parsers that installed packages bring.
         inspect: Finds out about plugins in Python; without it, they are taken on trust and cannot be run.
@@ -64,7 +68,7 @@ def load(
         findings = parsed.findings or (_no_keys(top),)
         raise ConfigProblems(document.problems(findings, None))
     folders = tuple(dict.fromkeys([Path.cwd(), path.absolute().parent]))
-    context = ValidationContext(parsers, folders, installed, inspect)
+    context = ValidationContext(model, parsers, folders, installed, inspect)
     return _Loading(document, top, parsed.findings, path, context).result(env)
 
 
@@ -81,21 +85,25 @@ class _Loading:
     ) -> None:
         self._document = document
         self._path = path
-        self._findings = [*findings, *_unknown_top(top)]
+        self._known = PipelineKnown(context.model)
+        self._secrets = Secrets(self._known, context.parsers)
+        self._findings = [*findings, *_unknown_top(top, self._known)]
         self._top = top
         self._context = context
+        self._secret_files: dict[Path, str] = {}
 
     def result(self, env: Mapping[str, str]) -> LoadResult:
         filled = self._filled(self._top, Variables(env, self._secret_file))
         pipelines = self._pipelines(filled)
-        problems = self._document.problems(self._findings, _urls(filled))
+        problems = self._document.problems(self._findings, self._spans(filled))
         if any(problem.severity is Severity.ERROR for problem in problems):
             raise ConfigProblems(problems)
         config = Config(
             path=self._path,
             pipelines=pipelines,
-            secrets=secrets([filled], pipelines),
+            secrets=self._secrets.found(filled, pipelines),
             digest=digest_of(self._document.text),
+            secret_files=self._secret_files,
         )
         return LoadResult(config, problems)
 
@@ -103,11 +111,13 @@ class _Loading:
         known = tree.Mapping("", top.at, {key: entry for key, entry in top.entries.items() if key in _TOP})
         filled = fill(known, self._document, variables)
         self._findings += filled.findings
-        return filled.node if isinstance(filled.node, tree.Mapping) else known
+        return normalised(filled.node, self._context.model.sections) if isinstance(filled.node, tree.Mapping) else known
 
     def _secret_file(self, path: str) -> str:
-        found = existing_file(Path(path), self._context.folders)
-        return without_last_newline(read_text(found or Path(path)))
+        found = existing_file(Path(path), self._context.folders) or Path(path)
+        text = read_text(found)
+        self._secret_files[found.absolute()] = digest_of(text)
+        return without_last_newline(text)
 
     def _pipelines(self, top: tree.Mapping) -> tuple[Pipeline, ...]:
         made = self._drafts(top)
@@ -115,9 +125,11 @@ class _Loading:
             return ()
         app, app_at, all_drafts = made
         self._findings += all_drafts.findings
-        verdicts = [(draft, judge(draft.root, draft.at)) for draft in all_drafts.drafts]
-        self._findings += missing_findings(((draft, verdict.missing) for draft, verdict in verdicts), app, app_at)
-        pipelines = []
+        verdicts = [(draft, judge(draft.root, draft.at, self._context.model)) for draft in all_drafts.drafts]
+        self._findings += missing_findings(
+            ((draft, verdict.missing) for draft, verdict in verdicts), app, app_at, self._known
+        )
+        made_of: list[tuple[Draft, tuple[Pipeline, ...]]] = []
         self._findings += shared_tables([(draft, found.pipeline) for draft, found in verdicts if found.pipeline])
         for draft, verdict in verdicts:
             self._findings += [*verdict.findings, *check(draft.root, self._context)]
@@ -126,11 +138,12 @@ class _Loading:
             if verdict.pipeline:
                 source = verdict.pipeline.source.with_plugin(plugin)
                 pipeline = resolved(verdict.pipeline.model_copy(update={"source": source}), self._context)
-                pipelines.append(self._placed(pipeline, draft.root, top))
-        return tuple(pipelines)
+                made_of.append((draft, parts_of(self._placed(pipeline, draft.root, top))))
+        self._findings += shared_with_sinks(made_of)
+        return tuple(part for _, parts in made_of for part in parts)
 
     def _placed(self, pipeline: Pipeline, root: tree.Mapping, top: tree.Mapping) -> Pipeline:
-        urls = _urls(top)
+        urls = self._spans(top)
 
         def placed(index: int, step: Processor) -> Processor:
             kind = "filter" if step.mapping is None else "mapping"
@@ -144,10 +157,14 @@ class _Loading:
         context = self._context
         named, path = tree.text_at(root, "source", "parser"), tree.text_at(root, "source", "plugin_path")
         if named is not None and path is None and str(named.value) not in (*context.parsers, *context.installed):
-            return None  # that there is no such parser has been told
+            return None  # that there is no such parser has been reported
         found = look_up(root, at, context.parsers, context.folders, context.inspect)
         self._findings += found.findings
         return found.plugin
+
+    def _spans(self, top: tree.Mapping) -> tuple[Span, ...]:
+        """Where secrets may stand in the text."""
+        return tuple(scalar.span for scalar in tree.walk(top) if self._secrets.may_be(scalar))
 
     def _drafts(self, top: tree.Mapping) -> tuple[tree.Mapping, Place, Drafts] | None:
         entry, pipelines = top.entries.get("app"), top.entries.get("pipelines")
@@ -163,10 +180,6 @@ class _Loading:
             return None
         app_at = entry.at if entry else _START
         return app, app_at, drafts(app, app_at, pipelines)
-
-
-def _urls(top: tree.Mapping) -> tuple[Span, ...]:
-    return tuple(scalar.span for scalar in tree.walk(top) if may_hold_secret(scalar))
 
 
 def _read(path: Path) -> Document:
@@ -199,12 +212,12 @@ def _no_keys(top: tree.Node | None) -> Finding:
     return Finding("wrong-type", top.at, "", "expected keys and values", hint)
 
 
-def _unknown_top(top: tree.Mapping) -> list[Finding]:
+def _unknown_top(top: tree.Mapping, known: PipelineKnown) -> list[Finding]:
     findings = []
     for key, entry in top.entries.items():
         if key in _TOP or key.startswith("x-"):
             continue
-        homes = [home for home in homes_of(key) if home.count(".") == 1]
+        homes = [home for home in known.homes(key) if home.count(".") == 1]
         hint = f"it belongs to {homes[0]}" if homes else did_you_mean(key, _TOP)
         findings.append(Finding("unknown-field", entry.at, key, "unknown field", hint or "known here: app, pipelines"))
     return findings

@@ -1,6 +1,6 @@
 """The `format` and `zone` of a column: how its values say a time, checked before a record is read.
 
-The engine reads values by the same rules (cmd/engine/postgrescopy/moment.go).
+The engine reads values by the same rules (cmd/engine/internal/sinks/postgrescopy/moment.go).
 """
 
 import re
@@ -20,7 +20,7 @@ _JSON_TYPES = ("json", "jsonb")
 
 
 def check_format(text: str) -> None:
-    """Raise ValueError for what is no format, whatever the column's type."""
+    """Raise ValueError for what is not a format, whatever the column's type."""
     if text in (*EPOCHS, ISO, JSON):
         return
     if "%" not in text:
@@ -28,7 +28,7 @@ def check_format(text: str) -> None:
         raise ValueError(msg)
     for found in _CONVERSION.findall(text):
         if found not in _KNOWN:
-            msg = f'"%{found}" is no conversion of a pattern; there are %{", %".join(sorted(_KNOWN - {"%"}))} and %%'
+            msg = f'"%{found}" is not a conversion of a pattern; there are %{", %".join(sorted(_KNOWN - {"%"}))} and %%'
             raise ValueError(msg)
 
 

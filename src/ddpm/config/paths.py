@@ -2,6 +2,7 @@
 
 import os
 import re
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -22,7 +23,20 @@ _FILES_OF_ENVIRONMENT = ("PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT", "PGSSLCRL", "
 _LONGEST_NAME = 255
 _LONGEST_PATH = 4095
 # In place of a file, the certificates of the operating system.
-_NO_FILE = "system"
+SYSTEM_ROOTS = "system"
+NO_SYSTEM_ROOTS = (
+    "sslrootcert=system finds no file of trusted certificates on this machine; install the package ca-certificates, "
+    "or name the file in the variable SSL_CERT_FILE"
+)
+# Where distributions have them in one file, as Go's crypto/x509 looks for them.
+_ROOT_FILES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
 
 
 def with_absolute_files(url: str) -> str:
@@ -40,8 +54,19 @@ def absolute_in_environment(env: Mapping[str, str]) -> dict[str, str]:
     return {**env, **named}
 
 
+def system_roots() -> Path | None:
+    """The file with the certificates of authorities that this machine trusts; None where there is none.
+
+    The variable SSL_CERT_FILE names another one, as it does for OpenSSL and Go. It has to be found here, because the
+    libpq that comes with psycopg was built for a folder that no machine has.
+    """
+    named = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    files = (Path(path) for path in ([named] if named else _ROOT_FILES))
+    return next((path.absolute() for path in files if _holds(path.is_file)), None)
+
+
 def _absolute(path: str) -> str:
-    return path if path == _NO_FILE else str(Path(path).absolute())
+    return path if path == SYSTEM_ROOTS else str(Path(path).absolute())
 
 
 def find_config_path(option: Path | None, env: Mapping[str, str]) -> Path:

@@ -88,7 +88,7 @@ _FIELDS = _words("year month day hour minute second to")
 class PgType:
     """A type: its name in words as Postgres spells built-in ones, and whether it is an array.
 
-    `known` tells whether the name is that of a built-in type; of another, nothing can be said without a server.
+    `known` reports whether the name is that of a built-in type; of another, nothing can be said without a server.
     """
 
     name: str

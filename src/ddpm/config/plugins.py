@@ -1,6 +1,6 @@
 """Parsers that are not built in: where their plugin lies, and what is wrong with it.
 
-Knows files and names; what a plugin is, when it has to be run to tell, is asked of the `Inspect` that was handed in.
+Knows files and names; what a plugin is, when it has to be run to know, is asked of the `Inspect` that was handed in.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -148,5 +148,5 @@ def _no_python_in_containers(root: tree.Mapping, name: str) -> Iterator[Finding]
 def _idle_workers(root: tree.Mapping, key_at: Place, name: str) -> Iterator[Finding]:
     found = find(root, ("source", "workers"), key_at)
     if not found.rest:
-        message = f'workers are ignored: the parser "{name}" is no Python function'
+        message = f'workers are ignored: the parser "{name}" is not a Python function'
         yield Finding("workers-ignored", found.key_at, found.node.path, message, "remove workers", Severity.WARNING)

@@ -95,8 +95,8 @@ def format_problems(problems: Sequence[Problem]) -> str:
     """All problems as plain text, and a last line that counts them."""
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
     counts = [(errors, "error"), (len(problems) - errors, "warning")]
-    told = ", ".join(counted(number, noun) for number, noun in counts if number)
-    return "\n\n".join([*map(format_problem, problems), told])
+    totals = ", ".join(counted(number, noun) for number, noun in counts if number)
+    return "\n\n".join([*map(format_problem, problems), totals])
 
 
 def to_json(problems: Sequence[Problem]) -> list[dict[str, str | int | None]]:

@@ -5,7 +5,7 @@ It knows less than `load`: interpolated values are any text, and rules between f
 
 from typing import Any
 
-from ddpm.config.model import SINK_KINDS, Pipeline
+from ddpm.config.model import Pipeline, Sink
 from ddpm.config.several import PROCESS_WIDE
 
 Json = dict[str, Any]
@@ -13,12 +13,23 @@ Json = dict[str, Any]
 _REFERENCE: Json = {"type": "string", "pattern": r"\$\{"}
 
 
-def json_schema() -> Json:
-    """The schema of a whole file (draft 2020-12), as what `json.dumps` takes."""
-    pipeline = Pipeline.model_json_schema(by_alias=True)
+def json_schema(model: type[Pipeline]) -> Json:
+    """The schema of a whole file (draft 2020-12), as what `json.dumps` takes.
+
+    Args:
+        model: What a pipeline is, with the sinks that there are.
+
+    """
+    pipeline = model.model_json_schema(by_alias=True)
     definitions: Json = pipeline.pop("$defs")
+    sinks = [_sink(kind, definitions) for kind in model.kinds.values()]
+    words = [kind.kind for kind in model.kinds.values() if kind.section or not _needed(kind)]
+    definitions["Sink"] = {"anyOf": [{"enum": words}, *sinks]}
     _allow_short_forms(definitions)
-    pipeline["properties"]["sinks"]["default"] = ["postgres"]
+    # With `pipelines:` a section of app, and of an entry, holds only a part of what a pipeline needs.
+    for section in ("Kafka", *(kind.__name__ for kind in model.sections.values())):
+        definitions[section].pop("required", None)
+    pipeline["properties"]["sinks"]["default"] = [model.usual]
     entry = _entry_of(pipeline)
     named = entry | {"required": ["name"]}
     entry_or_nothing = {"anyOf": [entry, {"type": "null"}]}
@@ -44,6 +55,26 @@ def json_schema() -> Json:
     return {key: _with_references(value) for key, value in schema.items()}
 
 
+def _sink(kind: type[Sink], definitions: Json) -> Json:
+    """The form of a sink with fields: one key, with them below it."""
+    # The pipeline has one with a section already; the classes of others may be called as any of these.
+    name = kind.__name__ if kind.section else f"sinks.{kind.kind}"
+    if not kind.section:
+        fields = kind.model_json_schema(by_alias=True, ref_template=f"#/$defs/{name}.{{model}}")
+        definitions |= {f"{name}.{model}": each for model, each in fields.pop("$defs", {}).items()}
+        definitions[name] = fields
+    return {
+        "type": "object",
+        "properties": {kind.kind: {"$ref": f"#/$defs/{name}"}},
+        "required": [kind.kind],
+        "additionalProperties": False,
+    }
+
+
+def _needed(kind: type[Sink]) -> bool:
+    return any(field.is_required() for field in kind.model_fields.values())
+
+
 def _entry_of(pipeline: Json) -> Json:
     """An entry of `pipelines:`: any keys of a pipeline, none of the whole process; nothing in it is required."""
     properties = {key: value for key, value in pipeline["properties"].items() if key not in PROCESS_WIDE}
@@ -61,21 +92,9 @@ def _allow_short_forms(definitions: Json) -> None:
         part["anyOf"] = [each for each in part["anyOf"] if each != {"type": "null"}]
         part.pop("default", None)
     definitions["Column"] = {"anyOf": [{"type": "string", "description": "a Postgres type"}, definitions["Column"]]}
-    definitions["Sink"] = {
-        "anyOf": [
-            {"enum": [kind for kind in SINK_KINDS if kind != "kafka"]},
-            {
-                "type": "object",
-                "properties": {"kafka": {"$ref": "#/$defs/KafkaSink"}},
-                "required": ["kafka"],
-                "additionalProperties": False,
-            },
-        ]
-    }
     definitions["Breaker"] = {"anyOf": [{"enum": [True, False, "on", "off"]}, definitions["Breaker"]]}
-    # With `pipelines:` a section of app, and of an entry, holds only a part of what a pipeline needs.
-    for section in ("Kafka", "Postgres"):
-        definitions[section].pop("required", None)
+    for name in [each for each in definitions if each.rpartition(".")[2] == "Tls"]:
+        definitions[name] = {"anyOf": [{"type": "boolean"}, definitions[name]]}
     level = definitions["LogLevel"]
     level["enum"] = [*level["enum"], *(name.lower() for name in level["enum"])]
 

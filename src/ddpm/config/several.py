@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from ddpm.config.explain import Missing, missing_finding
+from ddpm.config.known import Known
 from ddpm.config.problems import Finding, Place
 from ddpm.config.tree import Entry, Mapping, Node, Scalar, Sequence, find, merged
 
@@ -28,7 +29,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Drafts:
-    """All pipelines of a file; `findings` tells what is wrong with the list of them."""
+    """All pipelines of a file; `findings` says what is wrong with the list of them."""
 
     drafts: tuple[Draft, ...]
     findings: tuple[Finding, ...] = ()
@@ -49,14 +50,14 @@ def drafts(app: Mapping, app_at: Place, pipelines: Entry | None) -> Drafts:
 
 
 def missing_findings(
-    lacking: Iterable[tuple[Draft, tuple[Missing, ...]]], app: Mapping, app_at: Place
+    lacking: Iterable[tuple[Draft, tuple[Missing, ...]]], app: Mapping, app_at: Place, known: Known
 ) -> Iterator[Finding]:
     """What all pipelines lack is missing in `app`, once; what only some lack is missing in their own entries."""
     everyone = list(lacking)
     for draft, missing in everyone:
         for each in missing:
             shared = all(each in others for _, others in everyone)
-            yield missing_finding(each, app if shared else draft.own, app_at if shared else draft.at)
+            yield missing_finding(each, app if shared else draft.own, app_at if shared else draft.at, known)
 
 
 class _Gathered:
@@ -157,7 +158,7 @@ def _taken_twice(made: list[Draft], steps: tuple[str, ...], code: str, what: str
             continue
         owner = owners.setdefault(str(scalar.value), draft)
         if owner.name == draft.name:
-            continue  # the same pipeline, or two of one name, which is told elsewhere
+            continue  # the same pipeline, or two of one name, which is reported elsewhere
         own = _text_at(draft.own, steps)
         path = own.path if own else f"{draft.own.path}.{'.'.join(steps)}"
         message = f'{what} "{scalar.text}" is also that of the pipeline "{owner.name}"'

@@ -43,22 +43,23 @@ def shared_tables(made: Sequence[tuple[Draft, Pipeline]]) -> Iterator[Finding]:
         if not topics or ours is None or theirs is None or first.name == second.name:
             continue
         if ours.same(theirs) and _hosts(first.kafka.brokers) & _hosts(second.kafka.brokers):
-            own = find(draft.own, ("postgres", "table"), draft.at)
+            section = second.table.kind if second.table else ""
+            own = find(draft.own, (section, "table"), draft.at)
             node = own.node if not own.rest and isinstance(own.node, Scalar) else None
-            path = node.path if node else f"{draft.own.path}.postgres.table"
+            path = node.path if node else f"{draft.own.path}.{section}.table"
             what = f'the table "{ours.name}" gets the topic {topics[0]} from the pipeline "{first.name}" too'
             at: Place = node.at if node else draft.at
             yield Finding("shared-table", at, path, f"{what}; {SHARED}", WAY_OUT)
 
 
 def _table(pipeline: Pipeline) -> _Table | None:
-    postgres = pipeline.postgres
-    if postgres is None or not pipeline.writes_postgres:
+    table = pipeline.table
+    if table is None:
         return None
-    schema, name = split_table(postgres.table)
-    if postgres.url == EMBEDDED:
+    schema, name = split_table(table.table)
+    if table.url == EMBEDDED:
         return _Table(frozenset({EMBEDDED}), "", schema or "public", name)
-    address = parse_address(postgres.url)
+    address = parse_address(table.url)
     found = _SEARCH_PATH.search(address.options.get("options", ""))
     default = found.group(1) if found else "public"
     hosts = _hosts(f"{server.host}:{server.port}" for server in address.servers)

@@ -11,6 +11,7 @@ from typing import Union
 
 import yaml
 
+from ddpm.config import java
 from ddpm.config.document import Document, Span
 from ddpm.config.interpolate import Piece, Swap
 from ddpm.config.problems import Finding, Place
@@ -330,6 +331,9 @@ def _converted(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
 
 
 def _syntax_finding(document: Document, error: yaml.YAMLError) -> Finding:
+    if (pasted := java.pasted(document.text)) is not None:
+        said = "a line name=value of a properties file is not YAML"
+        return Finding("yaml-syntax", document.place(pasted[0]), "", said, pasted[1])
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         if error.context_mark and ("end of stream" in str(error.problem) or "<stream end>" in str(error.problem)):
@@ -386,7 +390,8 @@ def _quoted_before(text: str, mark: yaml.Mark) -> tuple[yaml.Mark, yaml.Mark] | 
 def _syntax_message(error: yaml.MarkedYAMLError, text: str, index: int) -> tuple[str, str | None]:
     problem = error.problem or error.context or "this is not YAML"
     if "${" in text[max(index - 1, 0) : index + 2]:
-        expression = re.compile(r"\$\{[^{}\n]*\}").search(text, max(index - 1, 0))
+        # What is not a reference may be a secret behind two characters that fell into it.
+        expression = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?::[-?][^{}\n]*)?\}").search(text, max(index - 1, 0))
         written = expression[0] if expression and expression.start() <= index else "${NAME}"
         return "${ cannot stand unquoted inside [ ] and { }", f'quote it: "{written}"'
     for sign, message, hint in _SYNTAX:

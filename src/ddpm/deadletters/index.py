@@ -1,14 +1,17 @@
 """Keeps the books over one topic of dead letters: which are open, why, since when. Pure; holds no bytes of a record.
 
-It is told letters and marks in any order. Letters of the same origin and attempt are one: a letter that was written
-just before a crash is written again. Of the attempts of one origin the last counts; a replay that fails writes the next
-one. A letter is open until it, a copy or a later attempt of it is marked.
+It gets letters and marks in any order, those that are about several sinks once for each. They are kept so, since each
+sink may be dealt with by itself; as long as all are in the same way, they are shown as one entry without a sink.
+
+Letters of the same origin, sink and attempt are one: a letter that was written just before a crash is written again. Of
+the attempts of one origin the last counts; a replay that fails writes the next one. A letter is open until it, a copy
+or a later attempt of it is marked.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ddpm.deadletters.letter import DeadLetter, LetterId, Origin
@@ -24,7 +27,7 @@ _LONGEST_PATTERN = 160
 # Messages may differ without end; what is beyond so many patterns of a code is counted together.
 _PATTERNS_OF_A_CODE = 200
 
-_Key = Origin | LetterId
+_Key = tuple[Origin | LetterId, str | None]
 
 
 class Reason(NamedTuple):
@@ -51,16 +54,20 @@ class Entry:
     copies: int = 1
     mark: ResolutionRecord | None = None
     headers_cut: bool = False
+    sink: str | None = None
 
     @property
     def open(self) -> bool:
         """Whether nothing was done with it yet."""
         return self.mark is None or self.mark.attempt < self.attempt
 
-    @property
-    def key(self) -> _Key:
-        """What it has in common with its copies and other attempts."""
-        return self.origin or self.id
+    def resolved(self, deed: Resolution, at_ms: int, run: str) -> ResolutionRecord:
+        """What is remembered when something is done with it."""
+        return ResolutionRecord(self.id, self.pipeline, self.origin, self.attempt, deed, at_ms, run, self.sink)
+
+
+def _key(of: "DeadLetter | ResolutionRecord") -> _Key:
+    return of.origin or of.id, of.sink
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +87,52 @@ class _Page:
 
     entries: dict[_Key, Entry] = field(default_factory=dict)
     marks: dict[_Key, ResolutionRecord] = field(default_factory=dict)
-    deeds: Counter[Resolution] = field(default_factory=Counter)
+    # What was done last with each letter, however many sinks it was about.
+    deeds: dict[LetterId, Resolution] = field(default_factory=dict)
+    sinks: set[str | None] = field(default_factory=set)
     # None is "to be found out": what is asked for every few seconds is not counted again when nothing happened.
     depth: Depth | None = None
+
+
+def _as_shown(page: _Page, *, handled: bool, one_by_one: bool = False) -> Iterator[Entry]:
+    """The entries of a page; those of one letter as one, while all sinks are in the same way."""
+    those = (each for each in page.entries.values() if handled or each.open)
+    if len(page.sinks) <= 1 or one_by_one:
+        yield from those
+        return
+    of_letter: dict[LetterId, list[Entry]] = {}
+    for entry in those:
+        of_letter.setdefault(entry.id, []).append(entry)
+    for entries in of_letter.values():
+        yield from (_as_one(entries),) if _alike(entries, page) else entries
+
+
+def _alike(entries: Sequence[Entry], page: _Page) -> bool:
+    """Whether entries of one letter are all that there are of its record, and in the same way."""
+    first = entries[0]
+    of = first.origin or first.id
+    ways = {(each.attempt, each.mark.deed if each.mark and not each.open else None) for each in entries}
+    return len(ways) == 1 and len(entries) == sum((of, sink) in page.entries for sink in page.sinks)
+
+
+def _as_one(entries: Sequence[Entry]) -> Entry:
+    return entries[0] if len(entries) == 1 else replace(entries[0], sink=None)
+
+
+def _newest(page: _Page, of: Origin | LetterId, sink: str | None, wanted: LetterId | None = None) -> Entry | None:
+    """What there is of a record: of one sink, or the newest attempt of all, first what is open.
+
+    Those of the letter that is `wanted` come before others.
+    """
+    if sink is not None or None in page.sinks:
+        return page.entries.get((of, sink))
+    entries = [page.entries[of, name] for name in page.sinks if (of, name) in page.entries]
+    if not entries:
+        return None
+    entries = [each for each in entries if each.id == wanted] or entries
+    if _alike(entries, page):
+        return _as_one(entries)
+    return max(entries, key=lambda each: (each.attempt, each.open))
 
 
 class DeadLetterIndex:
@@ -96,11 +146,12 @@ class DeadLetterIndex:
     def add(self, letter: DeadLetter) -> None:
         """Enter a letter."""
         page = self._page(letter.pipeline)
-        key = letter.origin or letter.id
+        key = _key(letter)
         known = page.entries.get(key)
         if known is not None and known.attempt >= letter.attempt:
             known.copies += known.attempt == letter.attempt
             return
+        page.sinks.add(letter.sink)
         page.entries[key] = Entry(
             letter.id,
             letter.pipeline,
@@ -110,18 +161,20 @@ class DeadLetterIndex:
             letter.attempt,
             mark=page.marks.get(key),
             headers_cut=letter.headers_cut is not None,
+            sink=letter.sink,
         )
 
-    def note(self, mark: ResolutionRecord) -> None:
-        """Enter a mark."""
-        page = self._page(mark.pipeline)
-        key = mark.origin or mark.id
-        known = page.marks.get(key)
-        page.deeds[mark.deed] += 1
-        if known is None or known.attempt <= mark.attempt:
-            page.marks[key] = mark
-            if key in page.entries:
-                page.entries[key].mark = mark
+    def note(self, *marks: ResolutionRecord) -> None:
+        """Enter what was done with one letter, once for each of its sinks."""
+        for mark in marks:
+            page = self._page(mark.pipeline)
+            key = _key(mark)
+            known = page.marks.get(key)
+            if known is None or known.attempt <= mark.attempt:
+                page.marks[key] = mark
+                if key in page.entries:
+                    page.entries[key].mark = mark
+            page.deeds[mark.id] = mark.deed
 
     def forget_before(self, starts: Mapping[int, int]) -> None:
         """Strike out the letters that Kafka has let go: those below the offset where their partition begins now."""
@@ -131,27 +184,32 @@ class DeadLetterIndex:
                 del page.entries[key]
             page.depth = None
 
-    def entries(self, pipeline: str, *, handled: bool = False) -> Iterator[Entry]:
-        """The open letters of a pipeline, or those that were handled too, as they lie in the topic."""
-        entries = self._pages[pipeline].entries.values() if pipeline in self._pages else ()
-        return iter(sorted((each for each in entries if handled or each.open), key=lambda each: each.id))
+    def entries(self, pipeline: str, *, handled: bool = False, one_by_one: bool = False) -> Iterator[Entry]:
+        """The open letters of a pipeline, or those that were handled too, as they lie in the topic.
+
+        One that is about several sinks is one entry while all are in the same way, unless they are asked for
+        `one_by_one`.
+        """
+        page = self._pages.get(pipeline)
+        shown = _as_shown(page, handled=handled, one_by_one=one_by_one) if page else ()
+        return iter(sorted(shown, key=lambda each: (each.id, each.sink or "")))
 
     def entry(self, letter: DeadLetter) -> Entry | None:
         """The entry that stands for a letter, its copies and its attempts."""
         page = self._pages.get(letter.pipeline)
-        return page.entries.get(letter.origin or letter.id) if page else None
+        return _newest(page, letter.origin or letter.id, letter.sink, letter.id) if page else None
 
     def latest(self, entry: Entry) -> Entry | None:
         """The present entry of another's origin; None when Kafka has let it go."""
         page = self._pages.get(entry.pipeline)
-        return page.entries.get(entry.key) if page else None
+        return _newest(page, entry.origin or entry.id, entry.sink) if page else None
 
     def depth(self, pipeline: str) -> Depth:
         """How many are open, and since when."""
         page = self._page(pipeline, changes=False)
         if page.depth is None:
-            ages = [entry.failed_at_ms for entry in page.entries.values() if entry.open]
-            deeds = page.deeds
+            ages = [entry.failed_at_ms for entry in _as_shown(page, handled=False)]
+            deeds = Counter(page.deeds.values())
             page.depth = Depth(
                 len(ages),
                 min(ages, default=None),

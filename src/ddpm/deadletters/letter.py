@@ -12,32 +12,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from ddpm.broker.dump import RawRecord
+from ddpm.contract import Header, Prefix
 from ddpm.errors import ConfigError
 
-TOPIC = "__connect.errors.topic"
-PARTITION = "__connect.errors.partition"
-OFFSET = "__connect.errors.offset"
-PIPELINE = "__connect.errors.connector.name"
-STAGE = "__connect.errors.stage"
-CODE = "__connect.errors.exception.class.name"
-MESSAGE = "__connect.errors.exception.message"
-SQLSTATE = "ddpm.errors.sqlstate"
-COLUMN = "ddpm.errors.column"
-TIMESTAMP = "ddpm.errors.timestamp_ms"
-NULL = "ddpm.errors.null_value"
-INDEX = "ddpm.errors.index"
-FAILED_AT = "ddpm.errors.failed_at_ms"
-CONFIG_HASH = "ddpm.errors.config_hash"
-SOURCE = "ddpm.errors.source"
-ATTEMPT = "ddpm.errors.attempt"
-HEADERS = "ddpm.errors.headers"
-HEADERS_CUT = "ddpm.errors.headers_cut"
-
-_OURS = frozenset(
-    {TOPIC, PARTITION, OFFSET, PIPELINE, STAGE, CODE, MESSAGE, SQLSTATE, COLUMN, TIMESTAMP, NULL, INDEX}
-    | {FAILED_AT, CONFIG_HASH, SOURCE, ATTEMPT, HEADERS, HEADERS_CUT}
-)
-_DISPLACED = "original."
 # A letter that is kept in the table `ddpm_dead_letters` has its id there for an offset.
 KEPT = -1
 _KEPT = "table"
@@ -96,6 +73,7 @@ class DeadLetter:
     Attributes:
         id: Where it lies.
         pipeline: Whose it is.
+        sink: The sink that did not get its record; None where none of several did, or before ddpm wrote it.
         origin: Where its record came from; None when the engine did not know.
         stage: `parse`, `process` or `sink`.
         code: The short reason.
@@ -105,7 +83,7 @@ class DeadLetter:
         failed_at_ms: When it failed, in milliseconds since 1970.
         recorded_at_ms: The record's own time, likewise; None when it has none.
         attempt: 1 for a record that failed as it came, one more for each replay.
-        config_hash: Names the engine configuration that it failed under; None before ddpm told it.
+        config_hash: Names the engine configuration that it failed under; None before ddpm wrote it.
         key: The record's key. An engine writes an empty one for none.
         value: The record's bytes; None for a tombstone.
         headers: The record's own headers, as they were before it failed.
@@ -130,56 +108,62 @@ class DeadLetter:
     value: bytes | None
     headers: Headers
     headers_cut: str | None = None
+    sink: str | None = None
 
 
 def parse(record: RawRecord) -> DeadLetter | None:
     """Read a record of a dead-letter topic; None when no pipeline of ddpm wrote it."""
-    found = {name: value for name, value in record.headers if value is not None and name in _OURS}
-    pipeline = _text(found, PIPELINE)
+    found = {name: value for name, value in record.headers if value is not None and name in Header.ALL}
+    pipeline = _text(found, Header.PIPELINE)
     if not pipeline:
         return None
-    failed_at = _number(found, FAILED_AT)
+    failed_at = _number(found, Header.FAILED_AT)
     # Letters of older versions do not say it; the engine wrote them when they failed.
     failed_at = max(0, record.timestamp) if failed_at is None else failed_at
     return DeadLetter(
         id=LetterId(record.partition, record.offset),
         pipeline=pipeline,
         origin=_origin(found),
-        stage=_text(found, STAGE) or "unknown",
-        code=_text(found, CODE) or "unknown",
-        message=_text(found, MESSAGE) or "",
-        sqlstate=_text(found, SQLSTATE),
-        column=_text(found, COLUMN),
+        stage=_text(found, Header.STAGE) or "unknown",
+        code=_text(found, Header.CODE) or "unknown",
+        message=_text(found, Header.MESSAGE) or "",
+        sqlstate=_text(found, Header.SQLSTATE),
+        column=_text(found, Header.COLUMN),
         failed_at_ms=min(failed_at, LAST_MS),
-        recorded_at_ms=_number(found, TIMESTAMP, negative=True),
-        attempt=max(1, _number(found, ATTEMPT) or 1),
-        config_hash=_text(found, CONFIG_HASH),
+        recorded_at_ms=_number(found, Header.TIMESTAMP, negative=True),
+        attempt=max(1, _number(found, Header.ATTEMPT) or 1),
+        config_hash=_text(found, Header.CONFIG_HASH),
         key=record.key,
-        value=None if found.get(NULL) == b"true" else record.value or b"",
+        value=None if found.get(Header.NULL) == b"true" else record.value or b"",
         headers=_headers(record.headers, found),
-        headers_cut=_text(found, HEADERS_CUT),
+        headers_cut=_text(found, Header.HEADERS_CUT),
+        sink=_text(found, Header.SINK),
     )
 
 
 def _origin(found: Mapping[str, bytes]) -> Origin | None:
-    topic, partition, offset = _text(found, TOPIC), _number(found, PARTITION), _number(found, OFFSET)
+    topic, partition, offset = (
+        _text(found, Header.TOPIC),
+        _number(found, Header.PARTITION),
+        _number(found, Header.OFFSET),
+    )
     if not topic or partition is None or offset is None:
         return None
-    return Origin(topic, partition, offset, _number(found, INDEX), _number(found, SOURCE))
+    return Origin(topic, partition, offset, _number(found, Header.INDEX), _number(found, Header.SOURCE))
 
 
 def _headers(all_: Headers, found: Mapping[str, bytes]) -> Headers:
-    exact = _exact_headers(found.get(HEADERS))
+    exact = _exact_headers(found.get(Header.HEADERS))
     if exact is not None:
         return exact
-    return tuple((_original(name), value) for name, value in all_ if name not in _OURS)
+    return tuple((_original(name), value) for name, value in all_ if name not in Header.ALL)
 
 
 def _original(name: str) -> str:
     stripped = name
-    while stripped.startswith(_DISPLACED):
-        stripped = stripped.removeprefix(_DISPLACED)
-    return stripped if stripped in _OURS else name
+    while stripped.startswith(Prefix.DISPLACED):
+        stripped = stripped.removeprefix(Prefix.DISPLACED)
+    return stripped if stripped in Header.ALL else name
 
 
 def _exact_headers(text: bytes | None) -> Headers | None:

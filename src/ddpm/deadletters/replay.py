@@ -6,10 +6,10 @@ everything it was fed, and a replay that is killed is simply repeated.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 from typing import Protocol
 
 from ddpm.deadletters.index import Entry
@@ -37,12 +37,12 @@ class Fed(Protocol):
 class Reinject(Protocol):
     """Feeds records to an engine that ends when it has acknowledged them all."""
 
-    def __call__(self, letters: Iterator[DeadLetter], told: Callable[[Fed], None], /) -> None:
+    def __call__(self, letters: Iterator[DeadLetter], report: Callable[[Fed], None], /) -> None:
         """Feed the records of letters with their origin and attempt, and return when all are written or dead again.
 
         Args:
-            letters: Taken one by one, as fast as they can be fed.
-            told: Called from time to time, from any thread.
+            letters: Of one sink. Taken one by one, as fast as they can be fed.
+            report: Called from time to time, from any thread.
 
         Raises:
             DdpmError: It did not come to that; nothing may be assumed of any of them.
@@ -59,6 +59,7 @@ class Plan:
         exhausted: Letters that failed in too many attempts; taken only by force.
         unplaced: Letters whose origin is unknown: their rows would have no identity.
         cut: Letters without some headers of their records, which steps may read; taken only by force.
+        orphaned: Letters of sinks that the pipeline does not have any more.
 
     """
 
@@ -66,11 +67,12 @@ class Plan:
     exhausted: tuple[Entry, ...]
     unplaced: tuple[Entry, ...]
     cut: tuple[Entry, ...] = ()
+    orphaned: tuple[Entry, ...] = ()
 
     @property
     def left_out(self) -> int:
         """How many are not taken."""
-        return len(self.exhausted) + len(self.unplaced) + len(self.cut)
+        return len(self.exhausted) + len(self.unplaced) + len(self.cut) + len(self.orphaned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +86,24 @@ class Progress:
     waiting: str | None = None
 
 
-def plan(entries: Sequence[Entry], *, force: bool) -> Plan:
-    """Choose among letters those that may be replayed; `force` takes all but those of unknown origin."""
-    unplaced = tuple(each for each in entries if each.origin is None)
-    placed = [each for each in entries if each.origin is not None]
+def plan(entries: Sequence[Entry], *, force: bool, sinks: Collection[str] = ()) -> Plan:
+    """Choose among letters those that may be replayed.
+
+    Args:
+        entries: The letters.
+        force: Take all but those of unknown origin, and of sinks that are gone.
+        sinks: The names of all sinks that the pipeline has; empty when that is not known.
+
+    """
+    orphaned = tuple(each for each in entries if sinks and each.sink is not None and each.sink not in sinks)
+    there = [each for each in entries if not sinks or each.sink is None or each.sink in sinks]
+    unplaced = tuple(each for each in there if each.origin is None)
+    placed = [each for each in there if each.origin is not None]
     exhausted = () if force else tuple(each for each in placed if each.attempt >= MOST_ATTEMPTS)
     left_out = {each.id for each in exhausted}
     rest = [each for each in placed if each.id not in left_out]
     cut = () if force else tuple(each for each in rest if each.headers_cut)
-    return Plan(tuple(each for each in rest if force or not each.headers_cut), exhausted, unplaced, cut)
+    return Plan(tuple(each for each in rest if force or not each.headers_cut), exhausted, unplaced, cut, orphaned)
 
 
 def replay(
@@ -100,7 +111,7 @@ def replay(
     entries: Sequence[Entry],
     reinject: Reinject,
     run: str,
-    told: Callable[[Progress], None],
+    report: Callable[[Progress], None],
     *,
     rate: float | None = None,
 ) -> Progress:
@@ -111,7 +122,7 @@ def replay(
         entries: What `plan` takes.
         reinject: Feeds an engine of their pipeline.
         run: Names this replay in the marks.
-        told: Told of every step.
+        report: Notified of every step.
         rate: Letters a second at most; None does not limit it.
 
     Raises:
@@ -120,12 +131,11 @@ def replay(
     """
     pace = _Pace(rate)
     progress = Progress(len(entries))
-    told(progress)
-    left = iter(entries)
-    while chunk := list(islice(left, CHUNK)):
+    report(progress)
+    for chunk in _chunks(entries):
         before = progress.done
-        letters = store.letters(each.id for each in chunk)
-        reinject(pace.slowed(_once_each(letters, chunk)), partial(_tell, told, progress, len(chunk)))
+        letters = store.letters((each.id for each in chunk), chunk[0].pipeline)
+        reinject(pace.slowed(_once_each(letters, chunk)), partial(_report_chunk, report, progress, len(chunk)))
         store.read_all()
         marks = [_mark(store, entry, run) for entry in chunk]
         store.mark(marks)
@@ -136,12 +146,19 @@ def replay(
             landed=progress.landed + len(chunk) - failed_again,
             failed_again=progress.failed_again + failed_again,
         )
-        told(progress)
+        report(progress)
     return progress
 
 
-def _tell(told: Callable[[Progress], None], before: Progress, most: int, fed: Fed) -> None:
-    told(replace(before, done=before.done + min(fed.acknowledged, most), waiting=fed.waiting))
+def _chunks(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """The letters of each sink by themselves: no other one gets their records again."""
+    for _, those in groupby(sorted(entries, key=lambda each: each.sink or ""), key=lambda each: each.sink):
+        while chunk := list(islice(those, CHUNK)):
+            yield chunk
+
+
+def _report_chunk(report: Callable[[Progress], None], before: Progress, most: int, fed: Fed) -> None:
+    report(replace(before, done=before.done + min(fed.acknowledged, most), waiting=fed.waiting))
 
 
 def _once_each(letters: Iterator[DeadLetter], entries: Sequence[Entry]) -> Iterator[DeadLetter]:
@@ -153,7 +170,8 @@ def _once_each(letters: Iterator[DeadLetter], entries: Sequence[Entry]) -> Itera
     for letter in letters:
         attempt = attempts.pop(_record(letter.origin), None)
         if attempt is not None:
-            yield replace(letter, attempt=attempt)
+            # One that is about several sinks may have been dealt with in some of them.
+            yield replace(letter, attempt=attempt, sink=entries[0].sink)
 
 
 def _record(origin: Origin | None) -> Origin:
@@ -164,7 +182,7 @@ def _record(origin: Origin | None) -> Origin:
 def _mark(store: DeadLetterStore, entry: Entry, run: str) -> ResolutionRecord:
     now = store.latest(entry)
     deed = Resolution.FAILED_AGAIN if now is not None and now.attempt > entry.attempt else Resolution.REPLAYED
-    return ResolutionRecord(entry.id, entry.pipeline, entry.origin, entry.attempt, deed, int(time.time() * 1000), run)
+    return entry.resolved(deed, int(time.time() * 1000), run)
 
 
 @dataclass(slots=True)

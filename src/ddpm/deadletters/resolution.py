@@ -1,7 +1,8 @@
 """What was done with a dead letter, as it stands in the topic of handled ones. Pure.
 
-Such a topic belongs to one topic of dead letters. A record's key is the letter's id and its value JSON that names the
-letter's origin too: letters of the same origin and attempt are one, whichever of them was marked.
+Such a topic belongs to one topic of dead letters. A record's key is the letter's id, with the sink that it
+was done for, and its value JSON that names the letter's origin too: letters of the same origin and attempt are one,
+whichever of them was marked.
 """
 
 import json
@@ -14,6 +15,8 @@ from ddpm.errors import ConfigError, NewerStateError
 # Stands in each mark; one without it has version 1.
 VERSION = 1
 SUFFIX = "-handled"
+# Between the id of a letter and a sink, in the key of what was done for that one; no id has it.
+_OF_SINK = "/"
 
 
 class Resolution(StrEnum):
@@ -36,6 +39,7 @@ class ResolutionRecord:
         deed: What was done.
         at_ms: When, in milliseconds since 1970.
         run: Names the command or request that did it.
+        sink: The letter's sink, as it has it.
 
     """
 
@@ -46,6 +50,7 @@ class ResolutionRecord:
     deed: Resolution
     at_ms: int
     run: str
+    sink: str | None = None
 
 
 def topic_of(dead_letters: str) -> str:
@@ -58,7 +63,9 @@ def encode(mark: ResolutionRecord) -> tuple[bytes, bytes]:
     fields = asdict(mark)
     del fields["id"]
     fields["version"] = VERSION
-    return str(mark.id).encode(), json.dumps(fields, separators=(",", ":")).encode()
+    # One letter may be about several sinks, and compaction keeps one mark of a key.
+    key = str(mark.id) if mark.sink is None else f"{mark.id}{_OF_SINK}{mark.sink}"
+    return key.encode(), json.dumps(fields, separators=(",", ":")).encode()
 
 
 def decode(key: bytes | None, value: bytes | None) -> ResolutionRecord | None:
@@ -75,13 +82,14 @@ def decode(key: bytes | None, value: bytes | None) -> ResolutionRecord | None:
             raise NewerStateError(f"a mark of the dead letter {_shown(key)}", version, VERSION)
         origin = fields["origin"]
         return ResolutionRecord(
-            id=LetterId.parse((key or b"").decode()),
+            id=LetterId.parse((key or b"").decode().partition(_OF_SINK)[0]),
             pipeline=str(fields["pipeline"]),
             origin=None if origin is None else Origin(**origin),
             attempt=int(fields["attempt"]),
             deed=Resolution(fields["deed"]),
             at_ms=min(max(0, int(fields["at_ms"])), LAST_MS),
             run=str(fields["run"]),
+            sink=None if fields.get("sink") is None else str(fields["sink"]),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ConfigError):
         return None

@@ -20,6 +20,7 @@ class Selection:
         reasons: Each a code, a stage, or `STAGE/CODE`; a letter must have one of them.
         since_ms: It failed at this time or later, in milliseconds since 1970.
         until_ms: It failed before this time.
+        sinks: The names of sinks; a letter must be one of theirs. Empty means all.
         patterns: Messages without what differs, as summaries show them; a letter must have one of them.
         ids: It is one of these, or a copy or another attempt of one; None means any.
 
@@ -30,6 +31,7 @@ class Selection:
     until_ms: int | None = None
     ids: frozenset[LetterId] | None = None
     patterns: tuple[str, ...] = ()
+    sinks: tuple[str, ...] = ()
 
     def takes(self, entry: Entry) -> bool:
         """Whether an entry is meant."""
@@ -38,6 +40,7 @@ class Selection:
             and (self.since_ms is None or entry.failed_at_ms >= self.since_ms)
             and (self.until_ms is None or entry.failed_at_ms < self.until_ms)
             and (self.ids is None or entry.id in self.ids)
+            and (not self.sinks or entry.sink in self.sinks)
             and (not self.patterns or entry.reason.pattern in self.patterns)
         )
 
@@ -48,7 +51,7 @@ def _is_named(entry: Entry, reason: str) -> bool:
 
 
 def moment(text: str, now: datetime) -> int:
-    """A time as people write it, in milliseconds since 1970: ISO 8601 (UTC where no zone is told), or `2h` for ago.
+    """A time as people write it, in milliseconds since 1970: ISO 8601 (UTC where no zone is given), or `2h` for ago.
 
     Raises:
         ConfigError: It is neither.

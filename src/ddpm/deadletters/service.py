@@ -15,7 +15,7 @@ import structlog
 from ddpm.deadletters.index import Depth, Entry
 from ddpm.deadletters.letter import DeadLetter, LetterId
 from ddpm.deadletters.replay import Fed, Plan, Progress, Reinject, plan, replay
-from ddpm.deadletters.resolution import Resolution, ResolutionRecord
+from ddpm.deadletters.resolution import Resolution
 from ddpm.deadletters.selection import Selection
 from ddpm.deadletters.store import DeadLetterStore
 from ddpm.errors import DdpmError
@@ -86,15 +86,15 @@ class DeadLetterService:
     def letters(self, pipeline: str, entries: list[Entry]) -> list[tuple[DeadLetter, Entry | None]]:
         """Read letters with everything in them, in the order of `entries`; raises ServiceError."""
         store = self._store(pipeline)
-        read = store.letters(entry.id for entry in entries)
+        read = store.letters((entry.id for entry in entries), pipeline)
         # Tables of several databases give out the same ids.
         found = {letter.id: letter for letter in read if letter.pipeline == pipeline}
-        return [(found[entry.id], entry) for entry in entries if entry.id in found]
+        return [(replace(found[entry.id], sink=entry.sink), entry) for entry in entries if entry.id in found]
 
     def letter(self, pipeline: str, letter_id: LetterId) -> tuple[DeadLetter, Entry | None] | None:
         """One letter; None when the pipeline has no such letter. Raises ServiceError."""
         store = self._store(pipeline)
-        for letter in store.letters([letter_id]):
+        for letter in store.letters([letter_id], pipeline):
             if letter.pipeline == pipeline:
                 return letter, store.entry(letter)
         return None
@@ -105,9 +105,7 @@ class DeadLetterService:
         entries = self._all(pipeline, selection)
         run, now = _new_run(), int(time.time() * 1000)
         if entries:
-            store.mark(
-                ResolutionRecord(e.id, e.pipeline, e.origin, e.attempt, Resolution.DISCARDED, now, run) for e in entries
-            )
+            store.mark(each.resolved(Resolution.DISCARDED, now, run) for each in entries)
             store.read_all()
         return run, len(entries)
 
@@ -121,7 +119,7 @@ class DeadLetterService:
 
         """
         store, reinject = self._store(pipeline), self._reinjections[pipeline]
-        chosen = plan(self._all(pipeline, selection), force=force)
+        chosen = plan(self._all(pipeline, selection), force=force, sinks=store.sinks(pipeline))
         with self._lock:
             running = self._jobs.get(pipeline)
             if running is not None and running.state == "running":
@@ -150,8 +148,8 @@ class DeadLetterService:
         def progressed(progress: Progress) -> None:
             self._jobs[job.pipeline] = replace(self._jobs[job.pipeline], progress=progress)
 
-        def stoppable(letters: Iterator[DeadLetter], told: Callable[[Fed], None]) -> None:
-            reinject(self._until_stopped(letters), told)
+        def stoppable(letters: Iterator[DeadLetter], report: Callable[[Fed], None]) -> None:
+            reinject(self._until_stopped(letters), report)
 
         try:
             ended = replay(store, entries, stoppable, job.id, progressed, rate=rate)
@@ -185,7 +183,9 @@ class DeadLetterService:
         if selection.ids is None:
             return selection
         store = self._store(pipeline)
-        found = [store.entry(letter) for letter in store.letters(selection.ids) if letter.pipeline == pipeline]
+        found = [
+            store.entry(letter) for letter in store.letters(selection.ids, pipeline) if letter.pipeline == pipeline
+        ]
         return replace(selection, ids=frozenset(entry.id for entry in found if entry is not None))
 
     def _store(self, pipeline: str) -> DeadLetterStore:

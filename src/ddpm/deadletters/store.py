@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from ddpm.broker.connection import DEFAULT_TIMEOUT
 from ddpm.broker.dump import RawRecord, pick
 from ddpm.broker.produce import Record, producing
 from ddpm.broker.tail import Tail
 from ddpm.broker.topics import TopicSpec, ensure_topics, existing
+from ddpm.config.model import Cluster
 from ddpm.deadletters.index import DeadLetterIndex, Depth, Entry
 from ddpm.deadletters.letter import KEPT, DeadLetter, LetterId, parse
+from ddpm.deadletters.owners import Owners
 from ddpm.deadletters.resolution import ResolutionRecord, decode, encode, topic_of
 from ddpm.deadletters.selection import Selection
 from ddpm.errors import DdpmError, NewerStateError
@@ -35,8 +36,8 @@ class DeadLetterStore:
         brokers: Sequence[str],
         topic: str,
         replication_factor: int = 1,
-        timeout: float = DEFAULT_TIMEOUT,
         kept: Sequence[OversizedLetters] = (),
+        owners: Owners | None = None,
     ) -> None:
         """Describe the topic; nothing is read before the first `refresh`.
 
@@ -44,19 +45,19 @@ class DeadLetterStore:
             brokers: Addresses, `host:port`.
             topic: The topic of the dead letters.
             replication_factor: Of the topic of handled ones, should it have to be made.
-            timeout: Seconds without an answer of a broker after which a question gives up.
             kept: Where letters are that were too large for the topic.
+            owners: Whose letters are whose; without it each is that of the pipeline that it names.
 
         """
         self.topic = topic
-        self._brokers = tuple(brokers)
+        self._brokers = Cluster.of(brokers)
         self._replication_factor = replication_factor
-        self._timeout = timeout
         self._kept = tuple(kept)
+        self._owners = owners or Owners()
         self._kept_next = 0.0
         self.troubles: tuple[str, ...] = ()
-        self._letters = Tail(brokers, topic, timeout)
-        self._marks = Tail(brokers, topic_of(topic), timeout)
+        self._letters = Tail(brokers, topic)
+        self._marks = Tail(brokers, topic_of(topic))
         self._newer: NewerStateError | None = None
         self._index = DeadLetterIndex()
         self._starts: dict[int, int] = {}
@@ -88,13 +89,10 @@ class DeadLetterStore:
                 mark = self._decoded(record)
                 if mark is not None:
                     with self._lock:
-                        self._index.note(mark)
+                        self._index.note(*self._owners.taken(mark))
             for record in letters:
                 left -= 1
-                letter = parse(record)
-                if letter is not None:
-                    with self._lock:
-                        self._index.add(letter)
+                self._enter(parse(record))
             if self._letters.starts != self._starts:
                 self._starts = dict(self._letters.starts)
                 with self._lock:
@@ -114,18 +112,22 @@ class DeadLetterStore:
         troubles = []
         for table in self._kept:
             try:
-                found = [letter for row in table.unseen() if (letter := parse(self._as_record(row))) is not None]
+                found = list(map(parse, map(self._as_record, table.unseen())))
             except DdpmError as error:
                 troubles.append(error.message)
                 continue
-            with self._lock:
-                for letter in found:
-                    self._index.add(letter)
+            for letter in found:
+                self._enter(letter)
         self.troubles = tuple(troubles)
         self._kept_next = time.monotonic() + _KEPT_EVERY
 
     def _as_record(self, row: OversizedLetter) -> RawRecord:
         return RawRecord(self.topic, KEPT, row.id, row.kept_at_ms, row.key, row.value, row.headers)
+
+    def _enter(self, letter: DeadLetter | None) -> None:
+        with self._lock:
+            for each in self._owners.taken(letter) if letter is not None else ():
+                self._index.add(each)
 
     def read_all(self) -> None:
         """Read everything that is there now; raises ServiceError as `refresh` does."""
@@ -137,15 +139,23 @@ class DeadLetterStore:
         """The open letters of a pipeline that are meant, or the handled ones too, as far as they were read."""
         wanted = selection or Selection()
         with self._lock:
-            return [each for each in self._index.entries(pipeline, handled=handled) if wanted.takes(each)]
+            # Who asks for sinks means each by itself.
+            found = self._index.entries(pipeline, handled=handled, one_by_one=bool(wanted.sinks))
+            return [each for each in found if wanted.takes(each)]
+
+    def sinks(self, pipeline: str) -> tuple[str, ...]:
+        """The names of the sinks that a pipeline has; empty when that is not known."""
+        return self._owners.sinks(pipeline)
 
     def depth(self, pipeline: str) -> Depth:
         """How many letters of a pipeline are open, as far as they were read."""
         with self._lock:
             return self._index.depth(pipeline)
 
-    def letters(self, ids: Iterable[LetterId]) -> Iterator[DeadLetter]:
+    def letters(self, ids: Iterable[LetterId], pipeline: str | None = None) -> Iterator[DeadLetter]:
         """Read letters with everything in them, as they lie in the topic; those that are gone are left out.
+
+        One that belongs to several pipelines is that of `pipeline`, if it is one of them.
 
         Raises:
             ServiceError: No broker answers, there is no such topic, or a database with kept ones cannot be reached.
@@ -156,9 +166,13 @@ class DeadLetterStore:
             wanted.setdefault(each.partition, []).append(each.offset)
         if kept := wanted.pop(KEPT, None):
             for table in self._kept:
-                yield from filter(None, map(parse, map(self._as_record, table.pick(kept))))
+                yield from self._shown(map(self._as_record, table.pick(kept)), pipeline)
         if wanted:
-            yield from filter(None, map(parse, pick(self._brokers, self.topic, wanted, self._timeout)))
+            yield from self._shown(pick(self._brokers, self.topic, wanted), pipeline)
+
+    def _shown(self, records: Iterable[RawRecord], pipeline: str | None) -> Iterator[DeadLetter]:
+        for letter in filter(None, map(parse, records)):
+            yield self._owners.shown(letter, pipeline)
 
     def entry(self, letter: DeadLetter) -> Entry | None:
         """The entry that stands for a letter, its copies and its attempts; None when it was not read yet."""
@@ -178,17 +192,19 @@ class DeadLetterStore:
 
         """
         topic = topic_of(self.topic)
-        if topic not in existing(self._brokers, self._timeout):
+        if topic not in existing(self._brokers):
             wanted = TopicSpec(topic, 1, self._replication_factor, {"cleanup.policy": "compact"})
             ensure_topics(self._brokers, [wanted])
         with producing(self._brokers, topic) as producer:
+            count = 0
             for mark in marks:
-                key, value = encode(mark)
-                producer.send(Record(value=value, key=key))
+                count += 1
+                for each in self._owners.written(mark):
+                    key, value = encode(each)
+                    producer.send(Record(value=value, key=key))
             producer.flush()
-            delivered = producer.delivered
         self._marks.look_again()
-        return delivered
+        return count
 
     def close(self) -> None:
         """Close the connections; a later question opens new ones."""
@@ -199,8 +215,8 @@ class DeadLetterStore:
     def _begin_anew(self) -> None:
         self._letters.close()
         self._marks.close()
-        self._letters = Tail(self._brokers, self.topic, self._timeout)
-        self._marks = Tail(self._brokers, topic_of(self.topic), self._timeout)
+        self._letters = Tail(self._brokers, self.topic)
+        self._marks = Tail(self._brokers, topic_of(self.topic))
         self._starts = {}
         for table in self._kept:
             table.forget()

@@ -48,7 +48,7 @@ class EmbeddedKafka(EmbeddedServer):
         Args:
             data_dir: Holds everything of this server; made if absent.
             port: The port to take if it is free; None or a taken one means any free port.
-            progress: Told about downloads on the first start.
+            progress: Notified about downloads on the first start.
 
         """
         super().__init__(TITLE, data_dir, "kafka.log", port, progress)
@@ -82,8 +82,16 @@ class EmbeddedKafka(EmbeddedServer):
     def _answers(self, port: int) -> bool:
         return answers(port)
 
+    def _java_options(self) -> tuple[str, ...]:
+        """More options of Java, for tests."""
+        return ()
+
+    def _format_options(self) -> tuple[str, ...]:
+        """More options of the tool that formats the data folder, for tests."""
+        return ()
+
     def _options(self) -> tuple[str, ...]:
-        return (*_JVM, *_JAVA_LOG, "-cp", self._classpath)
+        return (*self._java_options(), *_JVM, *_JAVA_LOG, "-cp", self._classpath)
 
     def _format(self) -> None:
         """Make the data folder beside its place, so that a half-made one is never used."""
@@ -95,6 +103,7 @@ class EmbeddedKafka(EmbeddedServer):
         cluster = cluster.replace("-", "a", 1) if cluster.startswith("-") else cluster
         command = [str(self._java), *self._options(), "kafka.tools.StorageTool", "format"]
         command += ["--cluster-id", cluster, "--config", str(properties), "--ignore-formatted"]
+        command += self._format_options()
         ran = subprocess.run(
             command, cwd=self.data_dir, env=_environment(), capture_output=True, text=True, check=False
         )
@@ -105,7 +114,13 @@ class EmbeddedKafka(EmbeddedServer):
         fresh.rename(self._data)
 
     def _write_properties(self, logs: Path, port: int, controller_port: int) -> Path:
-        settings = {
+        settings = self._settings(logs, port, controller_port)
+        path = self.data_dir / "server.properties"
+        path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
+        return path
+
+    def _settings(self, logs: Path, port: int, controller_port: int) -> dict[str, str | int]:
+        return {
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.voters": f"1@{HOST}:{controller_port}",
@@ -132,13 +147,10 @@ class EmbeddedKafka(EmbeddedServer):
             "broker.session.timeout.ms": 6_000,
             "initial.broker.registration.timeout.ms": 60_000,
         }
-        path = self.data_dir / "server.properties"
-        path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
-        return path
 
 
 def running_on(data_dir: Path) -> "list[psutil.Process]":
-    """The brokers that run on a data folder, whoever started them."""
+    """The brokers that run on a data folder, no matter who started them."""
     marker = _marker(data_dir.resolve())
     return find_processes(lambda process: marker in process.cmdline())
 

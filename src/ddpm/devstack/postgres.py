@@ -44,7 +44,7 @@ class EmbeddedPostgres(EmbeddedServer):
         Args:
             data_dir: Holds everything of this server, or says where that is; made if absent.
             port: The port to take if it is free; None or a taken one means any free port.
-            progress: Told about what takes long on the first start.
+            progress: Notified about what takes long on the first start.
 
         """
         super().__init__(TITLE, data_dir, "postgres.log", port, progress)
@@ -58,7 +58,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return f"postgresql://{USER}:{self._password()}@{HOST}:{self._port}/{DATABASE}?sslmode=disable"
 
     def find(self) -> bool:
-        """Take the address of the server that runs on the data folder, whoever started it; False when none says it."""
+        """Take the address of the server that runs on the data folder, started by anyone; False when none says it."""
         data = (place_outside(self.data_dir) or self.data_dir) / "data"
         try:
             # Postgres' own note: its process, folder, start, port …
@@ -177,14 +177,14 @@ class EmbeddedPostgres(EmbeddedServer):
 
 
 def running_on(data_dir: Path) -> "list[psutil.Process]":
-    """The processes of servers that run on a data folder, whoever started them."""
+    """The processes of servers that run on a data folder, no matter who started them."""
     outside = place_outside(data_dir.resolve())
     return _servers_in((outside or data_dir.resolve()) / "data")
 
 
 def _servers_in(data: Path) -> "list[psutil.Process]":
     def belongs(process: "psutil.Process") -> bool:
-        # A server stands in its data folder with all of its processes; the children have no command line that tells.
+        # A server stands in its data folder with all of its processes; the children have no command line that says so.
         return process.name() == "postgres" and (
             process.cmdline()[1:3] == ["-D", str(data)] or process.cwd().removesuffix(" (deleted)") == str(data)
         )

@@ -72,7 +72,7 @@ class DevStack:
             for start in starts:
                 start.result()
         except BaseException as error:
-            # After Ctrl-C nobody waits for a download; a server that still comes up ends with this process.
+            # After Ctrl-C no download is waited for; a server that still comes up ends with this process.
             pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
             self.stop()
             raise
@@ -98,7 +98,7 @@ class Leftover:
 
 
 def leftovers(data_dir: Path) -> list[Leftover]:
-    """The embedded servers that run on this data folder, whoever started them; stops nothing."""
+    """The embedded servers that run on this data folder, no matter who started them; stops nothing."""
     return [Leftover(part.title, process.pid) for part in _parts(data_dir) for process in part.running()]
 
 

@@ -15,15 +15,16 @@ from ddpm.engine.shipped import engine_source
 from ddpm.engine.toolchain import Go, find_go
 from ddpm.errors import ConfigError, EngineError, MissingToolError
 
-REQUIRED_COMPONENTS = frozenset(
+# What ddpm asks of any engine besides the outputs of its sinks; without it, it is another engine or an older one.
+_REQUIRED = frozenset(
     {
-        "postgres_copy",
-        "ddpm_kafka_out",
+        "ddpm_kafka",
         "ddpm_origin",
         "ddpm_json",
         "ddpm_python",
         "ddpm_forward",
         "ddpm_dead_letter",
+        "ddpm_dead_letters",
         "ddpm_feed",
     }
 )
@@ -57,7 +58,7 @@ def install(progress: Progress | None = None, *, tags: Sequence[str] = ()) -> Pa
     """Build the engine from the source that came with ddpm, once for each content of that source.
 
     Args:
-        progress: Told about downloads and packages; the first build takes minutes.
+        progress: Notified about downloads and packages; the first build takes minutes.
         tags: Go's build tags, for an engine with more in it than the one that ddpm runs.
 
     Returns:
@@ -82,10 +83,10 @@ def _folder(source: Path, tags: Sequence[str]) -> Path:
     return cache_dir() / "engine" / name
 
 
-def locate(
-    configured: Path | None, progress: Progress | None = None, *, needed: Collection[str] = REQUIRED_COMPONENTS
-) -> Path:
+def locate(configured: Path | None, progress: Progress | None = None, *, needed: Collection[str] | None = None) -> Path:
     """Return the binary to use: `configured` after a check that it has what is needed, or the one that ddpm builds.
+
+    What a run needs is needed if nothing else is said.
 
     Where none is configured, as in an image that has an engine, `DDPM_ENGINE` may name one.
 
@@ -102,7 +103,15 @@ def locate(
     return configured
 
 
-def check_plugin(binary: Path, needed: Collection[str] = REQUIRED_COMPONENTS) -> None:
+def required_components() -> frozenset[str]:
+    """What an engine must have for a run."""
+    # Here, because what writes the names that both have in common builds an engine, and needs none of them.
+    from ddpm.components.registry import SINKS
+
+    return _REQUIRED | {sink.engine_output for sink in SINKS}
+
+
+def check_plugin(binary: Path, needed: Collection[str] | None = None) -> None:
     """Make sure that `binary` is an engine that contains the needed components of ddpm's plugin.
 
     Raises:
@@ -121,7 +130,7 @@ def check_plugin(binary: Path, needed: Collection[str] = REQUIRED_COMPONENTS) ->
     if listed.returncode or not components:
         msg = f"{binary} is not an engine: it does not answer `list`{_quoted(listed.stderr or listed.stdout)}"
         raise ConfigError(msg, hint=hint)
-    if missing := set(needed) - components:
+    if missing := set(required_components() if needed is None else needed) - components:
         msg = f"the engine {binary} was built without ddpm's plugin: it lacks {', '.join(sorted(missing))}"
         raise ConfigError(msg, hint=hint)
 
@@ -130,7 +139,7 @@ def version(binary: Path) -> str:
     """The version of the engine, such as `v1.20.0`.
 
     Raises:
-        ConfigError: The binary does not tell one.
+        ConfigError: The binary does not say one.
 
     """
     said = _ask(binary, "--version")

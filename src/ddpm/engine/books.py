@@ -1,24 +1,27 @@
-"""What an engine's books say of each partition, read from its metrics; `cmd/engine/audit` keeps them."""
+"""What an engine's books say of each partition, read from its metrics.
+
+`cmd/engine/internal/runtime/audit` keeps them.
+"""
 
 from collections import defaultdict
 from dataclasses import dataclass
 
+from ddpm.contract import DuplicateKind, Metric
 from ddpm.engine.exposition import samples
 
 Key = tuple[str, int]
 
 _FIELDS = {
-    "audit_records_read": "read",
-    "audit_documents": "documents",
-    "audit_documents_filtered": "filtered",
-    "audit_rows": "rows",
-    "audit_dead_letters": "dead",
-    "audit_first_offset": "first",
-    "audit_open_end": "open_end",
-    "audit_open_records": "open_records",
+    Metric.AUDIT_READ: "read",
+    Metric.AUDIT_DOCUMENTS: "documents",
+    Metric.AUDIT_FILTERED: "filtered",
+    Metric.AUDIT_ROWS: "rows",
+    Metric.AUDIT_DEAD: "dead",
+    Metric.AUDIT_FIRST: "first",
+    Metric.AUDIT_OPEN_END: "open_end",
+    Metric.AUDIT_OPEN_RECORDS: "open_records",
 }
-_DUPLICATES = "audit_duplicates"
-_KINDS = frozenset({"redelivered", "unexpected"})
+_DUPLICATES = Metric.AUDIT_DUPLICATES
 _NAMES = frozenset({*_FIELDS, _DUPLICATES})
 
 
@@ -53,11 +56,11 @@ class Book:
 
 
 def books(text: str) -> dict[Key, Book]:
-    """Read an engine's metrics, by topic and partition; what the page does not tell counts as 0. Never raises."""
+    """Read an engine's metrics, by topic and partition; what the page does not say counts as 0. Never raises."""
     found: defaultdict[Key, dict[str, int]] = defaultdict(dict)
     for name, labels, value in samples(text, _NAMES):
         number, kind = labels.get("partition", ""), labels.get("kind", "")
-        told = _FIELDS.get(name) or (kind if kind in _KINDS else None)
-        if told is not None and number.isdecimal():
-            found[labels.get("topic", ""), int(number)][told] = int(value)
+        field = _FIELDS.get(name) or (kind if kind in DuplicateKind.ALL else None)
+        if field is not None and number.isdecimal():
+            found[labels.get("topic", ""), int(number)][field] = int(value)
     return {key: Book(**counted) for key, counted in found.items()}

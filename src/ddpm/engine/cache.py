@@ -54,7 +54,7 @@ def make_once(folder: Path, make: Callable[[Path], None], complete: Callable[[Pa
     Args:
         folder: Where the result stands for good; its name must change with its content.
         make: Fills the empty folder that it is given; whatever it raises leaves nothing behind.
-        complete: Tells whether an existing folder can be used as it is; otherwise it is made again.
+        complete: Reports whether an existing folder can be used as it is; otherwise it is made again.
 
     Raises:
         MissingToolError: The cache folder cannot be written.

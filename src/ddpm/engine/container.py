@@ -1,6 +1,6 @@
 """Starts an engine in a container and ends it; says nothing about when.
 
-All that is asked of Docker is asked by threads of the engine's own, so a Docker that hangs keeps nobody waiting.
+All that is asked of Docker is asked by threads of the engine's own, so a Docker that hangs delays nothing.
 
 What must not be seen goes in over the container's standard input, which `docker inspect` does not show. That is also
 its lifeline: Docker closes it when ddpm is gone in whatever way, and the engine drains and ends by itself.
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from ddpm.catalogue import environment
 from ddpm.config.model import HOST_NETWORK, Container
+from ddpm.contract import Env
 from ddpm.engine.docker_host import (
     ContainerGoneError,
     ContainerSpec,
@@ -227,10 +227,10 @@ class ContainerEngine:
             command += ["--set", f"http.address=0.0.0.0:{port}"]
         env = {
             "GOMEMLIMIT": str(spec.memory_limit),
-            environment.ENGINE_PORT: str(port),
-            environment.HANDOVER_FD: _STDIN,
-            environment.LIFELINE_FD: _STDIN,
-            environment.LIFELINE_GRACE: str(spec.drain),
+            Env.ENGINE_PORT: str(port),
+            Env.HANDOVER_FD: _STDIN,
+            Env.LIFELINE_FD: _STDIN,
+            Env.LIFELINE_GRACE: str(spec.drain),
         }
         if settings.cpus is not None:
             env["GOMAXPROCS"] = str(max(1, ceil(settings.cpus)))

@@ -219,7 +219,7 @@ class DockerHost:
         )
 
     def published(self, container: str, port: int, network: str, *, inside: bool) -> tuple[str, int] | None:
-        """Where a port of a container can be reached; `inside` tells that ddpm runs in a container itself."""
+        """Where a port of a container can be reached; `inside` says that ddpm runs in a container itself."""
         with self._translated():
             said = self._api.inspect_container(container)["NetworkSettings"]
         if inside:
@@ -275,7 +275,7 @@ class DockerHost:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        # The SDK tells a missing socket and a forbidden one in the same words, and leaves its own open at both.
+        # The SDK reports a missing socket and a forbidden one in the same words, and leaves its own open at both.
         _check_socket(self.address)
         try:
             yield

@@ -1,6 +1,6 @@
 """Reads Prometheus' text format as far as an engine's own page needs it, many times faster than a full parser.
 
-It never raises: a line that is no sample of a metric that was asked for is passed over. Nothing here knows what a
+It never raises: a line that is not a sample of a metric that was asked for is passed over. Nothing here knows what a
 metric means. The format: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 

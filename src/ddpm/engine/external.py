@@ -18,11 +18,11 @@ class ExternalEngine:
         return None if self._watched else 0
 
     def ending(self) -> str | None:
-        """Nobody here knows how it ends."""
+        """How it ends is unknown here."""
         return None
 
     def trouble(self) -> str | None:
-        """Whoever asks it finds out how it is."""
+        """Anyone who asks it finds out how it is."""
         return None
 
     def terminate(self) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from ddpm.contract import Env
 from ddpm.errors import ConfigError
 
-_ASKING = "DDPM_CHECK_MAPPINGS"
 _ANSWER_SECONDS = 60
 
 
@@ -60,7 +60,7 @@ def look_at(binary: Path, texts: Sequence[str], folder: Path) -> list[Said | Non
         ran = subprocess.run(
             [binary.absolute() if binary.is_file() else binary, "--version"],
             input=json.dumps(list(texts)),
-            env=os.environ | {_ASKING: "1"},
+            env=os.environ | {Env.CHECK_MAPPINGS: "1"},
             cwd=folder,
             capture_output=True,
             text=True,

@@ -14,8 +14,8 @@ from collections import deque
 from pathlib import Path
 from typing import IO, Literal
 
-from ddpm.catalogue import environment
 from ddpm.config.paths import absolute_in_environment
+from ddpm.contract import Env
 from ddpm.engine.launching import KEPT_LINES, LAST_WORDS_SECONDS, EngineSpec, OnLog, parse_log_line, what_kept_it
 from ddpm.errors import MissingToolError
 
@@ -163,15 +163,15 @@ def _environment(spec: EngineSpec, port: int, lifeline: int) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DDPM_")}
     return absolute_in_environment(inherited) | {
         "GOMEMLIMIT": str(spec.memory_limit),
-        environment.ENGINE_PORT: str(port),
-        environment.LIFELINE_FD: str(lifeline),
-        environment.LIFELINE_GRACE: str(spec.drain),
+        Env.ENGINE_PORT: str(port),
+        Env.LIFELINE_FD: str(lifeline),
+        Env.LIFELINE_GRACE: str(spec.drain),
         **spec.env,
     }
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at the moment."""
+    """A loopback port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,7 +1,7 @@
 """Showing what takes long: downloads and builds.
 
 The code that works reports to a `Progress`; whether that is a live display, plain lines or nothing is decided by
-whoever creates it. Nothing here knows what is being done.
+anyone who creates it. Nothing here knows what is being done.
 """
 
 import threading
@@ -21,7 +21,7 @@ class Step(Protocol):
     """One thing under way."""
 
     def update(self, done: float, total: float | None = None, note: str = "") -> None:
-        """Say how far it is: `done` of `total` (None as long as nobody knows), and a word on what happens now."""
+        """Say how far it is: `done` of `total` (None while unknown), and a word on what happens now."""
 
 
 class Progress(Protocol):

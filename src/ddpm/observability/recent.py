@@ -10,6 +10,7 @@ from typing import Any
 
 from structlog.typing import EventDict
 
+from ddpm.names import means
 from ddpm.observability.folding import Repeats, template
 
 KEPT_LINES = 2_000
@@ -70,7 +71,7 @@ class RecentLog:
                 level=level,
                 pipeline=pipeline if isinstance(pipeline, str) else None,
                 replica=replica if isinstance(replica, int) else None,
-                message=_short(repeats.told(text) if repeats else text),
+                message=_short(repeats.appended(text) if repeats else text),
                 fields=fields,
             )
             self._lines.append(line)
@@ -79,10 +80,14 @@ class RecentLog:
         return event
 
     def since(self, last: int = 0, pipeline: str | None = None) -> list[Line]:
-        """The kept lines with a greater id than `last`, oldest first; only those of a pipeline when it is named."""
+        """The kept lines with a greater id than `last`, oldest first; if named, of a pipeline and its parts only."""
         with self._lock:
             newest_first = list(itertools.takewhile(lambda line: line.id > last, reversed(self._lines)))
-        return [line for line in reversed(newest_first) if pipeline in (None, line.pipeline)]
+        return [
+            line
+            for line in reversed(newest_first)
+            if pipeline is None or (line.pipeline is not None and means(pipeline, line.pipeline))
+        ]
 
     def last(self, pipeline: str, replica: int, count: int) -> tuple[str, ...]:
         """The text of the last lines of one replica, oldest first, with level and fields."""

@@ -1,4 +1,4 @@
-"""Tells systemd that ddpm has started, still ticks, stops, and how it is; where no systemd asks, nothing.
+"""Notifies systemd that ddpm has started, still ticks, stops, and how it is; where no systemd asks, nothing.
 
 The protocol is sd_notify(3): a datagram of lines `NAME=value` to the socket that NOTIFY_SOCKET names.
 """
@@ -40,7 +40,7 @@ class Notifier:
         self._pause = watchdog / 2 if watchdog else None
         self._clock = clock
         self._alive_at: float | None = None
-        self._told: set[str] = set()
+        self._sent: set[str] = set()
         self._status = ""
         self._complained = False
 
@@ -76,8 +76,8 @@ class Notifier:
             self._send("WATCHDOG=1")
 
     def _once(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
+        if message not in self._sent:
+            self._sent.add(message)
             self._send(message)
 
     def _send(self, message: str) -> None:
@@ -91,6 +91,4 @@ class Notifier:
         except OSError as error:
             if not self._complained:
                 self._complained = True
-                structlog.get_logger().warning(
-                    "systemd cannot be told how ddpm is", reason=error.strerror or str(error)
-                )
+                structlog.get_logger().warning("systemd cannot be notified", reason=error.strerror or str(error))

@@ -1,1 +1,1 @@
-"""The story of one run, readable from top to bottom in `run`: load, provision, render, lint, launch, watch, drain."""
+"""What ddpm is asked to do, a room for each: run pipelines, try records, read a window again, feed letters, trace."""

@@ -1,9 +1,11 @@
 """From a configuration to its pipelines' stores of dead letters."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ddpm.config.model import Pipeline
+from ddpm.config.model import Cluster, Pipeline
+from ddpm.config.parts import first_of, named
+from ddpm.deadletters.owners import Owner, Owners
 from ddpm.deadletters.store import DeadLetterStore
 from ddpm.store.oversized import OversizedLetters
 
@@ -20,18 +22,36 @@ class DeadLetterStores:
             store.close()
 
 
-def dead_letter_stores(pipelines: Iterable[Pipeline]) -> DeadLetterStores:
-    """The stores of pipelines that have real addresses; nothing is read yet."""
-    sharing: dict[tuple[tuple[str, ...], str], list[Pipeline]] = {}
+def dead_letter_stores(pipelines: Iterable[Pipeline], all_: Sequence[Pipeline]) -> DeadLetterStores:
+    """The stores of pipelines that have real addresses; nothing is read yet.
+
+    Args:
+        pipelines: Whose letters are asked for.
+        all_: Everything that the configuration runs: a letter may be that of another sink of the same pipeline.
+
+    """
+    owners = Owners(
+        Owner(
+            each.name,
+            each.whole,
+            each.sink_names,
+            first=each is first_of(named(all_, each.whole)),
+            main=next((name for name, sink in zip(each.sink_names, each.sinks, strict=True) if sink.row_table), None),
+        )
+        for each in all_
+    )
+    sharing: dict[tuple[Cluster, str], list[Pipeline]] = {}
     for pipeline in pipelines:
-        sharing.setdefault((pipeline.kafka.brokers, pipeline.dead_letter.topic), []).append(pipeline)
+        sharing.setdefault((pipeline.kafka.cluster, pipeline.dead_letter.topic), []).append(pipeline)
     found: dict[str, DeadLetterStore] = {}
     for place, those in sharing.items():
-        kept = [
-            OversizedLetters(each.postgres.url, each.postgres.table, each.name, each.kafka.topics)
+        # Parts of a pipeline keep what is too large in one table.
+        kept = {
+            (each.known_table.url, each.known_table.table, each.whole, each.kafka.topics)
             for each in those
-            if each.postgres is not None
-        ]
-        store = DeadLetterStore(*place, those[0].kafka.replication_factor, kept=kept)
+            if each.known_table is not None
+        }
+        tables = [OversizedLetters(*each) for each in sorted(kept)]
+        store = DeadLetterStore(*place, those[0].kafka.replication_factor, kept=tables, owners=owners)
         found |= dict.fromkeys((each.name for each in those), store)
     return DeadLetterStores(found)

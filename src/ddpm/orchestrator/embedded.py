@@ -29,14 +29,19 @@ class Endpoints:
         update: dict[str, object] = {}
         if pipeline.kafka.embedded and self.bootstrap:
             update["kafka"] = pipeline.kafka.model_copy(update={"brokers": (self.bootstrap,)})
-        if pipeline.postgres and pipeline.postgres.embedded and self.dsn:
-            update["postgres"] = pipeline.postgres.model_copy(update={"url": self.dsn})
-        return pipeline.model_copy(update=update)
+        pipeline = pipeline.model_copy(update=update)
+        dsn = self.dsn
+        return pipeline.with_sinks(lambda sink: sink.resolved(dsn)) if dsn else pipeline
 
 
 def check_embedded(config: Config) -> None:
     """Return if the embedded servers that a configuration asks for are installed; raises MissingToolError."""
     check_installed(**_wanted(config))
+
+
+def embedded_servers_of(config: Config) -> tuple[str, ...]:
+    """The embedded servers that a configuration still asks for."""
+    return tuple(name for name, wanted in _wanted(config).items() if wanted)
 
 
 @contextmanager
@@ -63,7 +68,7 @@ def embedded_servers(config: Config, progress: Progress) -> Iterator[Endpoints]:
 def _wanted(config: Config) -> dict[str, bool]:
     return {
         "kafka": any(pipeline.kafka.embedded for pipeline in config.pipelines),
-        "postgres": any(pipeline.postgres is not None and pipeline.postgres.embedded for pipeline in config.pipelines),
+        "postgres": any(sink.embedded for pipeline in config.pipelines for sink in pipeline.configured),
     }
 
 

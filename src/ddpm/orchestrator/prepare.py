@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from ddpm.catalogue.component import Value
+from ddpm.component import Value
 from ddpm.config.model import Config, Pipeline
 from ddpm.errors import ConfigError, MissingToolError
 from ddpm.files import write_atomically

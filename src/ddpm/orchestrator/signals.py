@@ -1,7 +1,8 @@
 """What SIGINT, SIGTERM and SIGHUP mean at each moment of a run."""
 
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -12,17 +13,20 @@ from ddpm.supervisor.runner import Supervisor
 class SignalHandler:
     """What a signal means at the moment: an interruption while starting, a drain while running, then force.
 
-    SIGHUP only drains: a terminal that is closed may send it more than once.
+    SIGHUP has the configuration read again, as of any service. At a terminal it says that this one is closed, maybe
+    more than once, and only drains.
     """
 
     def __init__(self) -> None:
         self._supervisor: Supervisor | None = None
+        self._reload: Callable[[], object] = lambda: None
+        self._at_terminal = _at_terminal()
         self._asked = False
         self._forced_by: int | None = None
 
-    def hand_over(self, supervisor: Supervisor) -> None:
-        """From now on there is something to drain."""
-        self._supervisor = supervisor
+    def hand_over(self, supervisor: Supervisor, reload: Callable[[], object]) -> None:
+        """From now on there is something to drain; `reload` takes no lock."""
+        self._supervisor, self._reload = supervisor, reload
 
     def raise_if_forced(self) -> None:
         """Raise Interrupted when a second signal did not wait for the drain."""
@@ -33,6 +37,9 @@ class SignalHandler:
         """Take a signal."""
         if signum == signal.SIGHUP and self._asked:
             return
+        if signum == signal.SIGHUP and self._supervisor is not None and not self._at_terminal:
+            self._reload()
+            return
         if self._supervisor is None:
             self._asked = True
             raise Interrupted(signum)
@@ -42,6 +49,15 @@ class SignalHandler:
         else:
             self._forced_by = signum
             self._supervisor.force()
+
+
+def _at_terminal() -> bool:
+    """Whether this process belongs to a terminal, which says by SIGHUP that it is closed."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def describe(found: object, options: Mapping[str, object], path: Path | None) ->
         the options are wrong, `errors` of a class.
 
     Raises:
-        PluginError: It is no parser, or a class failed.
+        PluginError: It is not a parser, or a class failed.
 
     """
     if isinstance(found, str):
@@ -37,7 +37,7 @@ def describe(found: object, options: Mapping[str, object], path: Path | None) ->
     if callable(found):
         function(found)
         return {"kind": "function", "summary": summary}
-    message = f"{found!r} is no parser: that is a function, a class or a text in Bloblang"
+    message = f"{found!r} is not a parser: that is a function, a class or a text in Bloblang"
     raise PluginError(message, str(path) if path else None)
 
 

@@ -1,4 +1,4 @@
-"""What a parser function is told about a record, and how it refuses one of the record's rows."""
+"""What a parser function is notified about a record, and how it refuses one of the record's rows."""
 
 import json
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Meta(NamedTuple):
 
     @classmethod
     def read(cls, text: bytes) -> "Meta":
-        """What the engine tells about a record: a list in JSON, in which bytes are texts of one character a byte."""
+        """What the engine says about a record: a list in JSON, in which bytes are texts of one character a byte."""
         topic, partition, offset, timestamp, key, headers = json.loads(text)
         values = tuple((name, value.encode("latin-1")) for name, value in headers) if headers else ()
         return cls(topic, partition, offset, timestamp, key.encode("latin-1"), values)

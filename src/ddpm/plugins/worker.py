@@ -2,7 +2,7 @@
 
 The other half of the protocol is the engine's `workers/protocol.go`, where it is described. Requests come in on the
 descriptor 3 and answers leave on 4, so that whatever a plugin prints is log and nothing else. Descriptor 5 is a file of
-four bytes that tell at every moment which record is being parsed: they outlive the process's worst ends.
+four bytes that say at every moment which record is being parsed: they outlive the process's worst ends.
 """
 
 import contextlib

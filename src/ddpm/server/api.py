@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ddpm.deadletters.service import DeadLetterService
 from ddpm.observability.recent import Line, Trouble
-from ddpm.server import dead_letters
+from ddpm.server import dead_letters, reloading
 from ddpm.server.refusal import RequestRefusedError, check_known, get_status, require_managed
+from ddpm.server.reloading import Nothing
 from ddpm.server.views import (
     AcceptedView,
     Description,
@@ -31,6 +32,7 @@ from ddpm.server.views import (
     TroubleView,
     detail_view,
     event_view,
+    from_epoch,
     pipeline_view,
 )
 from ddpm.supervisor.runner import Supervisor
@@ -57,7 +59,10 @@ class Lines(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the API has its answers from; `closing` tells streams to end, `config_changed` that files have changed."""
+    """Where the API has its answers from.
+
+    `closing` ends streams, `config_changed` says that files have changed, `reloads` reads them again.
+    """
 
     supervisor: Supervisor
     descriptions: Mapping[str, Description]
@@ -65,12 +70,7 @@ class Sources:
     closing: Callable[[], bool]
     letters: DeadLetterService
     config_changed: Callable[[], str | None] = lambda: None
-
-
-class Nothing(BaseModel):
-    """The body of a request that needs none."""
-
-    model_config = ConfigDict(extra="forbid")
+    reloads: reloading.Reloads | None = None
 
 
 class Replicas(BaseModel):
@@ -110,6 +110,7 @@ def router(sources: Sources) -> APIRouter:
     plain, streams = APIRouter(responses=_REFUSALS), APIRouter(responses=_STREAM_REFUSALS)
     _reading(plain, sources)
     _requests(plain, sources.supervisor, sources.config_changed)
+    reloading.add_routes(plain, sources.supervisor, sources.reloads)
     _streams(streams, sources)
     letters = APIRouter(responses=_REFUSALS | {503: {"model": ErrorView, "description": "Kafka does not answer."}})
     dead_letters.add_routes(letters, sources.supervisor, sources.letters)
@@ -135,7 +136,8 @@ def _reading(api: APIRouter, sources: Sources) -> None:
         """One pipeline with its flow, partitions, errors, events and rendered configuration."""
         status = get_status(supervisor, name)
         errors = tuple(
-            TroubleView(at=each.at, message=each.message, count=each.count) for each in sources.lines.troubles(name)
+            TroubleView(at=from_epoch(each.at), message=each.message, count=each.count)
+            for each in sources.lines.troubles(name)
         )
         events = supervisor.events.since(pipeline=name)[: -KEPT_EVENTS - 1 : -1]
         changed = sources.config_changed()
@@ -157,7 +159,7 @@ def _streams(api: APIRouter, sources: Sources) -> None:
     open_streams: set[object] = set()
 
     def known(pipeline: OnlyPipeline = None) -> str | None:
-        # Asked before the stream begins, when a refusal can still be told.
+        # Asked before the stream begins, when a refusal can still be reported.
         check_known(supervisor, pipeline)
         if len(open_streams) >= MOST_STREAMS:
             raise RequestRefusedError(503, f"{MOST_STREAMS} streams are open already", "close some and try again")
@@ -209,7 +211,7 @@ def _streams(api: APIRouter, sources: Sources) -> None:
 
 
 def _requests(api: APIRouter, supervisor: Supervisor, config_changed: Callable[[], str | None]) -> None:
-    def told(message: str) -> str:
+    def noted(message: str) -> str:
         changed = config_changed()
         return f"{message}, with the configuration as it was: {changed}" if changed else message
 
@@ -218,7 +220,7 @@ def _requests(api: APIRouter, supervisor: Supervisor, config_changed: Callable[[
         """Drain the engines and start them again; a paused, stopped or failed pipeline is started."""
         _not_finished(require_managed(supervisor, name))
         supervisor.restart(name, "restarted on request")
-        message = told("the engines are drained and started again")
+        message = noted("the engines are drained and started again")
         return AcceptedView(pipeline=name, accepted="restart", message=message)
 
     @api.post("/pipelines/{name}/pause", status_code=202)
@@ -233,7 +235,7 @@ def _requests(api: APIRouter, supervisor: Supervisor, config_changed: Callable[[
         """Run a pipeline that is paused, stopped or failed."""
         _not_finished(require_managed(supervisor, name))
         supervisor.resume(name)
-        return AcceptedView(pipeline=name, accepted="resume", message=told("it is started"))
+        return AcceptedView(pipeline=name, accepted="resume", message=noted("it is started"))
 
     @api.post("/pipelines/{name}/drain", status_code=202)
     def drain(name: Name, _body: Annotated[Nothing, Body()]) -> AcceptedView:
@@ -280,7 +282,7 @@ def _number(event_id: str | None) -> int:
 def _line_view(line: Line) -> LogLineView:
     return LogLineView(
         id=line.id,
-        at=line.at,
+        at=from_epoch(line.at),
         level=line.level,
         pipeline=line.pipeline,
         replica=line.replica,

@@ -1,7 +1,7 @@
 """Limits on the connections of the HTTP server: how many there are, and how long a client may keep one waiting.
 
 Neither half a request, nor a body that does not end, nor an answer that nobody reads may use up the descriptors with
-which ddpm starts engines and asks brokers. Whoever comes last gets in: when there are too many connections, the one
+which ddpm starts engines and asks brokers. The newest one gets in: when there are too many connections, the one
 that has kept the server waiting for longest is closed.
 """
 
@@ -24,7 +24,7 @@ BODY_SECONDS = 30.0
 READER_SECONDS = 30.0
 
 _FEWEST = 16
-_TOLD_EVERY_SECONDS = 60.0
+_WARNED_EVERY_SECONDS = 60.0
 
 
 def most_connections() -> int:
@@ -50,11 +50,11 @@ class _Crowd:
     def __init__(self, most: int) -> None:
         self._most = most
         self._members: dict[_Limited, None] = {}
-        self._told_at = float("-inf")
+        self._warned_at = float("-inf")
 
     def enter(self, newcomer: "_Limited") -> None:
         if len(self._members) >= self._most:
-            self._tell()
+            self._warn()
             oldest = next((each for each in self._members if each.keeps_waiting), next(iter(self._members)))
             self.leave(oldest)
             oldest.drop()
@@ -63,9 +63,9 @@ class _Crowd:
     def leave(self, member: "_Limited") -> None:
         self._members.pop(member, None)
 
-    def _tell(self) -> None:
-        if time.monotonic() - self._told_at > _TOLD_EVERY_SECONDS:
-            self._told_at = time.monotonic()
+    def _warn(self) -> None:
+        if time.monotonic() - self._warned_at > _WARNED_EVERY_SECONDS:
+            self._warned_at = time.monotonic()
             message = "too many HTTP connections: those that have kept ddpm waiting for longest are closed"
             structlog.get_logger().warning(message, most=self._most)
 

@@ -15,7 +15,7 @@ from ddpm.deadletters.service import BusyError, DeadLetterService, Job, NotReady
 from ddpm.errors import ConfigError, ServiceError
 from ddpm.server.letters import DeadLettersView, LetterView, ReplayView, letter_view, letters_view, line_view
 from ddpm.server.refusal import RequestRefusedError, get_status, require_accepting
-from ddpm.server.views import View
+from ddpm.server.views import View, from_epoch
 from ddpm.supervisor.runner import Supervisor
 
 MOST_LETTERS = 200
@@ -40,6 +40,9 @@ class Wanted(BaseModel):
     since: When = None
     until: When = None
     ids: Annotated[tuple[Id, ...] | None, Field(max_length=10_000)] = None
+    sinks: tuple[Annotated[str, Field(max_length=300)], ...] = Field(
+        (), max_length=100, description="names of sinks; only what one of them did not get"
+    )
 
 
 class WantedReplay(Wanted):
@@ -60,7 +63,7 @@ class DiscardedView(View):
 
 
 class ReplayedView(View):
-    """A replay that has begun; `left_out` letters are not part of it: too many attempts, or an unknown origin."""
+    """A replay that has begun; those `left_out` were tried too often, or are of no known sink or origin."""
 
     pipeline: str
     accepted: Literal["replay"] = "replay"
@@ -84,6 +87,7 @@ def _reading(api: APIRouter, supervisor: Supervisor, service: DeadLetterService)
         message: Annotated[str | None, Query(description="only with this message, as the reasons show it")] = None,
         since: Annotated[str | None, Query(description="only what failed then or later")] = None,
         until: Annotated[str | None, Query(description="only what failed before then")] = None,
+        sink: Annotated[list[str] | None, Query(description="only what this sink did not get")] = None,
         handled: Annotated[bool, Query(description="also those that were replayed or discarded")] = False,
         letters: Annotated[int, Query(ge=0, le=MOST_LETTERS, description="so many of the newest, one by one")] = 0,
     ) -> DeadLettersView:
@@ -91,7 +95,11 @@ def _reading(api: APIRouter, supervisor: Supervisor, service: DeadLetterService)
         status = get_status(supervisor, name)
         with _translated():
             selection = Selection(
-                tuple(reason or ()), _moment(since), _moment(until), patterns=() if message is None else (message,)
+                tuple(reason or ()),
+                _moment(since),
+                _moment(until),
+                patterns=() if message is None else (message,),
+                sinks=tuple(sink or ()),
             )
             entries = service.entries(name, selection, handled=handled)
             newest = sorted(entries, key=lambda entry: (entry.failed_at_ms, entry.id), reverse=True)[:letters]
@@ -140,7 +148,8 @@ def _requests(api: APIRouter, supervisor: Supervisor, service: DeadLetterService
         count, left_out = len(chosen.taken), chosen.left_out
         message = f"{count} dead letter{' is' if count == 1 else 's are'} replayed"
         if left_out:
-            message += f", {left_out} left out: they failed too often, lack headers, or where they came from is unknown"
+            why = "they failed too often, lack headers, their sink is gone, or where they came from is unknown"
+            message += f", {left_out} left out: {why}"
         view = _replay_view(job)
         assert view is not None  # noqa: S101 -- there is a job
         return ReplayedView(pipeline=name, message=message, left_out=left_out, replay=view)
@@ -153,6 +162,7 @@ def _selection(wanted: Wanted) -> Selection:
         until_ms=_moment(wanted.until),
         ids=None if wanted.ids is None else frozenset(map(LetterId.parse, wanted.ids)),
         patterns=() if wanted.message is None else (wanted.message,),
+        sinks=wanted.sinks,
     )
 
 
@@ -179,8 +189,8 @@ def _replay_view(job: Job | None) -> ReplayView | None:
     return ReplayView(
         id=job.id,
         state=job.state,
-        started=job.started,
-        ended=job.ended,
+        started=from_epoch(job.started),
+        ended=None if job.ended is None else from_epoch(job.ended),
         total=progress.total,
         done=progress.done,
         landed=progress.landed,

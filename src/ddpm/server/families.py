@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from ddpm.components.registry import SINKS
+from ddpm.config.model import WRAPPED_FAMILIES, EngineFamily
+from ddpm.contract import DuplicateKind, Metric
 from ddpm.supervisor.states import State
 from ddpm.supervisor.status import PartitionAudit, Status
 
@@ -34,28 +37,6 @@ class OwnFamily:
     labels: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class EngineFamily:
-    """What an engine says of itself.
-
-    Attributes:
-        name: Its name here; base units.
-        type: Its type. Of a `summary` only sum and count are exposed.
-        help: One line for people.
-        source: The name that the engine gives it. Histograms and summaries are timings: the engine counts them in
-            seconds when it makes histograms of them and in nanoseconds otherwise.
-        labels: The labels after `pipeline` and `replica`, each with its name in the engine's page. Series that differ
-            only in other labels are added up.
-
-    """
-
-    name: str
-    type: Literal["counter", "gauge", "histogram", "summary"]
-    help: str
-    source: str
-    labels: tuple[tuple[str, str], ...] = ()
-
-
 def _one(value: float | None) -> Values:
     return (((), value),)
 
@@ -77,8 +58,8 @@ def _audited(status: Status, what: Callable[[PartitionAudit], Iterable[tuple[str
 def _outcomes(audit: PartitionAudit) -> Iterable[tuple[str, int]]:
     return (
         ("row", audit.rows),
-        ("redelivered", audit.redelivered),
-        ("unexpected", audit.unexpected),
+        (DuplicateKind.REDELIVERED, audit.redelivered),
+        (DuplicateKind.UNEXPECTED, audit.unexpected),
         ("dead_letter", audit.dead),
         ("filtered", audit.filtered),
     )
@@ -320,13 +301,13 @@ ENGINE: tuple[EngineFamily, ...] = (
         "ddpm_engine_input_records_total",
         "counter",
         "Records that the engine received from the source.",
-        "kafka_records_received",
+        Metric.RECEIVED,
     ),
     EngineFamily(
         "ddpm_engine_input_behind_records",
         "gauge",
         "Offsets from the last record that is done, with all before it, to the end of the log as the engine knows it.",
-        "kafka_records_behind",
+        Metric.BEHIND,
         (("topic", "topic"), ("partition", "partition")),
     ),
     EngineFamily(
@@ -437,76 +418,13 @@ ENGINE: tuple[EngineFamily, ...] = (
         "output_connection_lost",
         _PATH,
     ),
-    EngineFamily(
-        "ddpm_engine_postgres_rows_total",
-        "counter",
-        "Rows that Postgres committed.",
-        "postgres_copy_rows_committed",
-    ),
-    EngineFamily(
-        "ddpm_engine_postgres_duplicates_skipped_total",
-        "counter",
-        "Redeliveries that were in the table already and were skipped.",
-        "postgres_copy_duplicates_skipped",
-    ),
-    EngineFamily(
-        "ddpm_engine_postgres_rejected_total",
-        "counter",
-        "Records that Postgres refused, by the class of the SQLSTATE (its first two characters) or payload.",
-        "postgres_copy_rows_failed",
-        (("class", "class"),),
-    ),
-    EngineFamily(
-        "ddpm_engine_postgres_write_seconds",
-        "histogram",
-        "Time that Postgres took to write a batch durably.",
-        "postgres_copy_write_seconds",
-    ),
-    EngineFamily(
-        "ddpm_engine_postgres_waiting_batches",
-        "gauge",
-        "Batches that wait for Postgres, by the reason.",
-        "postgres_copy_waiting",
-        (("reason", "reason"),),
-    ),
-    EngineFamily(
-        "ddpm_engine_postgres_column_never_found",
-        "gauge",
-        "1 for a column whose path led nowhere in all documents so far, which makes it NULL in every row.",
-        "postgres_copy_column_never_found",
-        (("column", "column"),),
-    ),
-    EngineFamily(
-        "ddpm_engine_kafka_rows_total",
-        "counter",
-        "Records that a kafka sink wrote to its topic.",
-        "kafka_out_rows_committed",
-    ),
-    EngineFamily(
-        "ddpm_engine_kafka_rejected_total",
-        "counter",
-        "Records that the topic of a kafka sink refused, by the reason: too_large, refused.",
-        "kafka_out_rows_failed",
-        (("class", "class"),),
-    ),
-    EngineFamily(
-        "ddpm_engine_kafka_write_seconds",
-        "histogram",
-        "Time that the brokers took to acknowledge a batch of a kafka sink.",
-        "kafka_out_write_seconds",
-    ),
-    EngineFamily(
-        "ddpm_engine_kafka_waiting_batches",
-        "gauge",
-        "Batches that wait for the topic of a kafka sink, by the reason: topic, rights, replicas, connection, timeout.",
-        "kafka_out_waiting",
-        (("reason", "reason"),),
-    ),
+    *(family for sink in SINKS for family in sink.families),
+    *WRAPPED_FAMILIES,
     EngineFamily(
         "ddpm_engine_parser_waiting",
         "gauge",
         "Parsers that wait, by the reason: schema_registry (is away), plugin (does not load), record (holds it up).",
-        "parser_waiting",
+        Metric.PARSER_WAITING,
         (("reason", "reason"),),
     ),
     EngineFamily(
@@ -514,7 +432,7 @@ ENGINE: tuple[EngineFamily, ...] = (
         "gauge",
         "Batches of dead letters that wait, by the reason: topic, rights, replicas, connection, timeout, too_large, "
         "refused, breaker.",
-        "dead_letter_waiting",
+        Metric.LETTERS_WAITING,
         (("reason", "reason"),),
     ),
     EngineFamily(
@@ -551,7 +469,7 @@ DROPPED: tuple[tuple[str, str], ...] = (
         "a dozen series for every processor and output; sum and count give the mean, the histogram of the input and "
         "of Postgres' writes give percentiles",
     ),
-    ("the label `label`", "empty in what ddpm renders; the label `path` tells components apart"),
+    ("the label `label`", "empty in what ddpm renders; the label `path` distinguishes components"),
     ("`process_virtual_memory_*`, `process_max_fds`", "limits and reservations, not use"),
     ("`process_network_*`", "they count the whole network namespace, not the process"),
     ("everything else", "unknown names would not be stable; a full page is on the engine's loopback port"),

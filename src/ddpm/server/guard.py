@@ -56,7 +56,7 @@ def access_policy(server: Server) -> AccessPolicy:
             "in front of it asks who is there",
         )
     names = frozenset(name.lower() for name in (server.host, *server.allowed_hosts))
-    return AccessPolicy(server.token, names, loopback)
+    return AccessPolicy(server.token.revealed if server.token else None, names, loopback)
 
 
 def is_loopback(host: str) -> bool:

@@ -9,7 +9,7 @@ from pydantic import Field
 from ddpm.deadletters.index import Depth, Entry, ReasonSummary
 from ddpm.deadletters.letter import DeadLetter
 from ddpm.deadletters.resolution import Resolution, ResolutionRecord
-from ddpm.server.views import Time, View
+from ddpm.server.views import Time, View, from_epoch
 
 
 class OriginView(View):
@@ -54,6 +54,7 @@ class LetterLineView(View):
     copies: int
     origin: OriginView | None
     handled: HandledView | None
+    sink: str | None = Field(description="the sink that did not get the record; null: none of several did")
 
 
 class BytesView(View):
@@ -135,7 +136,7 @@ def letters_view(
         topic=topic,
         complete=complete,
         open=depth.open,
-        oldest=None if depth.oldest_ms is None else depth.oldest_ms / 1000,
+        oldest=None if depth.oldest_ms is None else from_epoch(depth.oldest_ms / 1000),
         replayed=depth.replayed,
         failed_again=depth.failed_again,
         discarded=depth.discarded,
@@ -152,7 +153,7 @@ def line_view(letter: DeadLetter, entry: Entry | None) -> LetterLineView:
         stage=letter.stage,
         code=letter.code,
         message=letter.message,
-        failed_at=letter.failed_at_ms / 1000,
+        failed_at=from_epoch(letter.failed_at_ms / 1000),
         attempt=letter.attempt,
         copies=entry.copies if entry is not None and entry.attempt == letter.attempt else 1,
         origin=None
@@ -165,6 +166,7 @@ def line_view(letter: DeadLetter, entry: Entry | None) -> LetterLineView:
             source=origin.source,
         ),
         handled=_handled_view(letter, entry),
+        sink=letter.sink,
     )
 
 
@@ -189,8 +191,8 @@ def _reason_view(summary: ReasonSummary) -> ReasonView:
         code=summary.reason.code,
         message=summary.reason.pattern,
         count=summary.count,
-        first=summary.first_ms / 1000,
-        last=summary.last_ms / 1000,
+        first=from_epoch(summary.first_ms / 1000),
+        last=from_epoch(summary.last_ms / 1000),
         example=str(summary.example),
     )
 
@@ -203,8 +205,8 @@ def _handled_view(letter: DeadLetter, entry: Entry | None) -> HandledView | None
         # A replay that was killed before it could mark this one has written the next attempt.
         if entry.attempt <= letter.attempt:
             return None
-        return HandledView(deed=Resolution.FAILED_AGAIN, at=entry.failed_at_ms / 1000, run="")
-    return HandledView(deed=mark.deed, at=mark.at_ms / 1000, run=mark.run)
+        return HandledView(deed=Resolution.FAILED_AGAIN, at=from_epoch(entry.failed_at_ms / 1000), run="")
+    return HandledView(deed=mark.deed, at=from_epoch(mark.at_ms / 1000), run=mark.run)
 
 
 def _bytes_view(value: bytes | None, most: int | None) -> BytesView | None:
@@ -223,5 +225,5 @@ def _text(value: bytes, *, whole: bool) -> str | None:
     try:
         return value.decode()
     except UnicodeDecodeError as error:
-        # A cut may go through a character; anything else is no text.
+        # A cut may go through a character; anything else is not text.
         return value[: error.start].decode() if not whole and len(value) - error.start < 4 else None  # noqa: PLR2004

@@ -13,8 +13,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
 from ddpm import __version__
+from ddpm.config.model import EngineFamily
 from ddpm.engine.exposition import Sample, samples, types
-from ddpm.server.families import ENGINE, OWN, EngineFamily, OwnFamily
+from ddpm.server.families import ENGINE, OWN, OwnFamily
 from ddpm.supervisor.status import Status
 
 _TIMINGS = ("histogram", "summary")
@@ -46,7 +47,7 @@ def page(
         engines: The page of each engine that answered. What cannot be read in one is left out.
         own: Put at the end of the page: what `process_registry` gives, or anything else whose names do not begin
             like those of the table of families.
-        now: Seconds since 1970; what the ages of probes are told by. The clock's by default.
+        now: Seconds since 1970; what the ages of probes are counted from. The clock's by default.
 
     """
     seen = tuple(statuses)

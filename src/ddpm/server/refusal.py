@@ -1,5 +1,6 @@
 """Requests that cannot be carried out, and the questions that every route asks before it does anything."""
 
+from ddpm.names import means
 from ddpm.supervisor.runner import Supervisor
 from ddpm.supervisor.status import Status
 
@@ -16,7 +17,9 @@ class RequestRefusedError(Exception):
 
 def get_status(supervisor: Supervisor, name: str) -> Status:
     """The status of a pipeline; raises RequestRefusedError when there is none of this name."""
-    check_known(supervisor, name)
+    known = [status.name for status in supervisor.statuses()]
+    if name not in known:
+        raise _unknown(name, known)
     return supervisor.status(name)
 
 
@@ -38,7 +41,15 @@ def require_managed(supervisor: Supervisor, name: str) -> Status:
 
 
 def check_known(supervisor: Supervisor, name: str | None) -> None:
-    """Raise RequestRefusedError when a name is given and no pipeline has it."""
+    """Raise RequestRefusedError when a name is given that means no pipeline and no part of one."""
     known = [status.name for status in supervisor.statuses()]
-    if name is not None and name not in known:
-        raise RequestRefusedError(404, "there is no pipeline of this name", f"there are: {', '.join(known)}")
+    if name is not None and not any(means(name, each) for each in known):
+        raise _unknown(name, known)
+
+
+def _unknown(name: str, known: list[str]) -> RequestRefusedError:
+    parts = [each for each in known if means(name, each)]
+    if parts:
+        message = "each sink of this pipeline is run by itself, under a name of its own"
+        return RequestRefusedError(404, message, f"ask for one of: {', '.join(parts)}")
+    return RequestRefusedError(404, "there is no pipeline of this name", f"there are: {', '.join(known)}")

@@ -1,24 +1,47 @@
-"""What the HTTP API says: the shapes of its answers, and how a status becomes one. Times are ISO 8601 in UTC."""
+"""What the HTTP API says: the shapes of its answers, and how a status becomes one. Times are ISO 8601 in UTC.
+
+Server and commands read and write the same models. States, kinds and modes are text for readers: an older command
+must be able to show what a newer ddpm says; its OpenAPI document names those that there are.
+"""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 import ddpm
+from ddpm.names import sink_of, whole_of
 from ddpm.supervisor.events import Event, Kind
 from ddpm.supervisor.states import DesiredState, State
 from ddpm.supervisor.status import PartitionStatus, Status
 
 
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def from_epoch(seconds: float) -> datetime:
+    """The moment so many seconds after the beginning of 1970."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def iso(at: datetime) -> str:
+    """A moment as answers and logs write it: ISO 8601 in UTC, to the millisecond."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _from_seconds(value: object) -> object:
+    return from_epoch(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def one_of(*names: str) -> WithJsonSchema:
+    """The schema of a text that is one of these; another ddpm may know more."""
+    return WithJsonSchema({"type": "string", "enum": list(names)})
 
 
 Time = Annotated[
-    float, PlainSerializer(_iso, return_type=str), Field(description="seconds since 1970; shown as ISO 8601")
+    AwareDatetime, BeforeValidator(_from_seconds), PlainSerializer(iso, return_type=str), Field(description="ISO 8601")
 ]
+StateName = Annotated[str, one_of(*State)]
+DesiredStateName = Annotated[str, one_of(*DesiredState)]
+KindName = Annotated[str, one_of(*get_args(Kind))]
 
 
 class View(BaseModel):
@@ -53,7 +76,7 @@ class ScalingView(View):
     desired: int
     minimum: int
     maximum: int
-    mode: Literal["fixed", "manual", "lag"]
+    mode: Annotated[str, one_of("fixed", "manual", "lag")]
     reason: str
     ups: int
     downs: int
@@ -63,7 +86,7 @@ class ReplicaView(View):
     """One engine; `container` is the name of the container that it runs in."""
 
     index: int
-    state: State
+    state: StateName
     reason: str
     since: Time
     restarts: int
@@ -77,7 +100,7 @@ class ProbeView(View):
     """The last answer of something that the pipeline depends on; its age is null while there was none."""
 
     name: str
-    kind: Literal["engine", "broker", "sink"]
+    kind: Annotated[str, one_of("engine", "broker", "sink")]
     ok: bool
     message: str
     age_seconds: float | None
@@ -108,7 +131,7 @@ class TotalsView(View):
 
 
 class OpenLettersView(View):
-    """Dead letters that nobody has handled yet, when the oldest of them failed, and what was done with others."""
+    """Dead letters that are not handled yet, when the oldest of them failed, and what was done with others."""
 
     open: int
     oldest: Time | None
@@ -127,13 +150,18 @@ class HistoryView(View):
 
 
 class PipelineView(View):
-    """One pipeline; `tripped` while the breaker keeps it paused."""
+    """One pipeline; `tripped` while the breaker keeps it paused.
+
+    Where each sink of a pipeline is run by itself, `part_of` is the pipeline and `sink` the sink's name.
+    """
 
     name: str
-    state: State
+    part_of: str | None = None
+    sink: str | None = None
+    state: StateName
     reason: str
     since: Time
-    wish: DesiredState
+    wish: DesiredStateName
     restarts: int
     next_retry: Time | None
     last_error: TroubleView | None
@@ -171,14 +199,15 @@ class SourceView(View):
 class ProcessorView(View):
     """One step of the user's code."""
 
-    kind: Literal["mapping", "filter"]
+    kind: Annotated[str, one_of("mapping", "filter")]
 
 
 class SinkView(View):
-    """Where the documents go."""
+    """Where the documents go; `icon` are paths of SVG in 18 by 18 pixels, to be drawn by strokes."""
 
-    kind: Literal["postgres", "kafka", "stdout"]
+    kind: str
     name: str
+    icon: tuple[str, ...] = ()
 
 
 class DeadLetterView(View):
@@ -233,7 +262,7 @@ class EventView(View):
     id: int
     at: Time
     pipeline: str
-    kind: Kind
+    kind: KindName
     message: str
     state: str | None
 
@@ -269,7 +298,7 @@ class AcceptedView(View):
     """A request that is being carried out."""
 
     pipeline: str
-    accepted: Literal["restart", "pause", "resume", "drain", "scale"]
+    accepted: Annotated[str, one_of("restart", "pause", "resume", "drain", "scale")]
     message: str
 
 
@@ -290,7 +319,7 @@ class HealthReplicaView(View):
     """One engine process, for probes."""
 
     index: int
-    state: State
+    state: StateName
     ready: bool
     pid: int | None
 
@@ -300,7 +329,7 @@ class HealthPipelineView(View):
 
     name: str
     ok: bool
-    state: State
+    state: StateName
     reason: str
     since: Time
     restarts: int
@@ -361,7 +390,7 @@ def event_view(event: Event) -> EventView:
 def health_view(statuses: tuple[Status, ...], *, alive: bool, now: float) -> HealthView:
     """Whether all is well at `now`: all pipelines run, are paused by a person or have done their work."""
     pipelines = tuple(_health_of(status, now) for status in statuses)
-    culprits = [f"{each.name} is {each.state.value}: {each.reason}" for each in pipelines if not each.ok]
+    culprits = [f"{each.name} is {each.state}: {each.reason}" for each in pipelines if not each.ok]
     if not alive:
         culprits.append("the supervisor's loop does not tick")
     return HealthView(status="unavailable" if culprits else "ok", culprits=tuple(culprits), pipelines=pipelines)
@@ -376,7 +405,7 @@ def _health_of(status: Status, now: float) -> HealthPipelineView:
         ok=(status.state in _WELL and not status.tripped) or status.finished,
         state=status.state,
         reason=status.reason,
-        since=status.since,
+        since=from_epoch(status.since),
         restarts=status.restarts,
         probes=_probes(status, now),
         replicas=tuple(
@@ -403,7 +432,10 @@ def _fields(status: Status, now: float) -> dict[str, Any]:
     lag, seconds = status.lag, status.seconds_behind
     fields = asdict(status)
     del fields["partitions"]
+    sink = sink_of(status.name)
     return fields | {
+        "part_of": None if sink is None else whole_of(status.name),
+        "sink": sink,
         "probes": _probes(status, now),
         "lag": None if lag is None or seconds is None else LagView(records=lag, seconds=seconds),
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
+from ddpm.components.registry import pipeline_type
 from ddpm.config import json_schema
 from ddpm.errors import ConfigError, MissingToolError
 
@@ -44,7 +45,7 @@ def write_starter(folder: Path) -> tuple[Path, ...]:
 
 def schema_text() -> str:
     """The JSON Schema of a configuration as a file has it."""
-    return f"{json.dumps(json_schema(), indent=2, ensure_ascii=False)}\n"
+    return f"{json.dumps(json_schema(pipeline_type()), indent=2, ensure_ascii=False)}\n"
 
 
 def _contents() -> Iterator[tuple[str, str]]:
@@ -54,7 +55,7 @@ def _contents() -> Iterator[tuple[str, str]]:
 
 
 def _written(path: Path, text: str) -> Path:
-    # Exclusively: whoever made the file since the look keeps it.
+    # Exclusively: anyone who made the file since the look keeps it.
     with path.open("x", encoding="utf-8") as file:
         file.write(text)
     return path

@@ -14,7 +14,9 @@ import psycopg
 from psycopg import errors, sql
 
 from ddpm.config.address import AddressError, masked_url, parse_address, url_passwords
+from ddpm.config.paths import NO_SYSTEM_ROOTS, SYSTEM_ROOTS, system_roots
 from ddpm.errors import ConfigError, DdpmError, MismatchError, ServiceError
+from ddpm.store.certificates import untrusted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -44,10 +46,12 @@ _NOTHING_BY_SURPRISE = {
     "client_encoding": "UTF8",
 }
 
+_NOT_LET_IN = r"password authentication failed|no password supplied"
+_UNTRUSTED = r"certificate verify failed"
 # libpq hands on no SQLSTATE of a refused connection, only the server's text. Behind a refusal stands what a person can
 # do about it, with the names that the text quotes and the user's.
 _REFUSED: Sequence[tuple[str, str]] = (
-    (r"password authentication failed|no password supplied", "check the user and the password in app.postgres.url"),
+    (_NOT_LET_IN, "check the user and the password in app.postgres.url"),
     (
         r'database "(?P<name>.*)" does not exist|no such database: (?P<other>\S+)',
         "CREATE DATABASE {name}; or correct the database in app.postgres.url",
@@ -60,12 +64,35 @@ _REFUSED: Sequence[tuple[str, str]] = (
     (r'permission denied for database "(?P<name>.*)"', "GRANT CONNECT ON DATABASE {name} TO {user};"),
     (r"no pg_hba.conf entry", "let this machine in by the server's pg_hba.conf, or ask for TLS: sslmode=require"),
     (r"server does not support SSL", "switch the server's ssl on, or write sslmode=prefer into app.postgres.url"),
+    (r"requires a valid client certificate", "name a client certificate in app.postgres.url: sslcert and sslkey"),
+    (
+        r"certificate authentication failed",
+        "the name (CN) of the client certificate, which sslcert names, has to be the user's",
+    ),
+    (
+        r"does not match host name",
+        "correct the host in app.postgres.url to a name in the certificate, or have one made for this host",
+    ),
+    (_UNTRUSTED, "check the certificate of the server, sslrootcert in app.postgres.url, and the clock"),
+    (
+        r"alert unknown ca|alert bad certificate",
+        "the server does not trust the client certificate, which sslcert names: have it signed by an authority of its "
+        "ssl_ca_file",
+    ),
+    (r"alert certificate expired", "renew the client certificate, which sslcert names"),
+    (r"alert certificate revoked", "replace the client certificate, which sslcert names"),
+    (r"private key file .* access", "chmod 0600 the file that sslkey names"),
     (r"certificate", "check sslmode, sslrootcert, sslcert and sslkey in app.postgres.url"),
     (
         r"unrecognized configuration parameter|invalid value for parameter|invalid command-line argument",
         "correct options in app.postgres.url",
     ),
     (r"unsupported startup parameter", "leave out of app.postgres.url what the pool of connections does not take"),
+)
+_ANSWERS = "answers", "look at its log, then try again"
+_STATEMENT_MODE = (
+    "is a PgBouncer in statement mode",
+    "set pool_mode = transaction, or session, in PgBouncer: ddpm writes in transactions",
 )
 _DENIED = re.compile(
     r'permission denied for (?P<kind>[a-z ]+?) "?(?P<name>[^"]+)"?$|must be owner of [a-z ]+? "?(?P<owned>[^"]+)"?$'
@@ -112,7 +139,7 @@ def connect(url: str, connect_timeout: int = _CONNECT_SECONDS) -> Iterator[Conne
     with translate_errors(url), psycopg.connect(**given, cursor_factory=_Cursor) as connection:
         # A statement that the server remembers would outlive this client in a pool of connections.
         connection.prepare_threshold = None
-        # Whoever waited for a lock has to see what the other one did meanwhile.
+        # Anyone who waited for a lock has to see what the other one did meanwhile.
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         connection.execute("SELECT set_config('lock_timeout', %s, true)", [_LOCK_TIMEOUT])
         try:
@@ -165,19 +192,27 @@ def where(url: str) -> str:
 def parts(url: str) -> dict[str, str]:
     """What a Postgres URL says, by libpq's keywords; both clients get this and read nothing else.
 
-    A user that is not named is the one that runs ddpm, a database that is not named has the user's name.
+    A user that is not named is the one that runs ddpm, a database that is not named has the user's name. For
+    `sslrootcert=system` they name the file that holds this machine's certificates.
 
     Raises:
-        ConfigError: The URL makes no sense, or names no user where the system has no name for this one.
+        ConfigError: The URL makes no sense, names no user where the system has no name for this one, or wants the
+            machine's certificates where it has none.
 
     """
     try:
         address = parse_address(url)
-        return address.parts(address.user or pwd.getpwuid(os.geteuid()).pw_name)
+        found = address.parts(address.user or pwd.getpwuid(os.geteuid()).pw_name)
     except AddressError as error:
         raise ConfigError(f"{masked_url(url)} is not a Postgres URL: {error}", hint=_HINT_URL) from None
     except KeyError:
         raise ConfigError(f"{masked_url(url)} names no user", hint="write postgresql://user@host…") from None
+    if found.get("sslrootcert") == SYSTEM_ROOTS:
+        roots = system_roots()
+        if roots is None:
+            raise ConfigError(f"{masked_url(url)}: {NO_SYSTEM_ROOTS}")
+        found["sslrootcert"] = str(roots)
+    return found
 
 
 def keywords(url: str, connect_timeout: int, application_name: str) -> dict[str, Any]:
@@ -203,7 +238,8 @@ def _translated(url: str, error: psycopg.Error) -> DdpmError:
         case errors.LockNotAvailable():
             return ServiceError(f"{database}: a lock was not free for {_LOCK_TIMEOUT}", hint="end what holds the table")
         case psycopg.OperationalError():
-            return ServiceError(f"{database} answers: {text}", hint="look at its log, then try again")
+            what, hint = _STATEMENT_MODE if "statement pooling mode" in text else _ANSWERS
+            return ServiceError(f"{database} {what}: {text}", hint=hint)
     return MismatchError(f"{database} answers: {text}{_detail(url, error)}", hint="correct app.postgres")
 
 
@@ -234,6 +270,12 @@ def _full_name(connection: Connection, table: str) -> str:
 
 def _not_connected(url: str, database: str, text: str) -> ServiceError:
     reason = _reason(text)
+    given = parts(url)
+    if re.search(_UNTRUSTED, reason) and (said := untrusted(given)):
+        reason = f"{reason}: {said}"
+    if re.search(_NOT_LET_IN, reason) and "sslcert" in given:
+        # A server that wants the certificate besides the password says the same of both.
+        reason += "; or the name (CN) of the client certificate is another than the user's"
     for pattern, way_out in _REFUSED:
         if match := re.search(pattern, text, re.IGNORECASE):
             named = match.groupdict()

@@ -1,6 +1,6 @@
 """Which monthly partitions a table should have, and which are over. Pure.
 
-Moments are seconds since 1970, as in the bounds that Postgres tells; months are those of UTC.
+Moments are seconds since 1970, as in the bounds that Postgres gives; months are those of UTC.
 """
 
 import math

@@ -51,7 +51,7 @@ def newest_rows(url: str, table: str, count: int, longest: int) -> Newest | None
 
 def _read(connection: Connection, target: sql.Identifier, count: int, longest: int) -> Newest:
     columns = tuple(each.name for each in connection.execute(queries.COLUMNS_OF.format(table=target)).description or ())
-    # One character more tells that there are more; the mark of it is not in every database's encoding.
+    # One character more says that there are more; the mark of it is not in every database's encoding.
     text = sql.SQL("left({}::text, {})")
     texts = sql.SQL(", ").join(text.format(_part("whole", name), sql.Literal(longest + 1)) for name in columns)
     # A table whose records have many documents has their number in the key, too.

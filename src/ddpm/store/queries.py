@@ -3,7 +3,7 @@
 from psycopg.sql import SQL
 
 # Any number will do, as long as every ddpm takes the same one.
-LOCK = "SELECT pg_advisory_xact_lock(6_447_077_013)"
+LOCK = "SELECT pg_advisory_xact_lock(6447077013)"
 
 SERVER = """
 SELECT current_user::text,
@@ -147,7 +147,7 @@ COMMENT_VERSION = SQL(
     "COMMENT ON TABLE {table} IS 'The version of the tables that ddpm keeps in this schema: "
     "an older ddpm that does not know it changes nothing here.'"
 )
-# Whoever may write the tables has to be able to know what they are.
+# Anyone who may write the tables has to be able to know what they are.
 SHOW_VERSION = SQL("GRANT SELECT ON {table} TO PUBLIC")
 VERSION = SQL("SELECT version, ddpm FROM {table}")
 NOTE_VERSION = SQL("""
@@ -196,7 +196,7 @@ SELECT {columns} FROM {table}
 """)
 
 # Jumps from one partition of a topic to the next by the primary key, and takes the last rows of each; among those few,
-# xmin tells which were written last.
+# xmin says which were written last.
 NEWEST_ROWS = SQL("""
 WITH RECURSIVE place AS (
     (SELECT source, partition FROM {table} ORDER BY source, partition LIMIT 1)
@@ -276,7 +276,7 @@ DROP = SQL("DROP TABLE {partition}")
 # One replay of a table at a time; the number is that of no other lock, the name is the table's.
 # It ends with its transaction: behind a pool of connections a session's lock would stay with whichever
 # connection the pool had chosen.
-TRY_REPLAY_LOCK = "SELECT pg_try_advisory_xact_lock(644_707_714, hashtext(%(table)s))"
+TRY_REPLAY_LOCK = "SELECT pg_try_advisory_xact_lock(644707714, hashtext(%(table)s))"
 # A replay may take hours; the last one of these settings is of Postgres 17.
 HOLD_TRANSACTION = """
 SELECT set_config(name, '0', true) FROM pg_settings

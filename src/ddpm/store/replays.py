@@ -1,7 +1,7 @@
 """Windows of a table that are read again: staged beside it, then put in the place of its rows.
 
 What was staged, from which offsets and how far it has come stands in a small table beside the data, so that both steps
-can be done apart and a replay that was killed is told from one that waits.
+can be done apart and a replay that was killed is distinguished from one that waits.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

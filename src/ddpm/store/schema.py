@@ -1,7 +1,7 @@
 """Compares the columns of a table with those that a pipeline writes, and writes the statements that correct it. Pure.
 
 A column of the user's own is welcome as long as a row can be written without it. What ddpm needs besides its columns is
-a key on the identity columns and nothing else, or a redelivered record could not be told from a new one.
+a key on the identity columns and nothing else, or a redelivered record could not be distinguished from a new one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ AnyColumn = TypeVar("AnyColumn", bound=Column)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A primary or unique key; `complete` tells whether it holds for every row, `deferrable` whether it may wait."""
+    """A primary or unique key; `complete` reports whether it holds for every row, `deferrable` whether it may wait."""
 
     name: str
     columns: tuple[str, ...]

@@ -19,7 +19,7 @@ TABLE = "ddpm_sources"
 
 
 class Incarnation(Protocol):
-    """One life of a topic, as the broker tells it; `topic_id` is None where it has no ids."""
+    """One life of a topic, as the broker knows it; `topic_id` is None where it has no ids."""
 
     @property
     def cluster_id(self) -> str:

@@ -80,7 +80,7 @@ class TableState:
 
 
 def which_table(url: str, schema: str, name: str) -> tuple[str, ...]:
-    """Return what tells a table from all others, whatever address, role and spelling led to it; raises ServiceError."""
+    """Return what identifies a table, whatever address, role and spelling led to it; raises ServiceError."""
     with connect(url) as connection:
         row = connection.execute(queries.WHICH_TABLE, {"schema": schema, "name": name}).fetchone()
     return tuple(map(str, row or ()))
@@ -90,7 +90,7 @@ def ensure_table(url: str, spec: TableSpec) -> TableState:
     """Create the table if it is not there, and check it if it is.
 
     Raises:
-        SchemaMismatchError: It exists and does not fit; tells the difference and the statements that would correct it.
+        SchemaMismatchError: It exists and does not fit; gives the difference and the statements that would correct it.
         MismatchError: The schema is missing, a type is unknown, or the name belongs to something else than a table.
         ServiceError: The database cannot be reached, is read-only, or ddpm lacks a right; names the GRANT.
         NewerStateError: A newer ddpm keeps its tables beside it.

@@ -43,7 +43,7 @@ class DatabaseWatch:
         self._now: Mapping[WatchedTable, Shape] = {}
         self._keyless: frozenset[WatchedTable] = frozenset()
         self._history: tuple[bytes, bytes] | None = None
-        self._tells_history = True
+        self._has_history = True
         self._rewritten: str | None = None
         self._timeout = timeout
         self._connection: Connection | None = None
@@ -54,7 +54,7 @@ class DatabaseWatch:
         return trouble(table, self._now[table], keyed=table not in self._keyless) if table in self._now else None
 
     def rewritten(self) -> str | None:
-        """What happened to the database if it is another than at the look before, told once; None when it is not.
+        """What happened to the database if it is another than at the look before, said once; None when it is not.
 
         A standby that was promoted, or a backup that was restored, may lack rows that had been acknowledged.
         """
@@ -113,7 +113,7 @@ class DatabaseWatch:
             raise ServiceError(msg, hint="connect to the primary server, or wait until it is one")
 
     def _look_at_history(self, connection: Connection, deadline: float) -> None:
-        if not self._tells_history:
+        if not self._has_history:
             return
         try:
             (found,) = self._query(connection, deadline, HISTORY)
@@ -121,7 +121,7 @@ class DatabaseWatch:
             raise
         except psycopg.Error:
             # Not every server that speaks like Postgres has a log of its own, or lets everybody ask about it.
-            self._tells_history = False
+            self._has_history = False
             return
         timeline, system = found
         if not timeline:
@@ -234,7 +234,7 @@ class _Attempt:
         return isinstance(self._came, BaseException)
 
     def abandon(self) -> None:
-        """Nobody waits for it any more."""
+        """It is not waited for any more."""
         with self._lock:
             self._abandoned = True
             if isinstance(self._came, psycopg.Connection):

@@ -1,8 +1,8 @@
-"""Compares what the engines read with what became of it, and tells what no restart and no filter explains. Pure.
+"""Compares what the engines read with what became of it, and says what no restart and no filter explains. Pure.
 
-The engines keep books of each partition (`cmd/engine/audit`): a page holds what was read in a few seconds, and is
-balanced once every document on it is a row, a duplicate or a dead letter. An offset is committed only after that. So a
-page that stays open though its offsets are committed has lost something, however busy the pipeline is.
+The engines keep books of each partition (`cmd/engine/internal/runtime/audit`): a page holds what was read in a few
+seconds, and is balanced once every document on it is a row, a duplicate or a dead letter. An offset is committed only
+after that. So a page that stays open though its offsets are committed has lost something, however busy the pipeline is.
 
 A record that was written to its topic after an engine had begun to read there cannot have been read before. If the
 table has its identity already, somebody else writes the table, or the topic's log was replaced by an older one. In the
@@ -23,7 +23,7 @@ SETTLING_SECONDS = 30.0
 # Unexpected duplicates are an alarm when they were seen twice, so far apart and no farther.
 APART_SECONDS = 10.0
 TOGETHER_SECONDS = 600.0
-# After so long without a look nobody knows what happened meanwhile.
+# After so long without a look what happened meanwhile is unknown.
 LONGEST_GAP = 15.0
 
 _COUNTED = tuple(each.name for each in fields(PartitionAudit) if each.name != "missing")
@@ -31,7 +31,7 @@ _COUNTED = tuple(each.name for each in fields(PartitionAudit) if each.name != "m
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Offsets that nobody seems to have read: from `begin`, where reading had to begin, up to but not `end`."""
+    """Offsets that no engine seems to have read: from `begin`, where reading had to begin, up to but not `end`."""
 
     topic: str
     partition: int
@@ -67,18 +67,18 @@ class _Surprise:
     first: float
     last: float
     records: int
-    told: bool = False
+    reported: bool = False
 
 
 class Auditor:
     """The audit of one pipeline over all its engines.
 
-    `told` takes what an engine says, `committed` how far the group has come, `ended` closes an engine's account,
+    `engine_said` takes what an engine says, `committed` how far the group has come, `ended` closes an engine's account,
     `acknowledged` forgets what was found because a person has seen it.
     """
 
     def __init__(self, *, settles: bool) -> None:
-        """Begin; `settles` tells whether the books are complete: documents go to Postgres by ddpm's own way."""
+        """Begin; `settles` reports whether the books are complete: documents go to Postgres by ddpm's own way."""
         self._settles = settles
         self._engines: dict[int, _Engine] = {}
         self._past: dict[Key, dict[str, int]] = {}
@@ -113,10 +113,10 @@ class Auditor:
                 key, start = (each.topic, each.partition), each.end - each.lag
                 self._begins[key] = max(self._reached.get(key, start), start)
 
-    def told(
+    def engine_said(
         self, now: float, replica: int, books: Mapping[Key, Book], *, waiting: bool, changed_at: float
     ) -> list[str]:
-        """Take what an engine says; returns what somebody should look at and was not told before.
+        """Take what an engine says; returns what somebody should look at and was not reported before.
 
         Args:
             now: A monotonic clock.
@@ -143,7 +143,7 @@ class Auditor:
     def skips(self) -> tuple[Skip, ...]:
         """Where an engine began to read behind the place at which it had to begin, in partitions without a commit.
 
-        Whether a record is among those offsets is for the caller to try, and to tell to `probed`.
+        Whether a record is among those offsets is for the caller to try, and to give to `probed`.
         """
         found = []
         for key, begin in list(self._begins.items()):
@@ -164,10 +164,10 @@ class Auditor:
     def ended(self, replica: int) -> None:
         """Close the account of an engine that is gone: what it had in flight is read again by another one."""
         engine = self._engines.pop(replica, None)
-        # What it wrote in its last seconds it has told nobody.
+        # What it wrote in its last seconds it has not reported.
         self._fresh = frozenset()
         if engine is None or engine.at - engine.since < SETTLING_SECONDS:
-            # It may have read, and committed, more than it told.
+            # It may have read, and committed, more than it reported.
             self._begins.clear()
         if engine is None:
             return
@@ -233,17 +233,17 @@ class Auditor:
             if more <= 0:
                 continue
             surprise = self._surprises.get(key)
-            if surprise is None or (not surprise.told and now - surprise.last > TOGETHER_SECONDS):
+            if surprise is None or (not surprise.reported and now - surprise.last > TOGETHER_SECONDS):
                 surprise = self._surprises[key] = _Surprise(now, now, 0)
             surprise.last = now
             surprise.records += more
-            if not surprise.told and now - surprise.first >= APART_SECONDS:
-                surprise.told = True
+            if not surprise.reported and now - surprise.first >= APART_SECONDS:
+                surprise.reported = True
                 found.append(self._found(key, "duplicates", _not_written(key, surprise.records)))
         return [f"audit: {_together(found)}"] if found else []
 
     def _before_the_first(self, now: float) -> list[str]:
-        """Rows that are there before the group has read anything; told once, and no trouble that stays.
+        """Rows that are there before the group has read anything; reported once, and no trouble that stays.
 
         More of them than these engines have written: those that a rebalance makes them write again do not count.
         """

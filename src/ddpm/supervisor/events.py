@@ -1,4 +1,4 @@
-"""What happened to the pipelines, in order: the newest events, for the API, the console and whoever follows them.
+"""What happened to the pipelines, in order: the newest events, for the API, the console and clients that follow them.
 
 They are kept over restarts of ddpm, in a file of JSON lines that is appended to and, when it has twice as many as are
 kept, written again. A file that cannot be read or written costs the memory, never the run; only one of a newer ddpm is
@@ -21,6 +21,7 @@ import structlog
 from ddpm import __version__
 from ddpm.errors import NewerStateError
 from ddpm.files import write_atomically
+from ddpm.names import means
 
 KEPT = 1_000
 VERSION = 1
@@ -132,10 +133,10 @@ class EventLog:
             return event
 
     def since(self, last: int = 0, pipeline: str | None = None) -> list[Event]:
-        """The kept events with a greater id than `last`, oldest first."""
+        """The kept events with a greater id than `last`, oldest first; of a pipeline and its parts when it is named."""
         with self._lock:
             found = list(self._events)
-        return [event for event in found if event.id > last and pipeline in (None, event.pipeline)]
+        return [event for event in found if event.id > last and (pipeline is None or means(pipeline, event.pipeline))]
 
 
 def _decoded(line: str) -> dict[str, object] | None:

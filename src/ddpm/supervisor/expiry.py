@@ -35,7 +35,7 @@ class Expiry:
     """What one pipeline has lost to retention since ddpm runs."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[str, int], int] = {}
+        self._reported: dict[tuple[str, int], int] = {}
         self._lost: Counter[tuple[str, int]] = Counter()
         self._present: tuple[Loss, ...] = ()
 
@@ -55,8 +55,8 @@ class Expiry:
         losses = []
         for each in behind:
             key, committed = (each.topic, each.partition), each.committed or 0
-            first, end = max(committed, self._told.get(key, committed)), committed + each.expired
-            self._told[key] = max(end, first)
+            first, end = max(committed, self._reported.get(key, committed)), committed + each.expired
+            self._reported[key] = max(end, first)
             if first < end:
                 self._lost[key] += end - first
                 losses.append(Loss(*key, first, end))

@@ -42,8 +42,11 @@ class Memory:
 class MemoryFile:
     """Where the memory of one pipeline is kept."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, before: Sequence[Path] = ()) -> None:
+        """Name it; `before` is what was remembered of those that were run in its place: the whole, or its parts."""
+        self._path = path
         self._file = StateFile(path, _KIND)
+        self._before = [StateFile(each, _KIND) for each in before]
 
     def load(self) -> Memory:
         """What was remembered; nothing when there is no file, or none that can be read.
@@ -52,11 +55,25 @@ class MemoryFile:
             NewerStateError: A newer ddpm wrote it.
 
         """
-        return self._file.load(_read) or Memory()
+        if self._path.exists():
+            return self._file.load(_read) or Memory()
+        return _of_all([found for each in self._before if (found := each.load(_read)) is not None])
 
-    def save(self, memory: Memory) -> None:
-        """Keep it; a failure is logged once."""
-        self._file.save(
+    def take_over(self) -> bool:
+        """Keep as its own what was remembered of those that were run in its place; returns whether that is done."""
+        if not self._before or self._path.exists():
+            return True
+        found = self.load()
+        return found == Memory() or self.save(found)
+
+    def forget_others(self) -> None:
+        """Remove what was remembered of those: it would be found when they are run again."""
+        for each in self._before:
+            each.forget()
+
+    def save(self, memory: Memory) -> bool:
+        """Keep it; a failure is logged once. Returns whether it is kept."""
+        return self._file.save(
             {
                 "wish": memory.wish.value,
                 "replicas": memory.replicas,
@@ -87,6 +104,16 @@ class HistoryFile:
         body = {"version": VERSION, "ddpm": __version__, "at": at, "steps": [list(step) for step in steps]}
         with suppress(OSError):
             write_atomically(self._path, json.dumps(body))
+
+
+def _of_all(memories: Sequence[Memory]) -> Memory:
+    """What is remembered of several that are run as one: it is paused if one of them was, which somebody relies on."""
+    paused = [each for each in memories if each.wish is not DesiredState.RUN]
+    replicas = [each.replicas for each in memories if each.replicas is not None]
+    if len(memories) == 1:
+        return memories[0]
+    wish, because = (paused[0].wish, paused[0].paused_because) if paused else (DesiredState.RUN, None)
+    return Memory(wish, max(replicas, default=None), None, because)
 
 
 def _read(body: dict[str, Any]) -> Memory:

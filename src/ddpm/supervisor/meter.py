@@ -104,7 +104,7 @@ class Meter:
         return tuple(self._history)
 
     def restore(self, steps: Sequence[Sequence[float]], missed: int) -> None:
-        """Begin with the history of an earlier run; in the steps that nobody counted the lag stood and nothing ran."""
+        """Begin with the history of an earlier run; in steps without a count the lag stood and nothing ran."""
         known = [(lag, rate, dead) for lag, rate, dead in steps] if all(len(step) == _WIDTH for step in steps) else []
         if known:
             self._history.extend([*known, *[(known[-1][0], 0.0, 0.0)] * min(missed, HISTORY_LENGTH)])

@@ -14,19 +14,14 @@ from typing import Literal
 import structlog
 
 from ddpm.engine.books import Book
-from ddpm.engine.launching import Engine
-from ddpm.errors import ConfigError, DdpmError
 from ddpm.supervisor.audit import Auditor, Skip
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.expiry import Expiry
 from ddpm.supervisor.memory import HistoryFile, Memory, MemoryFile
 from ddpm.supervisor.meter import HISTORY_STEP, Meter, Reading
 from ddpm.supervisor.policy import (
-    Action,
     ProbeView,
-    ReplicaView,
     Snapshot,
-    Step,
     Verdict,
     WaitReason,
     decide,
@@ -34,24 +29,21 @@ from ddpm.supervisor.policy import (
     judge,
     random_jitter,
 )
-from ddpm.supervisor.scaling import Observation, ScaleLimits, ScalePolicy, StabilizationWindow
+from ddpm.supervisor.replicas import Ended, Launch, Replica, ReplicaSet
+from ddpm.supervisor.scale_controller import ScaleController
+from ddpm.supervisor.scaling import Observation, ScaleLimits, StabilizationWindow
 from ddpm.supervisor.states import FINAL_STATES, DesiredState, State
 from ddpm.supervisor.status import (
     Exit,
     OpenLetters,
     PartitionStatus,
     Probe,
-    ReplicaStatus,
-    Scaling,
     Status,
     Trouble,
 )
 
 _SEVERITY = {State.DEGRADED: "warning", State.RECOVERING: "warning", State.FAILED: "error"}
 _TROUBLED = frozenset({State.DEGRADED, State.RECOVERING, State.FAILED})
-
-
-Launch = Callable[[int], Engine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +56,7 @@ class Vitals:
         healthy: Whether engines are meant to move records: they run, broker and sinks answer, and none waits.
         changed_at: When an engine was last started, connected or ended, in seconds of the monotonic clock.
         held: Whether no engine runs and none is started, because something changes underneath.
-        skips: Offsets that nobody seems to have read; whether they hold a record is to be tried.
+        skips: Offsets that no engine seems to have read; whether they hold a record is to be tried.
 
     """
 
@@ -88,10 +80,10 @@ class PipelineSpec:
         limits: Between which numbers the lag decides; None when it does not.
         patience: How long the lag must say the same before it decides.
         memory: What is kept from one run of ddpm to the next.
-        bounded: Whether it ends by itself, so that nobody would be there to resume it.
+        bounded: Whether it ends by itself, so that a person could not resume it.
         external: Whether others start and end its engine, and ddpm only watches.
         history: Where its sparklines are kept from one run to the next; None keeps them nowhere.
-        settles: Whether the engines' books tell of every document what became of it.
+        settles: Whether the engines' books account for every document.
 
     """
 
@@ -106,39 +98,6 @@ class PipelineSpec:
     external: bool = False
     history: HistoryFile | None = None
     settles: bool = False
-
-
-@dataclass(slots=True)
-class _Replica:
-    index: int
-    state: State
-    reason: str
-    since: float
-    entered: float
-    engine: Engine | None = None
-    exit_code: int | None = None
-    ready: bool = False
-    ready_at: float = 0.0
-    answered_at: float = 0.0
-    failures: int = 0
-    restarts: int = 0
-    retry_at: float = 0.0
-    restart: str | None = None
-    stalled: bool = False
-    killed: str | None = None
-    waiting: WaitReason | None = None
-    note: str | None = None
-
-
-@dataclass(slots=True)
-class _Scale:
-    manual: int | None
-    automatic: int
-    policy: ScalePolicy | None
-    reason: str = ""
-    ups: int = 0
-    downs: int = 0
-    partitions: int | None = None
 
 
 @dataclass(slots=True)
@@ -170,13 +129,8 @@ class SupervisedPipeline:
         self._last_exit = remembered.last_exit
         self._finished: str | None = None
         self._last_error: Trouble | None = None
-        self._replicas: dict[int, _Replica] = {}
-        limits = managed.limits
-        self._scale = _Scale(
-            remembered.replicas,
-            limits.minimum if limits else managed.replicas,
-            ScalePolicy(limits, managed.patience) if limits else None,
-        )
+        self._replicas = ReplicaSet(clock)
+        self._scale = ScaleController(managed.replicas, managed.limits, managed.patience, remembered.replicas)
         self._seen = _Seen({name: Probe(name, kind, False, "", None) for name, kind in managed.probes.items()})
         self._meter = Meter()
         self._kept_at = clock()
@@ -188,14 +142,12 @@ class SupervisedPipeline:
         self._state = State.STARTING
         self._reason = "ddpm is starting"
         self._since = time.time()
-        self._changed_at = clock()
-        self._restarts = 0
         self._log = structlog.get_logger().bind(pipeline=managed.name)
 
     @property
     def settled(self) -> bool:
         """Whether it has ended and nothing will start it again by itself."""
-        return self._state in FINAL_STATES and not any(each.engine for each in self._replicas.values())
+        return self._state in FINAL_STATES and not self._replicas.running()
 
     @property
     def finished(self) -> bool:
@@ -216,8 +168,24 @@ class SupervisedPipeline:
         self._launch, self._config_hash, self._held = launch, config_hash, None
         self._unprepared = None
         self._scale.partitions = partitions
-        if self._wanted() > partitions:
-            self._log.warning(self._clipped())
+        if self._scale.clipped:
+            self._log.warning(self._scale.clipped)
+
+    def reconfigure(
+        self, managed: PipelineSpec, launch: Launch, config_hash: str, partitions: int, reason: str
+    ) -> None:
+        """From now on run as another configuration says: its engines are drained, and started again so."""
+        self.managed = managed
+        self._scale = ScaleController(managed.replicas, managed.limits, managed.patience, self._scale.manual)
+        before = self._seen.probes
+        self._seen.probes = {
+            name: before.get(name, Probe(name, kind, False, "", None)) for name, kind in managed.probes.items()
+        }
+        self.launch_with(launch, config_hash, partitions)
+        self._events.add(self.managed.name, "control", reason)
+        self._log.info(reason)
+        if self._wish is DesiredState.RUN:
+            self._replicas.restart(reason)
 
     def unprepared(self, state: State, reason: str) -> None:
         """It cannot be launched yet, because its topics or its table cannot be made; `launch_with` ends this."""
@@ -225,12 +193,12 @@ class SupervisedPipeline:
             self._unprepared = Verdict(state, reason)
 
     def alarm(self, message: str) -> None:
-        """Tell what somebody should look at."""
+        """Report what somebody should look at."""
         self._events.add(self.managed.name, "alarm", message)
         self._log.warning(message)
 
     def mention(self, message: str, kind: Kind) -> None:
-        """Tell what happened of itself, and needs nobody."""
+        """Report what happened of itself, and needs no action."""
         self._events.add(self.managed.name, kind, message)
         self._log.info(message)
 
@@ -241,10 +209,8 @@ class SupervisedPipeline:
         self._held = reason
 
     def discount_pause(self, gap: float) -> None:
-        """Leave a time in which nobody asked the engines out of account."""
-        for replica in self._replicas.values():
-            replica.answered_at += gap
-            replica.ready_at += gap
+        """Leave out of account a time in which the engines were not asked."""
+        self._replicas.discount_pause(gap)
 
     def engine_answered(
         self,
@@ -257,8 +223,8 @@ class SupervisedPipeline:
         books: Mapping[tuple[str, int], Book] | None = None,
     ) -> None:
         """Take what the engine at an address said; an answer of one that is gone by now is left aside."""
-        replica = self._replicas.get(index)
-        if replica is None or replica.engine is None or replica.engine.url != url:
+        replica = self._replicas.at(index, url)
+        if replica is None:
             return
         now = self._clock()
         replica.answered_at, replica.ready = now, ready
@@ -275,19 +241,19 @@ class SupervisedPipeline:
 
     def skip_tried(self, skip: Skip, readable: int | None) -> None:
         """Take the first offset from `skip.begin` on that has a record."""
-        self._tell(self._auditor.probed(skip, readable))
+        self._raise_alarms(self._auditor.probed(skip, readable))
 
     def _skips(self) -> tuple[Skip, ...]:
-        # Until every engine has told what it has read since the last change, another one may have read it.
-        return self._auditor.skips() if self._clock() - self._changed_at >= SKIP_PATIENCE else ()
+        # Until every engine has said what it has read since the last change, another one may have read it.
+        return self._auditor.skips() if self._clock() - self._replicas.changed_at >= SKIP_PATIENCE else ()
 
     def _audit(self, index: int, books: Mapping[tuple[str, int], Book], waiting: WaitReason | None) -> None:
-        found = self._auditor.told(
-            self._clock(), index, books, waiting=waiting is not None, changed_at=self._changed_at
+        found = self._auditor.engine_said(
+            self._clock(), index, books, waiting=waiting is not None, changed_at=self._replicas.changed_at
         )
-        self._tell(found)
+        self._raise_alarms(found)
 
-    def _tell(self, found: Sequence[str]) -> None:
+    def _raise_alarms(self, found: Sequence[str]) -> None:
         for each in found:
             self._last_error = Trouble(time.time(), each)
             self._events.add(self.managed.name, "alarm", each)
@@ -347,9 +313,7 @@ class SupervisedPipeline:
         self._auditor.acknowledged()
         self._paused, self._paused_because, self._gave_up = False, None, None
         self._wish_for(DesiredState.RUN, "resume requested")
-        for replica in self._replicas.values():
-            if replica.state is State.FAILED:
-                replica.restart, replica.stalled = "on request", False
+        self._replicas.retry_failed()
 
     def drain(self, reason: str = "drain requested") -> None:
         """Finish what is in flight and stop; a new start of ddpm starts it again."""
@@ -376,45 +340,40 @@ class SupervisedPipeline:
         self._log.info("restart", reason=reason)
         if self._wish is not DesiredState.RUN:
             self._set_wish(DesiredState.RUN)
-        for replica in self._replicas.values():
-            replica.restart, replica.stalled = reason, kind == "stall"
+        self._replicas.restart(reason, stalled=kind == "stall")
 
     def scale(self, replicas: int | None) -> None:
-        """Run so many replicas until told otherwise; None gives the decision back to the configuration."""
-        before = self._desired()
-        self._scale.manual = replicas
-        said = f"{_replicas(replicas)} requested" if replicas is not None else "replicas as configured requested"
-        self._scaled(before, said)
+        """Run so many replicas until another request; None gives the decision back to the configuration."""
+        self._scaled(*self._scale.request(replicas))
         self._save()
 
     def vitals(self) -> Vitals:
         """What the watchers need to know now."""
-        running = [each for each in self._replicas.values() if each.engine is not None]
+        running = self._replicas.running()
         healthy = (
             self._wish is DesiredState.RUN
             and any(each.state is State.RUNNING for each in running)
             and all(probe.ok for probe in self._seen.probes.values())
-            and not any(each.waiting for each in running)
+            and not self._replicas.waiting()
         )
-        engines = tuple((each.index, each.engine.url) for each in running if each.engine and each.engine.url)
-        recent = self._clock() - ANSWERING_SECONDS
-        silent = {each.index for each in running if each.answered_at < recent}
-        answering = tuple((index, url) for index, url in engines if index not in silent)
         held = self._held is not None and not running
-        return Vitals(engines, answering, healthy, self._changed_at, held, self._skips())
+        engines, answering = _addresses(running), _addresses(self._replicas.answering())
+        return Vitals(engines, answering, healthy, self._replicas.changed_at, held, self._skips())
 
     def tick(self, *, stopping: bool, forced: bool) -> bool:
-        """Look once, do what the policy says, and name the state that follows; tells whether anything changed."""
+        """Look once, do what the policy says, and name the state that follows; reports whether anything changed."""
         now = self._clock()
-        for each in self._replicas.values():
+        for each in self._replicas.ended(external=self.managed.external):
             self._notice_exit(each)
         if self._launch is None and not stopping:
             return self._await_preparation(now, forced)
         wish = DesiredState.STOP if stopping else self._wish
         steps = decide(self._snapshot(wish, forced), now, random_jitter())
         for step in steps:
-            self._carry_out(step)
-        self._forget_surplus(wish)
+            if why := self._replicas.carry_out(step, self._launch):
+                self._last_error = Trouble(time.time(), why)
+        if wish is DesiredState.RUN:
+            self._replicas.forget_surplus(self._scale.desired)
         verdict = judge(self._snapshot(wish, forced), now)
         state, reason = verdict.state, verdict.reason
         if state is State.STOPPED and self._gave_up:
@@ -445,14 +404,12 @@ class SupervisedPipeline:
     def end(self) -> None:
         """End every engine at once."""
         self._keep_history(self._clock())
-        for each in self._replicas.values():
-            if each.engine is not None and each.engine.exit_code() is None:
-                each.engine.kill()
+        self._replicas.kill()
 
     def status(self) -> Status:
         """Everything there is to know now."""
         monotonic, wall = self._clock(), time.time()
-        replicas = tuple(self._replica_status(each, wall - monotonic) for each in self._in_order())
+        replicas = tuple(each.status(wall - monotonic) for each in self._replicas.in_order())
         retries = [each.next_retry for each in replicas if each.next_retry is not None]
         return Status(
             name=self.managed.name,
@@ -460,14 +417,14 @@ class SupervisedPipeline:
             reason=self._reason,
             since=self._since,
             wish=self._wish,
-            restarts=self._restarts,
+            restarts=self._replicas.restarts,
             next_retry=min(retries, default=None),
             last_error=self._last_error,
             last_exit=self._last_exit,
             config_hash=self._config_hash,
-            scaling=self._scaling(),
+            scaling=self._scale.status(),
             replicas=replicas,
-            probes=(*self._engine_probes(wall - monotonic), *self._seen.probes.values()),
+            probes=(*self._replicas.probes(wall - monotonic), *self._seen.probes.values()),
             partitions=self._seen.partitions,
             rates=self._meter.rates(),
             totals=self._meter.totals(),
@@ -481,173 +438,73 @@ class SupervisedPipeline:
             audit=self._auditor.totals(),
         )
 
-    def _in_order(self) -> list[_Replica]:
-        return [self._replicas[index] for index in sorted(self._replicas)]
-
     def _snapshot(self, wish: DesiredState, forced: bool) -> Snapshot:
         return Snapshot(
             wish=wish,
             kill_requested=forced,
-            desired=self._desired(),
+            desired=self._scale.desired,
             drain=self.managed.drain,
-            replicas=tuple(_view(each) for each in self._in_order()),
+            replicas=tuple(each.view() for each in self._replicas.in_order()),
             probes=tuple(
                 ProbeView(probe.name, probe.ok, probe.message, self._seen.probed_at.get(name), probe.broken)
                 for name, probe in self._seen.probes.items()
             ),
             waiting=self._waiting(),
-            note=next((each.note for each in self._in_order() if each.engine and each.note), None),
+            note=self._replicas.note(),
             paused_because=self._paused_because,
             held=self._held,
             external=self.managed.external,
         )
 
     def _waiting(self) -> WaitReason | None:
-        found = [each.waiting for each in self._in_order() if each.engine and each.waiting]
+        found = self._replicas.waiting()
         lost = self._expiry.present or self._auditor.present
         first = found[0] if found else WaitReason(lost) if lost else None
         return next((each for each in found if each.kind == "broken"), first)
 
-    def _carry_out(self, step: Step) -> None:
-        replica = self._replicas.get(step.index)
-        if replica is None:
-            now = self._clock()
-            replica = self._replicas[step.index] = _Replica(step.index, step.state, step.reason, time.time(), now)
-        replica.failures, replica.retry_at = step.failures, step.retry_at
-        again = replica.state is State.RECOVERING or (replica.restart is not None and replica.stalled)
-        self._enter_replica(replica, step.state, step.reason)
-        engine = replica.engine
-        if step.action is Action.LAUNCH:
-            replica.restarts += again
-            self._restarts += again
-            self._start(replica)
-        elif step.action is Action.TERMINATE and engine is not None:
-            engine.terminate()
-        elif step.action is Action.KILL and engine is not None:
-            replica.killed = None if step.state is State.DRAINING else step.reason
-            engine.kill()
-
-    def _start(self, replica: _Replica) -> None:
-        if self._launch is None:
-            return
-        replica.exit_code = replica.restart = replica.killed = replica.waiting = replica.note = None
-        replica.ready = False
-        try:
-            replica.engine = self._launch(replica.index)
-        except ConfigError as error:
-            self._last_error = Trouble(time.time(), str(error))
-            self._enter_replica(replica, State.FAILED, str(error))
-            return
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the other engines go on
-            # A full disk, no memory, a binary that is being replaced: all of that may be over the next time.
-            said = error.message if isinstance(error, DdpmError) else str(error)
-            self._last_error = Trouble(time.time(), said)
-            replica.exit_code, replica.killed = 1, f"engine not started: {said}"
-            return
-        replica.answered_at = replica.ready_at = self._clock()
-
-    def _notice_exit(self, replica: _Replica) -> None:
-        engine = replica.engine
-        if engine is None:
-            return
-        code = engine.exit_code()
-        if code is None:
-            return
-        replica.engine, replica.exit_code, replica.ready = None, code, False
-        self._meter.ended(replica.index)
-        self._auditor.ended(replica.index)
+    def _notice_exit(self, ended: Ended) -> None:
+        index, code = ended.replica.index, ended.code
+        self._meter.ended(index)
+        self._auditor.ended(index)
         if self.managed.external:
-            replica.exit_code = None
             return
-        asked = replica.state is State.DRAINING
-        if not asked and replica.killed is None:
-            replica.killed = engine.ending()
-        reason = replica.reason if asked else replica.killed or f"engine {describe_exit(code)}"
+        reason = ended.why or f"engine {describe_exit(code)}"
         self._last_exit = Exit(
-            replica=replica.index,
+            replica=index,
             at=time.time(),
             code=code if code >= 0 else None,
             signal=_signal_name(-code) if code < 0 else None,
             reason=reason,
-            log=engine.last_lines(),
+            log=ended.engine.last_lines(),
             config_hash=self._config_hash,
         )
-        if not asked:
+        if not ended.asked:
             self._last_error = Trouble(time.time(), reason)
-        told = f"engine {replica.index} {describe_exit(code)}"
-        why = f": {reason}" if asked or replica.killed else ""
-        self._events.add(self.managed.name, "exit", told + why)
+        why = f": {ended.why}" if ended.why else ""
+        self._events.add(self.managed.name, "exit", f"engine {index} {describe_exit(code)}{why}")
         self._save()
 
-    def _forget_surplus(self, wish: DesiredState) -> None:
-        """Replicas that are not wanted any more and have ended leave no trace but in the totals."""
-        if wish is DesiredState.RUN:
-            for index in [each.index for each in self._replicas.values() if each.index >= self._desired()]:
-                if self._replicas[index].engine is None and self._replicas[index].state in FINAL_STATES:
-                    del self._replicas[index]
-
-    def _desired(self) -> int:
-        partitions = self._scale.partitions
-        return self._wanted() if partitions is None else max(1, min(self._wanted(), partitions))
-
-    def _wanted(self) -> int:
-        return self._scale.manual or self._scale.automatic
-
-    def _clipped(self) -> str:
-        partitions = f"{self._scale.partitions} partition{'' if self._scale.partitions == 1 else 's'}"
-        return f"{_replicas(self._wanted())} wanted, but {partitions} cannot keep more than that busy"
-
     def _scale_by_lag(self) -> None:
-        scale = self._scale
-        if scale.policy is None or scale.manual is not None or self._wish is not DesiredState.RUN:
+        if not self._scale.automatic or self._wish is not DesiredState.RUN:
             return
-        before = self._desired()
-        now = self._clock()
-        decision = scale.policy.observe(
-            Observation(
-                at=now,
-                replicas=before,
-                ready=sum(each.state is State.RUNNING and each.ready for each in self._replicas.values()),
-                partitions=self._seen.partitions,
-                sink_ok=not any(each.waiting for each in self._replicas.values() if each.engine)
-                and all(probe.ok for probe in self._seen.probes.values() if probe.kind == "sink"),
-                broker_ok=all(probe.ok for probe in self._seen.probes.values() if probe.kind == "broker"),
-                busy=self._state not in (State.RUNNING, State.DEGRADED),
-            )
+        probes = self._seen.probes.values()
+        seen = Observation(
+            at=self._clock(),
+            replicas=self._scale.desired,
+            ready=self._replicas.ready(),
+            partitions=self._seen.partitions,
+            sink_ok=not self._replicas.waiting() and all(probe.ok for probe in probes if probe.kind == "sink"),
+            broker_ok=all(probe.ok for probe in probes if probe.kind == "broker"),
+            busy=self._state not in (State.RUNNING, State.DEGRADED),
         )
-        if decision is None:
-            scale.reason = scale.policy.explain()
-            return
-        scale.automatic = decision.replicas
-        self._scaled(before, decision.reason)
+        if decided := self._scale.observe(seen):
+            self._scaled(*decided)
 
     def _scaled(self, before: int, reason: str) -> None:
-        after = self._desired()
-        self._scale.reason = reason
-        self._scale.ups += after > before
-        self._scale.downs += after < before
+        after = self._scale.desired
         message = f"{reason} ({before} -> {after})" if f"-> {after}" not in reason else reason
         self._events.add(self.managed.name, "scale", message)
         self._log.info("scale", reason=reason, before=before, after=after)
-
-    def _scaling(self) -> Scaling:
-        scale, limits = self._scale, self.managed.limits
-        mode: Literal["fixed", "manual", "lag"] = "lag" if limits else "fixed"
-        if scale.manual is not None:
-            mode = "manual"
-        configured = self.managed.replicas
-        reason = scale.reason
-        if scale.partitions is not None and self._wanted() > scale.partitions:
-            reason = self._clipped()
-        return Scaling(
-            desired=self._desired(),
-            minimum=limits.minimum if limits else configured,
-            maximum=limits.maximum if limits else configured,
-            mode=mode,
-            reason=reason,
-            ups=scale.ups,
-            downs=scale.downs,
-        )
 
     def _wish_for(self, wish: DesiredState, said: str) -> None:
         self._events.add(self.managed.name, "control", said)
@@ -657,8 +514,7 @@ class SupervisedPipeline:
     def _set_wish(self, wish: DesiredState) -> None:
         self._wish = wish
         if wish is not DesiredState.RUN:
-            for replica in self._replicas.values():
-                replica.restart = None
+            self._replicas.forget_restarts()
         self._save()
 
     def _save(self) -> None:
@@ -667,7 +523,7 @@ class SupervisedPipeline:
         self.managed.memory.save(Memory(kept, self._scale.manual, self._last_exit, self._paused_because))
 
     def _enter(self, state: State, reason: str) -> bool:
-        """The one door through which the pipeline changes its state; tells whether it was another one."""
+        """The one door through which the pipeline changes its state; reports whether it was another one."""
         before, before_reason = self._state, self._reason
         if (before, before_reason) == (state, reason):
             return False
@@ -681,70 +537,13 @@ class SupervisedPipeline:
         getattr(log, _SEVERITY.get(state, "info"))(f"pipeline {state.value}")
         return True
 
-    def _enter_replica(self, replica: _Replica, state: State, reason: str) -> None:
-        """The one door through which a replica changes its state."""
-        if replica.state is not state:
-            replica.since, replica.entered = time.time(), self._clock()
-            self._changed_at = replica.entered
-        replica.state, replica.reason = state, reason
 
-    def _replica_status(self, replica: _Replica, to_wall: float) -> ReplicaStatus:
-        return ReplicaStatus(
-            index=replica.index,
-            state=replica.state,
-            reason=replica.reason,
-            since=replica.since,
-            restarts=replica.restarts,
-            ready=replica.ready,
-            pid=replica.engine.pid if replica.engine else None,
-            container=replica.engine.container if replica.engine else None,
-            url=replica.engine.url if replica.engine else None,
-            next_retry=replica.retry_at + to_wall if replica.state is State.RECOVERING else None,
-        )
-
-    def _engine_probes(self, to_wall: float) -> list[Probe]:
-        probes: list[Probe] = []
-        now = self._clock()
-        for each in self._in_order():
-            if each.engine is None:
-                continue
-            late = now - each.answered_at
-            message = "" if each.ready else "input or outputs are not connected"
-            if late > 3 * ENGINE_PROBE_SECONDS:
-                message = f"no answer for {late:.0f} s"
-            message = each.engine.trouble() or message
-            probes.append(Probe(f"engine {each.index}", "engine", not message, message, each.answered_at + to_wall))
-        return probes
-
-
-ENGINE_PROBE_SECONDS = 1.0
 KEEP_HISTORY_SECONDS = 30.0
-ANSWERING_SECONDS = 3.0
 SKIP_PATIENCE = 10.0
 
 
-def _view(replica: _Replica) -> ReplicaView:
-    return ReplicaView(
-        index=replica.index,
-        state=replica.state,
-        since=replica.entered,
-        alive=replica.engine is not None,
-        exit_code=replica.exit_code,
-        ready=replica.ready,
-        ready_at=replica.ready_at,
-        answered_at=replica.answered_at,
-        failures=replica.failures,
-        retry_at=replica.retry_at,
-        restart=replica.restart,
-        killed=replica.killed,
-        reason=replica.reason,
-        trouble=replica.engine.trouble() if replica.engine else None,
-        held_back=replica.waiting is not None and replica.waiting.kind == "breaker",
-    )
-
-
-def _replicas(number: int) -> str:
-    return "1 replica" if number == 1 else f"{number} replicas"
+def _addresses(replicas: Sequence[Replica]) -> tuple[tuple[int, str], ...]:
+    return tuple((each.index, each.engine.url) for each in replicas if each.engine and each.engine.url)
 
 
 def _signal_name(number: int) -> str:

@@ -97,8 +97,8 @@ class ProbeView:
 class WaitReason:
     """What an engine says it waits for.
 
-    `kind` tells an outage, which passes, from what a person must correct (`broken`) and from the breaker's verdict that
-    too many records are dead. With a `note` it does not wait: a person should know something while all goes on.
+    `kind` separates an outage, which passes, from what a person must correct (`broken`) and from the breaker's verdict
+    that too many records are dead. With a `note` it does not wait: a person should know something while all goes on.
     """
 
     reason: str

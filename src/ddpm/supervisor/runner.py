@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
+from threading import Event
 
 import structlog
 
@@ -16,8 +17,9 @@ from ddpm.engine.books import Book
 from ddpm.supervisor.audit import Skip
 from ddpm.supervisor.events import EventLog, Kind
 from ddpm.supervisor.meter import Reading
-from ddpm.supervisor.pipeline import Launch, PipelineSpec, SupervisedPipeline, Vitals
+from ddpm.supervisor.pipeline import PipelineSpec, SupervisedPipeline, Vitals
 from ddpm.supervisor.policy import WaitReason
+from ddpm.supervisor.replicas import Launch
 from ddpm.supervisor.states import State
 from ddpm.supervisor.status import OpenLetters, PartitionStatus, Status
 
@@ -37,6 +39,24 @@ class Launchable:
     partitions: int
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Which pipelines there are from now on.
+
+    Attributes:
+        order: The names of all, as their configuration has them.
+        added: Those that were not there, with how their engines are started.
+        changed: Those that are run otherwise, with how.
+        reason: What is said of the change.
+
+    """
+
+    order: Sequence[str]
+    added: Mapping[str, tuple[PipelineSpec, Launchable]]
+    changed: Mapping[str, tuple[PipelineSpec, Launchable]]
+    reason: str
+
+
 class Supervisor:
     """All pipelines of this ddpm.
 
@@ -53,10 +73,13 @@ class Supervisor:
         self.events = events or EventLog()
         self._clock = clock
         self._pipelines = {each.name: SupervisedPipeline(each, self.events, clock) for each in pipelines}
+        # They were taken out, and have engines that still drain.
+        self._leaving: list[SupervisedPipeline] = []
         self._notes: SimpleQueue[Callable[[], None]] = SimpleQueue()
         # Plain flags: they are set from signal handlers, where taking a lock could deadlock.
         self._draining = False
         self._forced = False
+        self._ended = False
         self._ticked_at: float | None = None
         self._published: dict[str, Status] = {}
         self._vitals: dict[str, Vitals] = {}
@@ -67,8 +90,7 @@ class Supervisor:
 
     def statuses(self) -> tuple[Status, ...]:
         """The status of every pipeline, in the configuration's order, at most a second old."""
-        published = self._published
-        return tuple(published[name] for name in self._pipelines)
+        return tuple(self._published.values())
 
     def status(self, name: str) -> Status:
         """The status of one pipeline."""
@@ -87,6 +109,11 @@ class Supervisor:
     def draining(self) -> bool:
         """Whether all of ddpm was asked to stop."""
         return self._draining
+
+    @property
+    def ending(self) -> bool:
+        """Whether it looks after nothing any more, or was asked to stop."""
+        return self._ended or self._draining
 
     # --- what watchers saw
 
@@ -167,11 +194,11 @@ class Supervisor:
         self._notes.put(partial(self._pipelines[name].unprepared, state, reason))
 
     def alarm(self, name: str, message: str) -> None:
-        """Tell what somebody should look at."""
+        """Report what somebody should look at."""
         self._notes.put(partial(self._pipelines[name].alarm, message))
 
     def mention(self, name: str, message: str, kind: Kind) -> None:
-        """Tell what happened of itself, and needs nobody."""
+        """Report what happened of itself, and needs no action."""
         self._notes.put(partial(self._pipelines[name].mention, message, kind))
 
     def launch_anew(self, name: str, launchable: Launchable) -> None:
@@ -179,6 +206,25 @@ class Supervisor:
         self._notes.put(
             partial(self._pipelines[name].launch_with, launchable.launch, launchable.config_hash, launchable.partitions)
         )
+
+    def exchange(self, exchange: Exchange) -> Event:
+        """Add, change and take out pipelines; those that are not named otherwise stay as they are.
+
+        What is taken out is drained; `left` says when that is done. The event is set when it is known everywhere.
+        """
+        done = Event()
+
+        def carry_out() -> None:
+            self._exchange(exchange)
+            done.set()
+
+        self._notes.put(carry_out)
+        return done
+
+    @property
+    def left(self) -> frozenset[str]:
+        """The names of pipelines that were taken out and have engines that still drain."""
+        return frozenset(each.managed.name for each in tuple(self._leaving))
 
     # --- the loop
 
@@ -202,7 +248,8 @@ class Supervisor:
                 ticked()
                 time.sleep(TICK_SECONDS)
         finally:
-            for pipeline in self._pipelines.values():
+            self._ended = True
+            for pipeline in (*self._pipelines.values(), *self._leaving):
                 pipeline.end()
             self._publish()
 
@@ -217,8 +264,39 @@ class Supervisor:
                 structlog.get_logger().exception("a pipeline could not be looked after", pipeline=name)
             self._vitals[name] = pipeline.vitals()
             self._ticked_at = self._clock()
+        self._let_go()
         if changed or self._clock() - self._published_at >= PUBLISH_EVERY_SECONDS:
             self._publish()
+
+    def _exchange(self, exchange: Exchange) -> None:
+        before = self._pipelines
+        now: dict[str, SupervisedPipeline] = {}
+        for name in exchange.order:
+            if name in exchange.added:
+                spec, launchable = exchange.added[name]
+                now[name] = SupervisedPipeline(spec, self.events, self._clock)
+                now[name].launch_with(launchable.launch, launchable.config_hash, launchable.partitions)
+                now[name].mention(exchange.reason, "control")
+            else:
+                now[name] = before[name]
+        for name, (spec, launchable) in exchange.changed.items():
+            now[name].reconfigure(
+                spec, launchable.launch, launchable.config_hash, launchable.partitions, exchange.reason
+            )
+        for name in before.keys() - now.keys():
+            before[name].drain(f"{exchange.reason}: it is not there any more")
+            self._leaving.append(before[name])
+        # Others read it while this happens.
+        self._pipelines = now
+        self._publish()
+
+    def _let_go(self) -> None:
+        """Look after those that were taken out, until their engines have ended."""
+        for pipeline in self._leaving:
+            pipeline.tick(stopping=True, forced=self._forced)
+        for pipeline in [each for each in self._leaving if each.settled]:
+            pipeline.end()
+            self._leaving.remove(pipeline)
 
     def _forgive_gaps(self) -> None:
         """Time in which ddpm itself did not run (it was stopped, or busy) is no silence of the engines."""
@@ -231,9 +309,11 @@ class Supervisor:
 
     def _over(self) -> bool:
         pipelines = self._pipelines.values()
-        if not all(pipeline.settled for pipeline in pipelines):
+        if self._leaving or not all(pipeline.settled for pipeline in pipelines):
             return False
-        return self._draining or all(pipeline.failed or pipeline.finished for pipeline in pipelines)
+        # While one is exchanged for others there may be none for a moment.
+        over = bool(pipelines) and all(pipeline.failed or pipeline.finished for pipeline in pipelines)
+        return self._draining or over
 
     def _read_notes(self) -> bool:
         noted = False

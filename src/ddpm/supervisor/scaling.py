@@ -153,7 +153,7 @@ class _Window:
         rates = {}
         for each in partitions:
             end, lag = before.get((each.topic, each.partition), (each.end, each.lag))
-            # A topic that was made again starts over; retention takes records away that nobody consumed.
+            # A topic that was made again starts over; retention takes unconsumed records away.
             arrived = max(0, each.end - end)
             consumed = max(0, arrived - (each.lag - lag))
             rates[each.topic, each.partition] = (consumed / (at - since), arrived / (at - since))

@@ -1,4 +1,4 @@
-"""Tells a pipeline that stands still from one that has nothing to do. Pure: pictures go in, the verdict comes out.
+"""Finds a pipeline that stands still, not one that has nothing to do. Pure: pictures go in, the verdict comes out.
 
 Lag alone proves nothing: behind the committed offset there may be only markers of transactions or offsets that
 compaction has emptied. So the suspicion comes first, and then the caller tries whether a record can be read there.
@@ -72,7 +72,7 @@ class StallWatch:
     ) -> tuple[Suspect, ...]:
         """Take one picture of the pipeline; return the partitions that are worth a try, the longest-standing first.
 
-        A gap between two pictures restarts every timer: nobody knows what happened meanwhile.
+        A gap between two pictures restarts every timer: what happened meanwhile is unknown.
 
         Args:
             now: A monotonic clock.

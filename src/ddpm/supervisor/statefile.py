@@ -5,6 +5,7 @@ One that cannot be read or written costs what it remembers, never the run; only 
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,8 +74,13 @@ class StateFile:
             msg = f"it has version {found}, this ddpm understands {version}"
             raise ValueError(msg)
 
-    def save(self, content: Mapping[str, Any]) -> None:
-        """Keep it; a failure is logged once."""
+    def forget(self) -> None:
+        """Remove it, if it is there."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def save(self, content: Mapping[str, Any]) -> bool:
+        """Keep it; a failure is logged once. Returns whether it is kept."""
         body = {"version": self._kind.version, "ddpm": __version__, **content}
         try:
             write_atomically(self._path, json.dumps(body, indent=1))
@@ -82,3 +88,5 @@ class StateFile:
             if not self._complained:
                 self._complained = True
                 structlog.get_logger().warning(self._kind.unwritable, file=str(self._path), error=error.strerror)
+            return False
+        return True

@@ -175,7 +175,7 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class OpenLetters:
-    """How many dead letters nobody has handled yet, when the oldest of them failed, and what was done with others.
+    """How many dead letters are not handled yet, when the oldest of them failed, and what was done with others.
 
     The counts are of all that Kafka remembers, whichever ddpm or command did it.
     """

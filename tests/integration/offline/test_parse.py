@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ddpm.catalogue.parsers import PARSERS
+from ddpm.components.parsers import PARSERS
 from harness.offline import configure, ddpm
 
 pytestmark = pytest.mark.usefixtures("engine_binary")

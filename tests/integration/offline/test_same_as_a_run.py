@@ -4,10 +4,11 @@ from pathlib import Path
 
 from ddpm.broker.dump import RawRecord
 from ddpm.broker.produce import Record as Produced
-from ddpm.catalogue.parsers import OPTIONS
+from ddpm.components.parsers import OPTIONS
+from ddpm.components.registry import pipeline_type
 from ddpm.config import load
 from ddpm.engine.progress import Silent
-from ddpm.orchestrator.offline import Answer, Record, Trials, configured, read_answer
+from ddpm.orchestrator.dryrun import Answer, Record, Trials, configured, read_answer
 from harness.audit import headers
 from harness.process import Ddpm
 from harness.world import World
@@ -58,7 +59,7 @@ Told = tuple[str, ...]
 
 
 def offline(config_path: Path) -> list[Told]:
-    choice = configured(load(config_path, {}, parsers=OPTIONS).config, None)
+    choice = configured(load(config_path, {}, model=pipeline_type(), parsers=OPTIONS).config, None)
     with Trials(choice, Silent()) as trials:
         return [told(read_answer(trials.answer(Record(payload)))) for payload in RECORDS]
 

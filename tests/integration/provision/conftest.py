@@ -1,11 +1,15 @@
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from confluent_kafka import Consumer
 
+from ddpm.broker.topics import TopicSpec, ensure_topics
 from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
+from harness.waiting import eventually
 
 Role = Callable[..., str]
 
@@ -51,3 +55,28 @@ def role(url: str, tag: str) -> Iterator[Role]:
         if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
             connection.execute(f"DROP OWNED BY {name} CASCADE".encode())
             connection.execute(f"DROP ROLE {name}".encode())
+
+
+@contextmanager
+def member(brokers: list[str], group: str, topic: str) -> Iterator[Consumer]:
+    """A member of the group that has the topic's only partition; its client is librdkafka, not ddpm's own."""
+    ensure_topics(brokers, [TopicSpec(topic, 1)])
+    consumer = Consumer(
+        {
+            "bootstrap.servers": ",".join(brokers),
+            "group.id": group,
+            "client.id": "ddpm-returns",
+            "enable.auto.commit": False,
+        }
+    )
+    consumer.subscribe([topic])
+
+    def assigned() -> bool:
+        consumer.poll(0.1)
+        return bool(consumer.assignment())
+
+    try:
+        eventually(assigned, "the consumer has joined its group")
+        yield consumer
+    finally:
+        consumer.close()

@@ -126,13 +126,13 @@ def test_lag_is_what_a_group_has_not_committed(brokers: list[str], topic: str) -
     produce(brokers, topic, [Record(b"x", partition=0)] * 10)
     first, second = Partition(topic, 0), Partition(topic, 1)
     assert committed(brokers, "nobody", [topic]) == {first: None, second: None}
-    assert lag(brokers, "nobody", [topic]) == {first: Lag(None, 10, 10), second: Lag(None, 0, 0)}
+    assert lag(brokers, "nobody", [topic]) == {first: Lag(None, 0, 10, 10), second: Lag(None, 0, 0, 0)}
     group = KafkaConsumer(bootstrap_servers=brokers, group_id=topic, enable_auto_commit=False)
     group.assign([TopicPartition(topic, 0)])
     group.commit({TopicPartition(topic, 0): OffsetAndMetadata(4, "", -1)})
     group.close()
     assert committed(brokers, topic, [topic]) == {first: 4, second: None}
-    assert lag(brokers, topic, [topic])[first] == Lag(4, 10, 6)
+    assert lag(brokers, topic, [topic])[first] == Lag(4, 0, 10, 6)
 
 
 def test_nothing_is_left_running(brokers: list[str], topic: str) -> None:

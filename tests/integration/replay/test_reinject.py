@@ -13,12 +13,13 @@ import yaml
 
 from ddpm.broker.dump import RawRecord
 from ddpm.broker.produce import Record
-from ddpm.catalogue.parsers import OPTIONS
+from ddpm.components.parsers import OPTIONS
+from ddpm.components.registry import pipeline_type
 from ddpm.config import load
 from ddpm.errors import ConfigError, EngineError
 from ddpm.orchestrator.prepare import default_template
-from ddpm.orchestrator.provision import provision
-from ddpm.orchestrator.reinject import Fed, FedRecord, Feeding, reinject
+from ddpm.orchestrator.provisioning.provision import provision
+from ddpm.orchestrator.redrive.reinject import Fed, FedRecord, Feeding, reinject
 from harness.audit import Poison, Row, audit, headers
 from harness.waiting import eventually
 from harness.world import World, json_records
@@ -38,7 +39,7 @@ def expected(record: RawRecord) -> Row | Poison:
 def feeding(world: World, folder: Path, **sections: Any) -> Feeding:
     path = folder / "app-config.yaml"
     path.write_text(yaml.safe_dump(world.config(**sections)))
-    config = load(path, os.environ, parsers=OPTIONS).config
+    config = load(path, os.environ, model=pipeline_type(), parsers=OPTIONS).config
     (pipeline,) = config.pipelines
     return Feeding(config, pipeline, world.engine, provision(pipeline).sources)
 

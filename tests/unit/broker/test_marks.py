@@ -12,7 +12,7 @@ PARTITION = Partition("a", 0)
 
 @pytest.mark.parametrize(
     ("key", "value", "timestamp", "expected"),
-    # The engine's test has the same ones (cmd/engine/origin/marks_test.go).
+    # The engine's test has the same ones (cmd/engine/internal/records/origin/marks_test.go).
     [(b"k", b"value", 1_764_000_000_123, 641548930), (None, b"value", -1, 494360628), (b"k", None, 5, 140662621)],
 )
 def test_a_record_has_one_checksum_here_and_in_the_engine(

@@ -120,7 +120,7 @@ def test_a_ddpm_behind_a_path_of_another_server_is_found() -> None:
     seen = threading.Event()
 
     @application.get("/tools/ddpm/v1/pipelines")
-    def pipelines() -> dict[str, object]:
+    def pipeline_type() -> dict[str, object]:
         seen.set()
         return {"version": "1", "pipelines": []}
 

@@ -67,11 +67,11 @@ def test_scaling_a_paused_pipeline_takes_effect_later() -> None:
 def test_what_does_not_come_true_in_time_is_an_error_with_state_and_reason(arguments: tuple[str, ...]) -> None:
     verb, *more = arguments
     with running(ORDERS, kind=Deaf) as fake:
-        result = call(verb, "orders", *more, "--timeout", "1500ms", "--url", fake.url)
+        result = call(verb, "orders", *more, "--timeout", "300ms", "--url", fake.url)
     error = error_of(result)
     assert error.exit_code is ExitCode.RUNTIME
     assert "orders is running and not" in str(error)
-    assert "after 1.5 s: input and outputs are connected" in str(error)
+    assert "after 0.3 s: input and outputs are connected" in str(error)
     assert "ddpm logs orders" in str(error)
     assert "orders is running: input" in result.stderr, "what happens meanwhile is shown"
 
@@ -131,7 +131,7 @@ def test_what_is_no_duration_is_refused(timeout: str) -> None:
     assert call("pause", "orders", f"--timeout={timeout}").exit_code == 2
 
 
-CHANGED = "app-config.yaml changed since this ddpm started; stop ddpm and start it again to apply it"
+CHANGED = "app-config.yaml changed since it was read; `ddpm reload` applies it"
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from typing import IO
 import pytest
 from rich.text import Text
 
-from ddpm.cli.answers import LogLine
 from ddpm.cli.client import AwayError
 from ddpm.cli.following import Entry, followed, line_text
+from ddpm.server.views import LogLineView
 from harness.waiting import eventually
 from unit.cli.fake_ddpm import FakeDdpm, call, running
 from unit.server.pictures import ORDERS, RETURNS
@@ -28,7 +28,7 @@ def write(fake: FakeDdpm, *messages: str, pipeline: str = "orders", **fields: ob
 
 def shown(line: dict[str, object]) -> str:
     base = {"id": 1, "at": "2026-11-22T10:00:00.123Z", "level": "info", "pipeline": None, "replica": None, "fields": {}}
-    return line_text(LogLine.model_validate(base | line)).plain
+    return line_text(LogLineView.model_validate(base | line)).plain
 
 
 @pytest.mark.parametrize(

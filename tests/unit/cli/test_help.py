@@ -70,6 +70,7 @@ HEAVY = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "heavy"),
     [
@@ -138,6 +139,7 @@ def test_every_example_can_be_typed(example: str, tmp_path: Path, monkeypatch: p
     ALL[words].make_context(words, arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shell", "asked"),
     [

@@ -7,7 +7,8 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from ddpm.catalogue.parsers import OPTIONS
+from ddpm.components.parsers import OPTIONS
+from ddpm.components.registry import pipeline_type
 from ddpm.config import load
 from unit.cli.fake_ddpm import call, error_of
 
@@ -20,7 +21,7 @@ def test_the_starter_is_a_valid_configuration_for_ddpm_and_for_an_editor(tmp_pat
     folder = tmp_path / "a b"
     assert {path.name for path in folder.iterdir()} == FILES
     assert f"next: cd '{folder}' && ddpm run --seed orders.ndjson" in shown
-    loaded = load(folder / "app-config.yaml", {}, parsers=OPTIONS)
+    loaded = load(folder / "app-config.yaml", {}, model=pipeline_type(), parsers=OPTIONS)
     assert loaded.warnings == ()
     assert loaded.config.pipelines[0].kafka.embedded
     first = (folder / "app-config.yaml").read_text().splitlines()[0]

@@ -8,15 +8,35 @@ from pathlib import Path
 
 import pytest
 
-from ddpm.catalogue.parsers import PARSERS
+from ddpm.components.parsers import PARSERS
+from ddpm.components.registry import Sinks
+from ddpm.components.sources import SOURCES
 from unit.cli.fake_ddpm import call, error_of
 
 
-def test_every_parser_is_listed_with_a_sentence() -> None:
+def test_every_parser_sink_and_source_is_listed_with_a_sentence() -> None:
+    every = [*PARSERS, *Sinks(), *(source.kind for source in SOURCES)]
     result = call("plugins", "list")
-    assert [line.split()[0] for line in result.stdout.splitlines()] == list(PARSERS)
+    assert [line.split()[0] for line in result.stdout.splitlines()] == every
     listed = json.loads(call("plugins", "list", "--json").stdout)
-    assert [one["name"] for one in listed] == list(PARSERS)
+    assert [one["name"] for one in listed] == every
+    assert {one["role"] for one in listed} == {"parser", "sink", "source"}
+
+
+@pytest.mark.parametrize("kind", Sinks())
+def test_each_sink_is_described_with_all_its_options(kind: str) -> None:
+    told = json.loads(call("plugins", "describe", kind, "--json").stdout)
+    assert (told["role"], set(told["options"])) == ("sink", set(Sinks()[kind].model_fields))
+    assert all(option["description"] and option["values"] for option in told["options"].values())
+    shown = call("plugins", "describe", kind).stdout
+    assert Sinks()[kind].summary in shown
+    assert ("a record that comes again changes nothing" in shown) == Sinks()[kind].capabilities.idempotent
+
+
+def test_a_source_that_is_called_as_a_sink_is_described_by_its_role() -> None:
+    assert "consumer_group" in call("plugins", "describe", "kafka", "--role", "source").stdout
+    assert 'there is no source "csv"' in str(error_of(call("plugins", "describe", "csv", "--role", "source")))
+    assert 'there is no sink "csv"' in str(error_of(call("plugins", "describe", "csv", "--role", "sink")))
 
 
 @pytest.mark.parametrize("name", PARSERS)
@@ -42,6 +62,7 @@ def test_an_unknown_parser_is_answered_with_the_nearest_one() -> None:
     assert 'did you mean "parquet"?' in str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["python", "class", "bloblang"])
 def test_a_new_plugin_works_as_it_is_and_its_test_passes(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -52,9 +73,11 @@ def test_a_new_plugin_works_as_it_is_and_its_test_passes(
     assert "pairs: " in call("plugins", "describe", "pairs", "--plugin-path", "parsers").stdout
     tests = list((tmp_path / "parsers").glob("test_*.py"))
     assert len(tests) == (0 if kind == "bloblang" else 1)
+    # What else is installed for pytest here is of no use to it, and takes longer than the test.
+    alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     for test in tests:
         command = [sys.executable, "-m", "pytest", "-q", "--rootdir", str(tmp_path), "-c", os.devnull, str(test)]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        ran = subprocess.run(command, env=alone, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stdout
     before = [path.read_text() for path in (tmp_path / "parsers").glob("pairs.*")]
     assert "is there already" in str(error_of(call("plugins", "new", "pairs", "--kind", kind)))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ddpm.cli.sameness import tell_difference
+from ddpm.cli.sameness import note_difference
+from ddpm.components.registry import pipeline_type
 from ddpm.config.load import load
-from ddpm.orchestrator.engines import config_hash
+from ddpm.orchestrator.launching.engines import config_hash
 from ddpm.orchestrator.prepare import rendered
 from unit.cli.fake_ddpm import running
 from unit.server.pictures import ORDERS
@@ -24,14 +25,14 @@ def test_only_a_difference_is_told(
 ) -> None:
     path = tmp_path / "app-config.yaml"
     path.write_text(TEXT)
-    config = load(path, {}).config
+    config = load(path, {}, model=pipeline_type()).config
     (pipeline,) = config.pipelines
     mine = config_hash(rendered(config, pipeline).text)
 
     def said(running_hash: str) -> str:
         with running(replace(ORDERS, config_hash=running_hash)) as fake:
             monkeypatch.setenv("DDPM_URL", fake.url)
-            tell_difference(config, pipeline, path)
+            note_difference(config, pipeline, path)
         return capsys.readouterr().err
 
     assert said(mine) == ""
@@ -40,5 +41,5 @@ def test_only_a_difference_is_told(
     assert "another configuration of orders (0123456789ab)" in told
     assert f"app-config.yaml ({mine})" in told
     monkeypatch.setenv("DDPM_URL", "http://127.0.0.1:1")
-    tell_difference(config, pipeline, path)
+    note_difference(config, pipeline, path)
     assert capsys.readouterr().err == ""

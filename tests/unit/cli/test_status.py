@@ -11,9 +11,8 @@ import httpx2 as httpx
 import pytest
 from rich.console import Console
 
-from ddpm.cli.answers import Detail, Pipelines
 from ddpm.cli.picture import detail, overview
-from ddpm.server.views import PipelinesView, detail_view, pipeline_view
+from ddpm.server.views import PipelineDetailView, PipelinesView, detail_view, pipeline_view
 from ddpm.supervisor.events import EventLog
 from ddpm.supervisor.states import State
 from ddpm.supervisor.status import PartitionStatus, Rates, Scaling, Status, Totals
@@ -29,7 +28,7 @@ LONG_RUN = Totals(10**9, 10**9, 12_345, 0)
 
 def drawn(*statuses: Status, width: int = 160, color: bool = True, terminal: bool = True) -> str:
     view = PipelinesView(pipelines=tuple(pipeline_view(each, NOW) for each in statuses))
-    pipelines = Pipelines.model_validate_json(view.model_dump_json()).pipelines
+    pipelines = PipelinesView.model_validate_json(view.model_dump_json()).pipelines
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=color, color_system="standard" if color else None)
     console.print(overview(pipelines, datetime.fromtimestamp(NOW, UTC), terminal=terminal, width=width))
@@ -41,7 +40,7 @@ def drawn_whole(status: Status) -> str:
     event = events.add(status.name, "state", "postgres: away", "degraded")
     view = detail_view(status, DESCRIPTION, (), [event], NOW, config_changed=None)
     out = io.StringIO()
-    pipeline = Detail.model_validate_json(view.model_dump_json())
+    pipeline = PipelineDetailView.model_validate_json(view.model_dump_json())
     Console(file=out, width=120).print(detail(pipeline, datetime.fromtimestamp(NOW, UTC), terminal=True))
     return out.getvalue()
 
@@ -82,7 +81,7 @@ def test_every_state_can_be_shown_also_one_that_is_not_known_here() -> None:
         assert state.value in drawn(replace(ORDERS, state=state), color=False)
     odd: Any = json.loads(PipelinesView(pipelines=(pipeline_view(ORDERS, NOW),)).model_dump_json())
     odd["pipelines"][0]["state"] = "dreaming\x1b[2J"
-    pipelines = Pipelines.model_validate(odd).pipelines
+    pipelines = PipelinesView.model_validate(odd).pipelines
     out = io.StringIO()
     Console(file=out, width=160).print(overview(pipelines, datetime.now(UTC), terminal=True, width=160))
     assert r"dreaming\x1b[2J" in out.getvalue()

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from ddpm.cli.steps import answered
-from ddpm.orchestrator.offline import read_answer
+from ddpm.orchestrator.dryrun import read_answer
 
 
 def shown(line: str, table: str | None = "orders") -> str:

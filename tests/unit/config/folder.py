@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
+from ddpm.components.registry import pipeline_type
 from ddpm.config import ConfigProblems, LoadResult, Problem, Severity, load
 
 MINIMAL = """\
@@ -26,7 +27,7 @@ class Folder:
         return Path(name)
 
     def load(self, text: str, env: Mapping[str, str] | None = None) -> LoadResult:
-        return load(self.write(text), env or {})
+        return load(self.write(text), env or {}, model=pipeline_type())
 
     def problems(self, text: str, env: Mapping[str, str] | None = None) -> tuple[Problem, ...]:
         """Everything that is wrong with a text; warnings too, when there is no error."""

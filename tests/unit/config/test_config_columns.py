@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from ddpm.catalogue.sinks import columns
+from ddpm.components.columns import columns
+from ddpm.components.sinks.postgres import Postgres
 from ddpm.config.fields import keys_of, literal
-from ddpm.config.model import Postgres, Source
+from ddpm.config.model import Source
 from ddpm.config.names import join_table, split_table
 from ddpm.config.pgtypes import near, parse
 from unit.config.folder import MINIMAL, Folder
@@ -18,7 +19,7 @@ def with_columns(text: str) -> str:
 
 def rendered(columns_given: dict[str, object], parser: str = "json") -> list[dict[str, object]]:
     postgres = Postgres.model_validate({"url": "embedded", "table": "t", "columns": columns_given})
-    return [dict(column) for column, _ in columns(postgres, Source(parser=parser))]
+    return [dict(column.component()) for column in columns(postgres, Source(parser=parser))]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,7 @@ def test_columns_of_the_record_itself(folder: Folder) -> None:
         ("{type: text, from: {}}", "from", "a value comes from one place"),
         ("{type: text, from: {timestamp: false}}", "from.timestamp", "write true, or omit the key"),
         ("{type: timestamptz, format: epoch}", "format", '"epoch" is not a format; write epoch_s'),
-        ("{type: timestamptz, format: '%d.%m.%Q'}", "format", '"%Q" is no conversion'),
+        ("{type: timestamptz, format: '%d.%m.%Q'}", "format", '"%Q" is not a conversion'),
         ("{type: timestamptz, format: '%H:%M'}", "format", "names no whole day"),
         ("{type: time, format: '%d'}", "format", "has no hour"),
         ("{type: bigint, format: epoch_ms}", "format", "reads a time, which a column of bigint cannot hold"),

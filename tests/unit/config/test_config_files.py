@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ddpm.components.registry import pipeline_type
 from ddpm.config import find_config_path, load
 from ddpm.config.paths import absolute_in_environment, with_absolute_files
 from ddpm.errors import ConfigError
@@ -105,11 +106,16 @@ def test_a_template_that_cannot_be_read(folder: Folder, content: bytes, reason: 
 def test_relative_paths_are_sought_in_the_working_directory_first(folder: Folder) -> None:
     path = folder.write(WITH_TEMPLATE + "  generated_pipeline_config: pipelines/out.yaml\n", "conf/app.yaml")
     beside = folder.path / folder.write("beside", "conf/pipelines/pipeline.yaml")
-    assert load(path, {}).config.pipelines[0].pipeline_template == beside
-    assert load(path, {}).config.pipelines[0].generated_pipeline_config == beside.parent / "out.yaml"
+    assert load(path, {}, model=pipeline_type()).config.pipelines[0].pipeline_template == beside
+    assert (
+        load(path, {}, model=pipeline_type()).config.pipelines[0].generated_pipeline_config
+        == beside.parent / "out.yaml"
+    )
     here = folder.path / folder.write("here", "pipelines/pipeline.yaml")
-    assert load(path, {}).config.pipelines[0].pipeline_template == here
-    assert load(path, {}).config.pipelines[0].generated_pipeline_config == here.parent / "out.yaml"
+    assert load(path, {}, model=pipeline_type()).config.pipelines[0].pipeline_template == here
+    assert (
+        load(path, {}, model=pipeline_type()).config.pipelines[0].generated_pipeline_config == here.parent / "out.yaml"
+    )
 
 
 def test_absolute_paths_stay(folder: Folder) -> None:

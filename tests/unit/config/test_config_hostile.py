@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ddpm.catalogue.parsers import OPTIONS
+from ddpm.components.parsers import OPTIONS
+from ddpm.components.registry import pipeline_type
 from ddpm.config import ConfigProblems, load
 from ddpm.config.problems import Problem
 
@@ -22,7 +23,13 @@ def problems(folder: Path, text: str | bytes) -> tuple[Problem, ...]:
     file = folder / "app-config.yaml"
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(ConfigProblems) as raised:
-        load(file, {}, parsers=OPTIONS, inspect=lambda *_: pytest.fail("no plugin is to be looked at"))
+        load(
+            file,
+            {},
+            model=pipeline_type(),
+            parsers=OPTIONS,
+            inspect=lambda *_: pytest.fail("no plugin is to be looked at"),
+        )
     return raised.value.problems
 
 
@@ -60,6 +67,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -103,7 +111,7 @@ def test_an_encoding_is_named(content: bytes, message: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("content", ["\ufeff" + APP, APP.replace("\n", "\r\n"), APP.replace("\n", "\r")])
 def test_other_line_ends_and_a_mark_at_the_beginning_are_fine(content: str, tmp_path: Path) -> None:
     (tmp_path / "app-config.yaml").write_bytes(content.encode())
-    assert load(tmp_path / "app-config.yaml", {}).config.pipelines
+    assert load(tmp_path / "app-config.yaml", {}, model=pipeline_type()).config.pipelines
 
 
 SYNTAX = {

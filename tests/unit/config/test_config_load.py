@@ -8,6 +8,7 @@ from textwrap import dedent
 
 import pytest
 
+from ddpm.components.registry import pipeline_type
 from ddpm.config import Config, ConfigProblems, Severity, load
 from ddpm.config.model import LogLevel, NoOptions, Pipeline
 from ddpm.errors import ExitCode
@@ -51,9 +52,9 @@ def test_the_forerunners_file_loads_unchanged(folder: Folder) -> None:
     assert pipeline.kafka.topics == ("pipeline-topic",)
     assert pipeline.kafka.consumer_group == "pipeline-group"
     assert pipeline.kafka.min_partitions == 3
-    assert pipeline.postgres is not None
-    assert pipeline.postgres.url == "postgresql://admin:password@postgres:5432/pipelines?sslmode=disable"
-    assert pipeline.postgres.table == "processed_data"
+    assert pipeline.table is not None
+    assert pipeline.table.url == "postgresql://admin:password@postgres:5432/pipelines?sslmode=disable"
+    assert pipeline.table.table == "processed_data"
     assert result.config.logger.level is LogLevel.DEBUG
     assert result.config.path == Path("app-config.yaml")
     (warning,) = result.warnings
@@ -64,7 +65,7 @@ def test_the_forerunners_file_loads_unchanged(folder: Folder) -> None:
 
 def test_the_shipped_file_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(SHIPPED.parents[1])
-    assert load(SHIPPED, {}).warnings == ()
+    assert load(SHIPPED, {}, model=pipeline_type()).warnings == ()
 
 
 def test_the_smallest_file_has_all_defaults(folder: Folder) -> None:
@@ -93,10 +94,10 @@ def test_levels_in_any_case(folder: Folder, level: str) -> None:
         ("batching: {count: 1_000}", lambda pipeline: pipeline.batching.count, 1000),
         ("profiling: on", lambda pipeline: pipeline.profiling, True),
         ("sinks: [stdout]", lambda pipeline: [sink.kind for sink in pipeline.sinks], ["stdout"]),
-        ("sinks: [{kafka: {topic: out}}]", lambda pipeline: pipeline.sinks[0].kafka.topic, "out"),
+        ("sinks: [{kafka: {topic: out}}]", lambda pipeline: pipeline.sinks[0].topic, "out"),
         (
             'sinks: [{kafka: {topic: out, brokers: ["b:1"]}}, stdout]',
-            lambda pipeline: pipeline.sinks[0].kafka.brokers,
+            lambda pipeline: pipeline.sinks[0].brokers,
             ("b:1",),
         ),
         ('sinks: [{kafka: {topic: orders, brokers: ["other:1"]}}]', lambda pipeline: len(pipeline.sinks), 1),
@@ -112,7 +113,7 @@ def test_typed_columns_in_both_forms(folder: Folder) -> None:
     text = replaced(
         "table: orders", "table: orders, columns: {id: bigint, on: date, at: {type: timestamptz, from: meta.at}}"
     )
-    postgres = folder.load(text).config.pipelines[0].postgres
+    postgres = folder.load(text).config.pipelines[0].known_table
     assert postgres is not None
     assert postgres.columns is not None
     assert {name: (column.type, column.origin.keys) for name, column in postgres.columns.items()} == {
@@ -178,12 +179,33 @@ def test_typed_columns_in_both_forms(folder: Folder) -> None:
         ("logger: {format: jsn}", "invalid-value", "app.logger.format", "auto, console, json", 'did you mean "json"?'),
         ("pipeline_template: ''", "invalid-value", "app.pipeline_template", "names no file", None),
         ("sinks: []", "invalid-value", "app.sinks", "must not be empty", None),
-        ("sinks: [postgress]", "invalid-value", "app.sinks[0]", '"postgress" is no sink', 'did you mean "postgres"?'),
+        (
+            "sinks: [postgress]",
+            "invalid-value",
+            "app.sinks[0]",
+            '"postgress" is not a sink',
+            'did you mean "postgres"?',
+        ),
         ("sinks: [kafka]", "invalid-value", "app.sinks[0]", "the kafka sink needs a topic", None),
         ("sinks: [{kafka: }]", "invalid-value", "app.sinks[0]", "the kafka sink needs a topic", None),
         ("sinks: [{kafka: {topik: x}}]", "missing-field", "app.sinks[0].kafka.topic", "missing field", "topic: "),
         ("sinks: [{stdout: {}, postgres: {}}]", "invalid-value", "app.sinks[0]", "one word or one key", None),
-        ("sinks: [{stdout: {a: 1}}]", "invalid-value", "app.sinks[0]", "has no options", None),
+        ("sinks: [{stdout: {a: 1}}]", "unknown-field", "app.sinks[0].stdout.a", "unknown field", None),
+        ("sinks: [{stdout: {name: Out}}]", "invalid-value", "app.sinks[0].stdout.name", "not the name of a sink", None),
+        (
+            "sinks: [{kafka: {topic: a, name: b}}, {kafka: {topic: c, name: b}}]",
+            "invalid-value",
+            "app.sinks[1]",
+            'two sinks are called "b"',
+            None,
+        ),
+        (
+            "fan_out: both",
+            "invalid-value",
+            "app.fan_out",
+            "separate",
+            None,
+        ),
         ("sinks: [stdout, stdout]", "invalid-value", "app.sinks[1]", "named twice", None),
         (
             "sinks: [{kafka: {topic: orders}}]",
@@ -315,7 +337,7 @@ def test_one_problem_of_kafka_or_postgres(
 
 @pytest.mark.parametrize("name", ["orders", "public.orders", "Ünïcode", "a b;drop table x", 'quo"ted', "x" * 63])
 def test_names_of_tables_that_are_only_a_matter_of_quoting(folder: Folder, name: str) -> None:
-    postgres = folder.load(replaced("table: orders", f"table: '{name}'")).config.pipelines[0].postgres
+    postgres = folder.load(replaced("table: orders", f"table: '{name}'")).config.pipelines[0].known_table
     assert postgres is not None
     assert postgres.table == name
 
@@ -325,7 +347,7 @@ def test_a_missing_section_says_who_needs_it(folder: Folder) -> None:
     problem = folder.error(text)
     assert (problem.code, problem.path, problem.line) == ("missing-field", "app.postgres", 1)
     assert "the postgres sink needs it" in problem.message
-    assert folder.load(text + "  sinks: [stdout]\n").config.pipelines[0].postgres is None
+    assert folder.load(text + "  sinks: [stdout]\n").config.pipelines[0].known_table is None
 
 
 def test_several_problems_come_at_once_in_the_order_of_the_file(folder: Folder) -> None:
@@ -382,15 +404,15 @@ def test_files_without_a_pipeline(folder: Folder, text: str, code: str, line: in
 
 def test_a_missing_file_is_one_problem_without_a_line(folder: Folder) -> None:
     with pytest.raises(ConfigProblems, match=r"nowhere\.yaml: error\[file-missing\] the file does not exist"):
-        load(Path("nowhere.yaml"), {})
+        load(Path("nowhere.yaml"), {}, model=pipeline_type())
     with pytest.raises(ConfigProblems, match="file-unreadable"):
-        load(folder.path, {})
+        load(folder.path, {}, model=pipeline_type())
 
 
 def test_a_file_that_is_not_utf_8_says_where(folder: Folder) -> None:
     (folder.path / "latin.yaml").write_bytes("app:\n  name: café\n".encode("latin-1"))
     with pytest.raises(ConfigProblems) as caught:
-        load(Path("latin.yaml"), {})
+        load(Path("latin.yaml"), {}, model=pipeline_type())
     (problem,) = caught.value.problems
     assert (problem.code, problem.line, problem.column, problem.message) == (
         "yaml-syntax",
@@ -403,26 +425,31 @@ def test_a_file_that_is_not_utf_8_says_where(folder: Folder) -> None:
 def test_a_huge_file_is_not_read(folder: Folder) -> None:
     (folder.path / "huge.yaml").write_text("#" * 2_000_000)
     with pytest.raises(ConfigProblems, match="larger than 1 MiB"):
-        load(Path("huge.yaml"), {})
+        load(Path("huge.yaml"), {}, model=pipeline_type())
 
 
 @pytest.mark.parametrize("prefix", ["\N{ZERO WIDTH NO-BREAK SPACE}", "# first\r\n", "%YAML 1.1\n---\n"])
 def test_marks_of_other_systems_are_fine(folder: Folder, prefix: str) -> None:
     (folder.path / "app-config.yaml").write_text(prefix + MINIMAL, encoding="utf-8", newline="")
-    assert isinstance(load(Path("app-config.yaml"), {}).config, Config)
+    assert isinstance(load(Path("app-config.yaml"), {}, model=pipeline_type()).config, Config)
 
 
 def test_a_place_counts_windows_line_ends_once(folder: Folder) -> None:
     (folder.path / "app-config.yaml").write_bytes(app("tabel: x").replace("\n", "\r\n").encode())
     with pytest.raises(ConfigProblems) as caught:
-        load(Path("app-config.yaml"), {})
+        load(Path("app-config.yaml"), {}, model=pipeline_type())
     (problem,) = caught.value.problems
     assert (problem.line, problem.column, problem.source_line) == (4, 3, "  tabel: x")
 
 
 def test_more_parsers_can_be_known(folder: Folder) -> None:
     path = folder.write(app("source: {parser: avro}"))
-    assert load(path, {}, parsers={"json": NoOptions, "avro": NoOptions}).config.pipelines[0].source.parser == "avro"
+    assert (
+        load(path, {}, model=pipeline_type(), parsers={"json": NoOptions, "avro": NoOptions})
+        .config.pipelines[0]
+        .source.parser
+        == "avro"
+    )
 
 
 def test_a_shell_object_of_another_name_is_left_to_the_catalogue(folder: Folder) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ddpm.components.registry import pipeline_type
 from ddpm.config import Config, load
 from ddpm.config.model import LogLevel
 from unit.config.folder import Folder
@@ -36,8 +37,8 @@ def test_both_forms_merge_into_the_defaults_of_app(folder: Folder, pipelines: st
     config = folder.load(BASE + pipelines).config
     assert group_of(config) == {"eu": "shop-eu", "us": "shop-us", "all": "shop-all"}
     assert [pipeline.kafka.topics for pipeline in config.pipelines] == [("orders",), ("us",), ("orders",)]
-    assert [one.postgres and one.postgres.table for one in config.pipelines] == ["eu", "orders", "orders"]
-    assert all(pipeline.postgres and pipeline.postgres.columns for pipeline in config.pipelines)
+    assert [one.table and one.table.table for one in config.pipelines] == ["eu", "orders", "orders"]
+    assert all(pipeline.table and pipeline.table.columns for pipeline in config.pipelines)
     assert config.server.port == 5000
     assert config.logger.level is LogLevel.DEBUG
 
@@ -55,9 +56,9 @@ pipelines:
     )
     first, second = folder.load(text).config.pipelines
     assert first.kafka.topics == ("x", "y")
-    assert first.postgres is not None
-    assert list(first.postgres.columns or ()) == ["id", "at"]
-    assert second.postgres is None
+    assert first.table is not None
+    assert list(first.table.columns or ()) == ["id", "at"]
+    assert second.known_table is None
 
 
 def test_without_pipelines_app_keeps_its_group(folder: Folder) -> None:
@@ -252,5 +253,5 @@ def test_the_file_may_lie_elsewhere(folder: Folder) -> None:
     path = folder.write(
         TABLELESS + "  pipeline_template: templates/mine.yaml\npipelines: {a: , b: }\n", "conf/app.yaml"
     )
-    templates = {pipeline.pipeline_template for pipeline in load(path, {}).config.pipelines}
+    templates = {pipeline.pipeline_template for pipeline in load(path, {}, model=pipeline_type()).config.pipelines}
     assert templates == {folder.path / Path("conf/templates/mine.yaml")}

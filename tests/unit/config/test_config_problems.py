@@ -10,6 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ddpm.components.registry import pipeline_type
 from ddpm.config import ConfigProblems, Problem, Severity, format_problem, load, to_json
 from ddpm.config.address import masked_url, url_passwords
 from ddpm.config.model import Pipeline
@@ -278,7 +279,7 @@ def test_no_mutation_of_a_file_crashes_or_leaks(folder: Folder, data: st.DataObj
     )
     (folder.path / "app-config.yaml").write_text(text[:index] + new + text[index + cut :], encoding="utf-8", newline="")
     try:
-        load(Path("app-config.yaml"), {"A": "value"})
+        load(Path("app-config.yaml"), {"A": "value"}, model=pipeline_type())
     except ConfigProblems as problems:
         shown = f"{problems} {to_json(problems.problems)}"
         assert password not in shown
@@ -298,6 +299,8 @@ def test_no_mutation_of_a_file_crashes_or_leaks(folder: Folder, data: st.DataObj
         ("postgresql://u:p[ss@db/x", "postgresql://u:***@db/x", ("p[ss",)),
         ("postgresql://u:p/ss@db/x", "***", ()),
         ("postgresql://u:p#ss@db/x", "***", ()),
+        ("postgresql://u%pass@db/x", "***", ()),
+        ("postgresql://u%41@db/x", "postgresql://u%41@db/x", ()),
     ],
 )  # fmt: skip
 def test_masked_urls(url: str, masked: str, passwords: tuple[str, ...]) -> None:
@@ -315,6 +318,7 @@ trees = st.recursive(
 sections = st.dictionaries(keys, trees, max_size=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(app=sections | trees, pipelines=st.dictionaries(keys, sections) | st.lists(sections) | trees)
 def test_no_structure_crashes_the_loader(folder: Folder, app: object, pipelines: object) -> None:
@@ -331,6 +335,60 @@ def test_a_certificate_that_is_not_there(folder: Folder) -> None:
     problem = folder.error(MINIMAL.replace("url: embedded", f'url: "{url}"'))
     assert (problem.code, problem.path) == ("file-missing", "app.postgres.url")
     assert problem.message == "the file /nowhere/ca.crt, which sslrootcert names, does not exist"
+
+
+def test_a_machine_without_trusted_certificates(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = MINIMAL.replace("url: embedded", 'url: "postgresql://u@db/x?sslmode=verify-full&sslrootcert=system"')
+    roots = folder.path / "roots.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(roots))
+    problem = folder.error(text)
+    assert problem.path == "app.postgres.url"
+    assert problem.message.startswith(
+        "sslrootcert=system finds no file of trusted certificates on this machine; install"
+    )
+    roots.touch()
+    (pipeline,) = folder.load(text).config.pipelines
+    handed = json.loads(pipeline.sinks[0].environment()["DDPM_POSTGRES_DSN"])
+    assert (handed["sslrootcert"], handed["sslmode"]) == (str(roots), "verify-full")
+    assert list(pipeline.sinks[0].engine_files) == [roots]
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "says"),
+    [
+        (
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----",
+            0o600,
+            "encrypted in the form PKCS #8, which the engine's client does",
+        ),
+        ("-----BEGIN PRIVATE KEY-----", 0o666, "others may read the key"),
+    ],
+)
+def test_a_key_that_one_of_the_clients_would_not_read(folder: Folder, content: str, mode: int, says: str) -> None:
+    key = folder.path / "client.key"
+    key.write_text(content)
+    key.chmod(mode)
+    url = f"postgresql://u@db/x?sslmode=require&sslcert={key}&sslkey={key}"
+    problem = folder.error(MINIMAL.replace("url: embedded", f'url: "{url}"'))
+    assert problem.path == "app.postgres.url"
+    assert says in problem.message
+
+
+def test_a_keyword_that_pgx_would_send_to_the_server_is_refused_at_its_line(folder: Folder) -> None:
+    text = MINIMAL.replace("url: embedded", "url: host=db user=u password=hunter2hunter2 dbname=x sslcrl=/x")
+    problem = folder.error(text)
+    assert (problem.path, problem.line) == ("app.postgres.url", text[: text.index("url:")].count("\n") + 1)
+    assert problem.message.startswith("sslcrl is not supported: the engine's client reads no revocation lists; name")
+    assert "hunter2" not in str(problem)
+
+
+def test_the_password_among_keywords_is_a_secret(folder: Folder) -> None:
+    text = MINIMAL.replace("url: embedded", r"""url: "host=a,b user=u password='hunter2\\'hunter2' dbname=x" """)
+    config = folder.load(text).config
+    (table,) = (pipeline.table for pipeline in config.pipelines)
+    assert table is not None
+    assert str(table.url) == "postgresql:///?host=a,b&user=u&password=***&dbname=x"
+    assert "hunter2'hunter2" in config.secrets
 
 
 def test_a_port_that_is_no_number_is_shown_and_the_password_is_not(folder: Folder) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ddpm.catalogue.parsers import OPTIONS
+from ddpm.components.parsers import OPTIONS
+from ddpm.components.registry import pipeline_type
 from ddpm.config import ConfigProblems, load
 from unit.config.folder import MINIMAL, Folder
 
@@ -24,7 +25,7 @@ app:
 def test_given_names_that_fill_no_column_are_a_problem(folder: Folder, given: str, path: str, message: str) -> None:
     file = folder.write(TYPED + f"  source: {{parser: csv, options: {{columns: {given}}}}}\n")
     with pytest.raises(ConfigProblems) as raised:
-        load(file, {}, parsers=OPTIONS)
+        load(file, {}, model=pipeline_type(), parsers=OPTIONS)
     (problem,) = raised.value.problems
     assert (problem.line, problem.path) == (4, path)
     assert message in problem.message
@@ -38,7 +39,7 @@ def test_given_names_that_fill_no_column_are_a_problem(folder: Folder, given: st
     ],
 )
 def test_given_names_may_be_more_than_the_table_wants_and_a_mapping_may_rename_them(folder: Folder, more: str) -> None:
-    assert load(folder.write(TYPED + more), {}, parsers=OPTIONS).warnings == ()
+    assert load(folder.write(TYPED + more), {}, model=pipeline_type(), parsers=OPTIONS).warnings == ()
 
 
 def test_what_the_table_is_filled_from_is_known_without_processors_alone(folder: Folder) -> None:

@@ -1,8 +1,18 @@
 """What a Postgres URL says, and which ones are refused."""
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 
-from ddpm.config.address import AddressError, masked_url, parse_address, url_passwords, web_fault
+from ddpm.config.address import (
+    NOT_TAKEN,
+    AddressError,
+    masked_url,
+    parse_address,
+    url_from_keywords,
+    url_passwords,
+    web_fault,
+)
 from harness.addresses import PRINTABLE, dice_of, mutated, written
 
 BASE = "postgresql://u:s3cret@db/x"
@@ -106,8 +116,23 @@ def test_every_printable_character_can_stand_in_every_part() -> None:
             "timezone is not supported; a setting of the server is written options=-c%20timezone%3D",
         ),
         (f"{BASE}?sslmod=disable", 'sslmod is not supported; did you mean "sslmode"?'),
-        (f"{BASE}?sslcrl=/x", "sslcrl is not supported"),
-        (f"{BASE}?require_auth=scram-sha-256", "require_auth is not supported"),
+        (f"{BASE}?sslcrl=/x", "sslcrl is not supported: the engine's client reads no revocation lists; name"),
+        (f"{BASE}?require_auth=scram-sha-256", "require_auth is not supported: the engine's client cannot choose"),
+        (f"{BASE}?ssl_min_protocol_version=TLSv1", "ssl_min_protocol_version takes TLSv1.2 or TLSv1.3"),
+        (
+            f"{BASE}?ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.2",
+            "ssl_min_protocol_version is later than ssl_max_protocol_version",
+        ),
+        (
+            f"{BASE}?sslmode=verify-full&sslrootcert=system&sslsni=0",
+            "sslsni=0 does not go with sslmode=verify-full; omit it",
+        ),
+        ("host=db user=u password=s3cret krbsrvname=x", "krbsrvname is not supported: the engine does not log in by"),
+        ("host=db user=u password='s3cret dbname=x", "the keywords and values of this address cannot be told apart"),
+        ("host=db user=u s3cret", "the keywords and values of this address cannot be told apart"),
+        ("host=db user=u user=v", "user is given twice"),
+        ("host=a,b port=1,2,3", "2 hosts and 3 ports do not fit"),
+        ("port=5432 dbname=x", "no host is named"),
         (f"{BASE}?service=x", "service is not supported: write what the service file says"),
         (f"{BASE}?passfile=/x", "passfile is not supported: ddpm reads no password files"),
         (f"{BASE}?hostaddr=1.2.3.4", "hostaddr is not supported: write the address as the host"),
@@ -134,6 +159,66 @@ def test_what_is_refused(url: str, message: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+def test_every_keyword_of_libpq_is_taken_or_refused_with_its_way_out() -> None:
+    for keyword in {each.keyword.decode() for each in Conninfo.get_defaults()} - {"host"}:
+        try:
+            parse_address(f"{BASE}?{keyword}=")
+        except AddressError as error:
+            assert str(error) == f"{keyword} is not supported: {NOT_TAKEN[keyword]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        (
+            "host=a,b port=1,2 user=u dbname=x target_session_attrs=read-write",
+            "postgresql:///?host=a,b&port=1,2&user=u&dbname=x&target_session_attrs=read-write",
+        ),
+        ("host = db  user\t=\nu", "postgresql:///?host=db&user=u"),
+        (r"host=db password='it\'s a \\ b' user=a\ b", "postgresql:///?host=db&password=it%27s%20a%20%5C%20b&user=a%20b"),
+        ("host=/run/pg application_name=''", "postgresql:///?host=/run/pg&application_name="),
+        ("postgresql://u@db/x?host=a", None),
+        ("embedded", None),
+    ],
+)  # fmt: skip
+def test_keywords_and_values_become_a_url(text: str, url: str | None) -> None:
+    assert url_from_keywords(text) == url
+    if url is not None:
+        assert parse_address(text) == parse_address(url)
+
+
+def test_keywords_and_values_say_what_they_say_to_libpq() -> None:
+    dice = dice_of(12)
+    for _ in range(500):
+        each = written(dice)
+        given = {
+            "host": ",".join(host for host, _ in each.servers),
+            "port": ",".join(str(port) for _, port in each.servers),
+            "user": each.user,
+            "password": each.password,
+            "dbname": each.database,
+            **each.options,
+        }
+        text = make_conninfo("", **given)
+        address = parse_address(text)
+        found = conninfo_to_dict(text)
+        assert (address.user, address.password or "", address.database) == (
+            found["user"],
+            found["password"],
+            found["dbname"],
+        )
+        assert address.servers == each.servers
+        assert address.options == each.options
+        shown = masked_url(url_from_keywords(text) or "")
+        assert len(each.password) < 4 or each.password not in shown
+
+
+def test_of_several_servers_the_one_that_takes_rows_is_wanted() -> None:
+    assert parse_address("postgresql://a,b/x").parts("u")["target_session_attrs"] == "read-write"
+    assert parse_address("postgresql://a,b/x?target_session_attrs=any").parts("u")["target_session_attrs"] == "any"
+    assert "target_session_attrs" not in parse_address("postgresql://a/x").parts("u")
+
+
 def test_options_that_mean_nothing_are_left_out() -> None:
     assert parse_address(f"{BASE}?client_encoding=utf-8&options=&sslmode=").options == {}
     assert parse_address(f"{BASE}?ssl=true").options == {"sslmode": "require"}
@@ -149,9 +234,9 @@ def test_options_that_mean_nothing_are_left_out() -> None:
         ("http://localhost:0", "the port 0 is not between 1 and 65535"),
         ("http://localhost:70000", "the port 70000 is not between 1 and 65535"),
         ("http://u:hunter2/x@localhost", "the parts of this URL cannot be told apart"),
-        ("ftp://localhost", "it is no URL of http or https"),
-        ("localhost:9091", "it is no URL of http or https"),
-        ("http://", "it is no URL of http or https"),
+        ("ftp://localhost", "it is not a URL of http or https"),
+        ("localhost:9091", "it is not a URL of http or https"),
+        ("http://", "it is not a URL of http or https"),
         ("http://a b", "the host is neither the name of a machine"),
         ("http://h1,h2", "the host is neither the name of a machine"),
     ],

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ddpm.components.registry import pipeline_type
 from ddpm.config import load
 from ddpm.config.written import Written
 
@@ -18,7 +19,7 @@ def written(folder: Path, yaml: str, env: dict[str, str] | None = None) -> tuple
     file = folder / "app-config.yaml"
     text = HEAD + yaml
     file.write_bytes(text.encode())
-    (pipeline,) = load(file, env or {}).config.pipelines
+    (pipeline,) = load(file, env or {}, model=pipeline_type()).config.pipelines
     step = pipeline.processors[-1]
     assert step.written is not None
     return step.written, step.mapping or step.filter or "", text

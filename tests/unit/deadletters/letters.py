@@ -82,7 +82,10 @@ class FakeStore:
     def depth(self, pipeline: str) -> Depth:
         return self._books().depth(pipeline)
 
-    def letters(self, ids: Iterable[LetterId]) -> Iterator[DeadLetter]:
+    def sinks(self, pipeline: str) -> tuple[str, ...]:
+        return ()
+
+    def letters(self, ids: Iterable[LetterId], pipeline: str | None = None) -> Iterator[DeadLetter]:
         wanted = set(ids)
         return (each for each in self.kept if each.id in wanted)
 

@@ -1,5 +1,6 @@
 """Which letters are open, which are one, and what they are counted under."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -37,6 +38,14 @@ def test_a_letter_that_was_written_again_after_a_crash_is_the_same() -> None:
     assert kept.entry(again) is entry
     kept.note(mark(again, Resolution.DISCARDED))
     assert not list(kept.entries("shop")), "whichever of them was marked"
+
+
+def test_what_two_sinks_did_not_get_are_two_letters() -> None:
+    postgres, kafka = letter(0, sink="postgres"), letter(1, of_offset="100", sink="kafka")
+    (first, second) = books(postgres, kafka).entries("shop")
+    assert (first.sink, second.sink) == ("postgres", "kafka")
+    kept = books(postgres, kafka, first.resolved(Resolution.REPLAYED, NOW_MS, "run-1"))
+    assert [each.sink for each in kept.entries("shop")] == ["kafka"]
 
 
 @pytest.mark.parametrize("order", list(permutations(range(4))))
@@ -135,3 +144,14 @@ def test_the_place_of_a_step_stays_in_a_pattern() -> None:
     assert pattern_of(f"{place}failed assignment: 17 is no text") == f"{place}failed assignment: N is no text"
     assert pattern_of("processors[3]: at 17") == "processors[3]: at N"
     assert pattern_of("a.yaml:12: x") == "a.yaml:N: x"
+
+
+def test_an_older_mark_that_is_read_later_opens_nothing() -> None:
+    first = letter(0)
+    second = replace(letter(1, attempt="2"), origin=first.origin)
+    index = DeadLetterIndex()
+    for each in (first, second):
+        index.add(each)
+    index.note(mark(second))
+    index.note(mark(first))
+    assert not list(index.entries("shop"))

@@ -12,7 +12,7 @@ from ddpm.deadletters.replay import Fed as HowFar
 from ddpm.deadletters.replay import Progress, plan, replay
 from ddpm.deadletters.resolution import Resolution
 from ddpm.errors import EngineError
-from ddpm.orchestrator.reinject import Fed
+from ddpm.orchestrator.redrive.reinject import Fed
 from unit.deadletters.letters import FakeStore, letter
 
 
@@ -124,3 +124,24 @@ def test_a_rate_is_kept() -> None:
     begun = time.monotonic()
     run(store, Engine(store), rate=100)
     assert 0.19 <= time.monotonic() - begun < 5
+
+
+def test_letters_of_different_sinks_are_never_fed_together() -> None:
+    store = FakeStore(*(letter(number, sink=("a", "b")[number % 2]) for number in range(4)), letter(4))
+    fed: list[list[str | None]] = []
+
+    class Noting(Engine):
+        def __call__(self, letters: Iterator[DeadLetter], told: Callable[[HowFar], None]) -> None:
+            before = len(self.fed)
+            super().__call__(letters, told)
+            fed.append([each.sink for each in self.fed[before:]])
+
+    run(store, Noting(store))
+    assert fed == [[None], ["a", "a"], ["b", "b"]]
+
+
+def test_letters_of_a_sink_that_is_gone_are_left_out_even_by_force() -> None:
+    store = FakeStore(letter(0, sink="kafka"), letter(1, sink="gone"), letter(2))
+    chosen = plan(store.entries("shop"), force=True, sinks=("kafka", "postgres"))
+    assert [str(each.id) for each in chosen.taken] == ["0:0", "0:2"]
+    assert ([str(each.id) for each in chosen.orphaned], chosen.left_out) == (["0:1"], 1)

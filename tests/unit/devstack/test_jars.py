@@ -15,6 +15,8 @@ from ddpm.engine.cache import make_once
 from ddpm.engine.progress import Silent
 from ddpm.errors import MissingToolError
 
+pytestmark = pytest.mark.slow
+
 CONTENT = {"kafka_2.13": b"broker" * 1000, "zstd-jni": b"codec" * 1000}
 
 

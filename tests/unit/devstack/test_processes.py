@@ -16,6 +16,8 @@ from ddpm.devstack.processes import Server, ServerCommand, end_processes, find_p
 from ddpm.errors import MissingToolError, ServiceError
 from harness.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 # Ends in an orderly way on SIGTERM, and has a child of its own as Postgres has.
 POLITE = """
 import signal, subprocess, sys

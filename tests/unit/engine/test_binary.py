@@ -14,7 +14,7 @@ from ddpm.errors import ConfigError, EngineError, ExitCode, MissingToolError
 ENGINE = """#!/bin/sh
 case "$1" in
   list) printf '  - %s\\n' ddpm_origin ddpm_json ddpm_python ddpm_forward ddpm_dead_letter ddpm_feed
-        printf '  - %s\\n' ddpm_kafka_out postgres_copy ;;
+        printf '  - %s\\n' ddpm_dead_letters ddpm_kafka ddpm_kafka_out postgres_copy stdout ;;
   --version) printf 'Version: v1.20.0\\nDate: unknown\\n' ;;
   lint) printf '%s(3,1) field foo not recognised\\n  got: 3\\n%s(9,1) unable to infer\\n' "$3" "$3" >&2; exit 1 ;;
 esac
@@ -127,8 +127,8 @@ def test_engine_without_the_plugin_is_refused_with_what_it_lacks(tmp_path: Path)
     with pytest.raises(ConfigError, match=f"{bare} was built without ddpm's plugin") as error:
         binary.locate(bare)
     assert (
-        "it lacks ddpm_dead_letter, ddpm_feed, ddpm_forward, ddpm_kafka_out, ddpm_origin, ddpm_python, postgres_copy"
-        in str(error.value)
+        "it lacks ddpm_dead_letter, ddpm_dead_letters, ddpm_feed, ddpm_forward, ddpm_kafka, ddpm_kafka_out, "
+        "ddpm_origin, ddpm_python, postgres_copy" in str(error.value)
     )
 
 

@@ -24,7 +24,7 @@ class World:
             self.shown.append(message)
 
     def _tell(self, line: str, repeats: Repeats) -> None:
-        self.shown.append(repeats.told(line))
+        self.shown.append(repeats.appended(line))
 
 
 def timers() -> set[threading.Thread]:

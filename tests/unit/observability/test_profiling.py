@@ -10,10 +10,12 @@ from pathlib import Path
 import memray
 import pytest
 
-from ddpm.catalogue import environment
+from ddpm.contract import Env
 from ddpm.errors import ExitCode, MissingToolError
 from ddpm.observability.profiling import CPU_FILE, MEMORY_FILE, ORCHESTRATOR, engine_environment, profiling
 from harness.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 WORK = """
 import json, signal, sys, threading, time
@@ -169,4 +171,4 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_each_engine_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     told = engine_environment(Path(".ddpm/profiles"), "orders", 2)
-    assert told == {environment.PROFILE_FOLDER: str(tmp_path / ".ddpm/profiles/orders/2")}
+    assert told == {Env.PROFILE_FOLDER: str(tmp_path / ".ddpm/profiles/orders/2")}

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from ddpm.catalogue.component import Component
-from ddpm.catalogue.parsers import OPTIONS, gives_many, processors
-from ddpm.catalogue.processors import guarded
+from ddpm.component import Component
+from ddpm.components.parsers import OPTIONS, gives_many, processors
+from ddpm.components.processors import guarded
+from ddpm.components.registry import pipeline_type
 from ddpm.config import ConfigProblems, LoadResult, load
 from ddpm.plugins.inspecting import inspect_plugin
 from ddpm.plugins.loading import entry_point_names
+
+pytestmark = pytest.mark.slow
 
 HEAD = """\
 app:
@@ -45,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def loaded(source: str) -> LoadResult:
     path = Path("app-config.yaml")
     path.write_text(f"{HEAD}  source: {{{source}}}\n")
-    return load(path, {}, parsers=OPTIONS, installed=entry_point_names(), inspect=inspect_plugin)
+    return load(path, {}, model=pipeline_type(), parsers=OPTIONS, installed=entry_point_names(), inspect=inspect_plugin)
 
 
 def problem_of(source: str) -> str:
@@ -109,7 +112,7 @@ def test_a_folder_may_be_named(folder: Path, place: str, named: str) -> None:
         ),
         ("async def parse(payload, meta):\n    return []\n", "pairs.py:1: parse is asynchronous"),
         ("x = 1\n", "pairs.py:1: the plugin has neither a function parse(payload, meta) nor a class Parser"),
-        ("parse = 3\n", "pairs.py: 3 is no parser"),
+        ("parse = 3\n", "pairs.py: 3 is not a parser"),
         ("class Parser:\n    pass\n", "TypeError: Parser() takes no arguments"),
         (CLASS.replace("return [", "return 5 #"), "pairs.py:4: Parser: processors() must return a list"),
         (

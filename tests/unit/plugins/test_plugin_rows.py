@@ -76,6 +76,7 @@ PLAIN = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), PLAIN))
 def test_plain_rows_come_back_whichever_way_they_are_written(row: dict[str, Any]) -> None:
     try:

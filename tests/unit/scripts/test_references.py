@@ -1,31 +1,69 @@
-"""What the site of the documents shows of the code: every key with its meaning, every path of the API."""
+"""What documents show of the code: every key with its meaning, every path of the API."""
 
 import json
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "references.py"
+from ddpm.components.parsers import PARSERS
+from ddpm.components.registry import Sinks
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / "scripts" / "references.py"
 
 
 @pytest.fixture(scope="module")
-def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("references")
-    subprocess.run([sys.executable, str(SCRIPT), str(folder)], check=True)
-    return folder
+def script() -> ModuleType:
+    spec = spec_from_file_location("references", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules["references"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_every_key_has_its_values_its_default_and_the_words_of_the_readme(references: Path) -> None:
-    rows = (references / "configuration.md").read_text(encoding="utf-8").splitlines()
-    assert "| `kafka.start_from` | `earliest`, `latest` | `earliest` | or `latest`: where a new group begins |" in rows
-    assert "| `scale.down_after` | such as `30s` | `10m` | the lag decides on replicas |" in rows
-    assert "| `replicas` | integer from 1 to 64 | `1` | engines in the consumer group |" in rows
-    # A key below one that the README explains as a whole.
-    assert any(row.startswith("| `dead_letter.breaker.records` | integer from 10 to 1,000,000 |") for row in rows)
+def test_the_documents_are_those_of_the_code(script: ModuleType) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    out_of_date = "run `make generate`"
+    assert script.configuration() == (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8"), out_of_date
+    assert script.with_table(readme) == readme, out_of_date
 
 
-def test_the_document_of_the_api_has_every_path(references: Path) -> None:
-    paths = json.loads((references / "openapi.json").read_text(encoding="utf-8"))["paths"]
+def test_every_key_has_its_values_a_default_or_an_example_and_words(script: ModuleType) -> None:
+    keys = {key.name: key for key in script.all_keys()}
+    start_from = keys["kafka.start_from"]
+    assert (start_from.takes, start_from.default) == ("`earliest`, `latest`", "`earliest`")
+    assert start_from.words == "where a group begins in topics that are new to it"
+    assert (keys["scale.down_after"].takes, keys["scale.down_after"].default) == ("such as `30s`", "`10m`")
+    assert (keys["engine.memory_limit"].default, keys["source.max_decompressed"].default) == ("`800MB`", "`64MiB`")
+    assert keys["batching.period"].default == "`100ms`"
+    assert keys["dead_letter.breaker.records"].takes == "integer from 10 to 1,000,000"
+    assert keys["kafka.topics"].default == keys["postgres.url"].default == "required"
+    assert keys["sinks"].default == "`[postgres]`"
+    assert [name for name, key in keys.items() if not key.words] == []
+    assert [name for name, key in keys.items() if not key.default and not key.example] == []
+
+
+def test_links_lead_from_where_the_words_are_shown(script: ModuleType) -> None:
+    assert "([operations.md](docs/operations.md#several-sinks))" in script.table()
+    assert "([operations.md](operations.md#several-sinks))" in script.configuration()
+
+
+def test_sinks_and_parsers_are_there_with_their_own_keys(script: ModuleType) -> None:
+    rows = script.configuration().splitlines()
+    assert {f"### {kind}" for kind in Sinks()} <= set(rows)
+    assert {f"### {name}" for name in PARSERS} <= set(rows)
+    assert "| `delimiter` | text | `,` |  | the character between two values |" in rows
+    assert any(row.startswith("| `topic` | text | required |") for row in rows)
+    assert any(row.startswith("| `write_timeout` | such as `30s` | `30s` |") for row in rows)
+
+
+def test_the_document_of_the_api_has_every_path(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, str(SCRIPT), str(tmp_path)], check=True)
+    paths = json.loads((tmp_path / "openapi.json").read_text(encoding="utf-8"))["paths"]
     assert {"/health", "/metrics", "/v1/pipelines", "/v1/pipelines/{name}/pause"} <= set(paths)

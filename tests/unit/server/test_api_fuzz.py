@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
@@ -18,6 +19,8 @@ from schemathesis.specs.openapi.checks import (
 from ddpm.server.app import create
 from ddpm.server.guard import AccessPolicy
 from unit.server.pictures import ORDERS, RETURNS, FakeSupervisor, sources
+
+pytestmark = pytest.mark.slow
 
 # Streams end at once: their server is closing.
 APP = create(sources(FakeSupervisor(ORDERS, RETURNS), closing=True), tuple, AccessPolicy())

@@ -91,7 +91,7 @@ class TestApi:
         supervisor.events.add("another", "state", "not mine", "running")
         body = client(supervisor=supervisor).get("/v1/pipelines/orders").json()
         assert body["source"]["topics"] == ["orders"]
-        assert body["sinks"] == [{"kind": "postgres", "name": "orders"}]
+        assert body["sinks"] == [{"kind": "postgres", "name": "orders", "icon": []}]
         assert body["partitions"][1]["committed"] is None
         assert [event["message"] for event in body["events"][:2]] == ["event 59", "event 58"]
         assert len(body["events"]) == 50
@@ -166,7 +166,7 @@ class TestApi:
         assert client(supervisor=supervisor).post("/v1/pipelines/orders/pause", json={}).status_code == 409
 
     def test_an_edited_configuration_is_told_wherever_it_matters(self) -> None:
-        changed = "app-config.yaml changed since this ddpm started; stop ddpm and start it again to apply it"
+        changed = "app-config.yaml changed since it was read; `ddpm reload` applies it"
         supervisor = FakeSupervisor(ORDERS)
         supervisor.config_changed = changed
         api = client(supervisor=supervisor)

@@ -12,7 +12,7 @@ from ddpm.deadletters.replay import Fed as HowFar
 from ddpm.deadletters.replay import Reinject
 from ddpm.deadletters.service import DeadLetterService
 from ddpm.errors import EngineError
-from ddpm.orchestrator.reinject import Fed
+from ddpm.orchestrator.redrive.reinject import Fed
 from ddpm.server.app import create
 from ddpm.server.guard import AccessPolicy
 from harness.waiting import eventually

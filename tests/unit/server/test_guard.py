@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from ddpm.config.model import Server
+from ddpm.config.model import Secret, Server
 from ddpm.errors import ConfigError
 from ddpm.server.guard import AccessPolicy, Guard, access_policy
 
@@ -85,7 +85,7 @@ def test_with_the_token_it_is_open() -> None:
 def test_beyond_loopback_a_token_or_a_word_is_needed(host: str) -> None:
     with pytest.raises(ConfigError, match="could stop and restart pipelines"):
         access_policy(Server(host=host))
-    assert access_policy(Server(host=host, token=TOKEN)).token == TOKEN
+    assert access_policy(Server(host=host, token=Secret(TOKEN))).token == TOKEN
     assert access_policy(Server(host=host, insecure=True)).token is None
 
 
@@ -95,4 +95,4 @@ def test_loopback_needs_none(host: str) -> None:
 
 
 def test_a_door_does_not_show_its_token() -> None:
-    assert TOKEN not in repr(access_policy(Server(token=TOKEN)))
+    assert TOKEN not in repr(access_policy(Server(token=Secret(TOKEN))))

@@ -36,7 +36,9 @@ class Replay:
         while self.now - begun < seconds:
             self.now += STEP
             said = say(self.now - begun)
-            self.alarms += self.auditor.told(self.now, replica, said, waiting=waiting, changed_at=self.changed_at)
+            self.alarms += self.auditor.engine_said(
+                self.now, replica, said, waiting=waiting, changed_at=self.changed_at
+            )
 
 
 def always(book: Book) -> Callable[[float], Mapping[Key, Book]]:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from ddpm.errors import NewerStateError
+from ddpm.supervisor import statefile
 from ddpm.supervisor.events import Event, EventFile, EventLog
-from ddpm.supervisor.memory import HistoryFile
+from ddpm.supervisor.memory import HistoryFile, Memory, MemoryFile
 from ddpm.supervisor.meter import HISTORY_LENGTH, Meter, Reading
+from ddpm.supervisor.states import DesiredState
 
 
 def log(path: Path, kept: int = 5) -> EventLog:
@@ -101,3 +103,49 @@ def test_sparklines_that_cannot_be_read_are_drawn_anew(tmp_path: Path, text: str
     meter = Meter()
     meter.restore([(1.0, 2.0)], 0)
     assert meter.steps() == ()
+
+
+PAUSED = Memory(DesiredState.PAUSE, 3)
+
+
+def test_what_was_asked_of_a_pipeline_is_asked_of_each_of_its_sinks_when_they_are_run_by_themselves(
+    tmp_path: Path,
+) -> None:
+    whole = tmp_path / "orders.json"
+    MemoryFile(whole).save(PAUSED)
+    parts = [MemoryFile(tmp_path / f"orders.{name}.json", [whole]) for name in ("postgres", "kafka")]
+    for part in parts:
+        part.take_over()
+    for part in parts:
+        part.forget_others()
+    assert [part.load() for part in parts] == [PAUSED, PAUSED]
+    added_later = MemoryFile(tmp_path / "orders.audit.json", [whole])
+    assert added_later.load() == Memory()
+
+
+def test_a_pipeline_is_paused_when_one_of_its_sinks_was_and_they_are_run_together_again(tmp_path: Path) -> None:
+    paths = [tmp_path / f"orders.{name}.json" for name in ("postgres", "kafka")]
+    MemoryFile(paths[0]).save(Memory(replicas=2))
+    MemoryFile(paths[1]).save(PAUSED)
+    whole = MemoryFile(tmp_path / "orders.json", paths)
+    for _ in range(2):
+        whole.take_over()
+        whole.forget_others()
+        assert whole.load() == PAUSED
+    MemoryFile(tmp_path / "orders.json").save(Memory())
+    assert whole.load() == Memory(), "its own counts, once it is there"
+
+
+def test_a_pause_that_cannot_be_kept_elsewhere_stays_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tmp_path / "orders.json"
+    MemoryFile(whole).save(PAUSED)
+    part = MemoryFile(tmp_path / "orders.postgres.json", [whole])
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(statefile, "write_atomically", full)
+    assert not part.take_over()
+    assert part.load() == PAUSED

@@ -15,6 +15,8 @@ import pytest
 from ddpm.supervisor.scaling import Decision, Observation, ScaleLimits, ScalePolicy
 from ddpm.supervisor.status import PartitionStatus
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3_600
 DAY = 24 * HOUR
 OBSERVE_EVERY = 5

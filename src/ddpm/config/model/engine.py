@@ -14,21 +14,35 @@ _DOCKER_SERVERS = ("tcp", "http", "https", "ssh")
 
 
 class Container(Model):
-    """`app.engine.container`: the container that an engine runs in.
+    """`app.engine.container`: the container that an engine runs in."""
 
-    `docker` is the address of the Docker daemon (default: as the docker command finds it). `network` is `host`, or a
-    network that exists. `env` names variables of ddpm's own environment that mappings read, `files` what they read
-    besides the files that the configuration names; both are handed over, files at the same absolute path.
-    """
-
-    image: NonEmptyStr = Field(examples=["ddpm-engine:0.1.0"])
-    network: NonEmptyStr = HOST_NETWORK
-    memory: ByteSize | None = None
-    cpus: float | None = Field(default=None, gt=0, le=1_024, allow_inf_nan=False)
-    docker: NonEmptyStr | None = Field(default=None, examples=["unix:///var/run/docker.sock"])
-    user: NonEmptyStr | None = None
-    env: tuple[NonEmptyStr, ...] = ()
-    files: tuple[FilePath, ...] = ()
+    image: NonEmptyStr = Field(examples=["ddpm-engine:0.1.0"], description="the image that has the engine")
+    network: NonEmptyStr = Field(default=HOST_NETWORK, description="`host`, or a network that exists")
+    memory: ByteSize | None = Field(
+        examples=["1GB"], default=None, description="how much memory the container may have"
+    )
+    cpus: float | None = Field(
+        examples=[1.5],
+        default=None,
+        gt=0,
+        le=1_024,
+        allow_inf_nan=False,
+        description="how many processors the container may use",
+    )
+    docker: NonEmptyStr | None = Field(
+        default=None,
+        examples=["unix:///var/run/docker.sock"],
+        description="the address of the Docker daemon; by default as the docker command finds it",
+    )
+    user: NonEmptyStr | None = Field(examples=["10001:10001"], default=None, description="the user in the container")
+    env: tuple[NonEmptyStr, ...] = Field(
+        examples=[["REGION"]], default=(), description="variables of ddpm's own environment that mappings read"
+    )
+    files: tuple[FilePath, ...] = Field(
+        examples=[["/srv/lookup.csv"]],
+        default=(),
+        description="files that mappings read besides those that the configuration names; at the same absolute path",
+    )
 
     @field_validator("docker")
     @classmethod
@@ -53,18 +67,30 @@ class Container(Model):
 
 
 class Engine(Model):
-    """`app.engine`: which engine runs, who starts it and in what, and how long it may take to drain.
+    """`app.engine`: which engine runs, who starts it and in what, and how long it may take to drain."""
 
-    With `launcher: external` others start it, and `url` is where its HTTP server is.
-    """
-
-    launcher: Literal["process", "container", "external"] = "process"
-    binary: FilePath | None = None
-    drain: Duration = 20.0
-    memory_limit: ByteSize = 800_000_000
-    stall_timeout: Duration = 60.0
-    container: Container | None = None
-    url: NonEmptyStr | None = Field(default=None, examples=["http://orders-engine:4195"])
+    launcher: Literal["process", "container", "external"] = Field(
+        default="process",
+        description="what starts the engine: ddpm as a process or a container, or others (docs/deploy-container.md)",
+    )
+    binary: FilePath | None = Field(
+        examples=["bin/engine"],
+        default=None,
+        description="another build of the engine that contains ddpm's plugins; by default ddpm builds it",
+    )
+    drain: Duration = Field(default=20.0, description="how long a stop may take")
+    memory_limit: ByteSize = Field(default=800_000_000, description="what the engine's garbage collector aims at")
+    stall_timeout: Duration = Field(
+        default=60.0, description="readable records and no commit for so long: the engines are restarted"
+    )
+    container: Container | None = Field(
+        default=None, description="the container of an engine, with `launcher: container`"
+    )
+    url: NonEmptyStr | None = Field(
+        default=None,
+        examples=["http://orders-engine:4195"],
+        description="the base URL of an engine that others run, with `launcher: external`",
+    )
 
     @property
     def external(self) -> bool:
@@ -107,11 +133,13 @@ class Scale(Model):
     there are fewer.
     """
 
-    min: int = Field(default=1, ge=1, le=64)
-    max: int = Field(ge=1, le=64, examples=[3])
-    target_lag: Duration = 30.0
-    up_after: Duration = 60.0
-    down_after: Duration = 600.0
+    min: int = Field(default=1, ge=1, le=64, description="at least so many replicas")
+    max: int = Field(ge=1, le=64, examples=[3], description="at most so many replicas")
+    target_lag: Duration = Field(
+        default=30.0, description="there are more replicas when the oldest record waits longer than this"
+    )
+    up_after: Duration = Field(default=60.0, description="for so long, before there are more")
+    down_after: Duration = Field(default=600.0, description="for so long far below it, before there are fewer")
 
     @model_validator(mode="after")
     def _max_is_not_below_min(self) -> "Scale":

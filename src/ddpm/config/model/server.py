@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from ddpm.config.address import web_fault
+from ddpm.config.model.secret import Secret
 from ddpm.config.model.values import Model, NonEmptyStr
 
 
@@ -20,28 +21,36 @@ class LogLevel(StrEnum):
 
 
 class Server(Model):
-    """`app.server`: where people and Prometheus find ddpm, and who may use it.
+    """`app.server`: where people and Prometheus find ddpm, and who may use it."""
 
-    `token` is what a client must send as `Authorization: Bearer …`; without it only loopback may be bound, unless
-    `insecure` says that whoever reaches the port may do everything. `allowed_hosts` are names besides the bound
-    address and localhost by which clients may call it.
-    """
-
-    host: NonEmptyStr = "127.0.0.1"
-    port: int = Field(default=4195, ge=0, le=65_535)
-    token: Annotated[str, Field(min_length=16)] | None = Field(default=None, repr=False)
-    insecure: bool = False
-    allowed_hosts: tuple[NonEmptyStr, ...] = ()
+    host: NonEmptyStr = Field(default="127.0.0.1", description="the address of console, API, `/health` and `/metrics`")
+    port: int = Field(default=4195, ge=0, le=65_535, description="their port; 0 takes a free one")
+    token: Annotated[Secret, Field(min_length=16)] | None = Field(
+        examples=["${DDPM_TOKEN}"],
+        default=None,
+        description="what clients send as `Authorization: Bearer …`; required beyond loopback",
+    )
+    insecure: bool = Field(
+        default=False,
+        description="do without a token beyond loopback: anyone who reaches the port may then do everything",
+    )
+    allowed_hosts: tuple[NonEmptyStr, ...] = Field(
+        examples=[["ddpm.example.org"]], default=(), description="names besides its addresses that it answers to"
+    )
 
 
 class Metrics(Model):
-    """`app.metrics`: `push_gateway` is the URL of a Prometheus PushGateway that a bounded run reports to at its end."""
+    """`app.metrics`: where metrics go by themselves."""
 
-    push_gateway: NonEmptyStr | None = Field(default=None, examples=["http://localhost:9091"])
+    push_gateway: Secret | None = Field(
+        default=None,
+        examples=["http://localhost:9091"],
+        description="the URL of a Prometheus PushGateway that bounded runs report to at their end",
+    )
 
     @field_validator("push_gateway")
     @classmethod
-    def _push_gateway_is_http(cls, url: str | None) -> str | None:
+    def _push_gateway_is_http(cls, url: Secret | None) -> Secret | None:
         fault = None if url is None else web_fault(url)
         if fault:
             msg = f"not the address of a PushGateway: {fault}; write for example http://localhost:9091"
@@ -52,8 +61,10 @@ class Metrics(Model):
 class Logger(Model):
     """`app.logger`."""
 
-    level: LogLevel = LogLevel.INFO
-    format: Literal["auto", "console", "json"] = "auto"
+    level: LogLevel = Field(default=LogLevel.INFO, description="what is logged at least")
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="lines for people, or JSON for machines; `auto` is `console` on a terminal"
+    )
 
     @field_validator("level", mode="before")
     @classmethod

@@ -18,7 +18,6 @@ _SIZE = re.compile(r"(?P<value>\d{1,15}(?:\.\d{1,12})?)\s*(?P<unit>B|[kK]i?B|Mi?
 _SIZE_BYTES = {"B": 1, "KB": 10**3, "KIB": 2**10, "MB": 10**6, "MIB": 2**20, "GB": 10**9, "GIB": 2**30}
 _BROKER = re.compile(r"(?:[^\s:/@,\[\]]+|\[[0-9a-fA-F:.]+\]):(?P<port>[^\s:/@,]+)")
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
-_PIPELINE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 IDENTIFIER_BYTES = 63
 
 
@@ -69,14 +68,19 @@ def _topic_name(name: str) -> str:
     return name
 
 
-def _pipeline_name(name: str) -> str:
-    if not _PIPELINE_NAME.fullmatch(name):
-        msg = (
-            f'"{name}" is not the name of a pipeline: 1 to 63 of the characters a-z, 0-9, "_" and "-", '
-            "with a letter or digit first and last"
-        )
-        raise ValueError(msg)
-    return name
+def _name(of: str, longest: int) -> AfterValidator:
+    pattern = re.compile(rf"[a-z0-9](?:[a-z0-9_-]{{0,{longest - 2}}}[a-z0-9])?")
+
+    def check(name: str) -> str:
+        if not pattern.fullmatch(name):
+            msg = (
+                f'"{name}" is not the name of a {of}: 1 to {longest} of the characters a-z, 0-9, "_" and "-", '
+                "with a letter or digit first and last"
+            )
+            raise ValueError(msg)
+        return name
+
+    return AfterValidator(check)
 
 
 def _broker(named: str) -> str:
@@ -136,7 +140,8 @@ ByteSize = Annotated[
 ]
 NonEmptyStr = Annotated[str, Field(min_length=1)]
 TopicName = Annotated[str, Field(min_length=1), AfterValidator(_topic_name)]
-PipelineName = Annotated[str, Field(min_length=1), AfterValidator(_pipeline_name)]
+PipelineName = Annotated[str, Field(min_length=1), _name("pipeline", 63)]
+SinkName = Annotated[str, _name("sink", 32)]
 Broker = Annotated[str, Field(min_length=1), AfterValidator(_broker)]
 TableName = Annotated[str, Field(min_length=1), AfterValidator(_table_name)]
 ColumnName = Annotated[str, AfterValidator(_identifier)]

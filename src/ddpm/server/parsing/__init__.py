@@ -1,6 +1,6 @@
 """A page to paste a record into, and the API behind it: what becomes of one record, step by step.
 
-It knows neither engines nor configurations: whoever makes the application hands it a function that answers.
+It knows neither engines nor configurations: anyone who makes the application hands it a function that answers.
 """
 
 import base64

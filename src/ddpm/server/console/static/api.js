@@ -14,7 +14,7 @@ export class Refused extends Error {
   }
 }
 
-/** Nobody answered. */
+/** No answer came. */
 export class Away extends Error {}
 
 export const token = {

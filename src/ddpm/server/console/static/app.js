@@ -17,7 +17,7 @@ const NOTICE_MS = 20_000;
 const KEPT_EVENTS = 1_000;
 const PAGE_EVENTS = 50;
 const LOG_LINES = 200;
-// The server tells its time in whole seconds.
+// The server gives its time in whole seconds.
 const IGNORED_SKEW_MS = 2_000;
 
 const place = (id) => document.getElementById(id);
@@ -229,7 +229,9 @@ function detailPage(name, now, stale) {
   }
   const width = widthWithin(place("main").querySelector(".card-flow") ?? place("main"));
   const elapsed = (Date.now() - known.receivedAt) / 1000;
-  return pipelinePage({ pipeline: known.detail, events: newestEvents(name), notice: known.notice, logs: known.logs, letters: known.letters, opened: known.opened, now, stale, elapsed, width });
+  const whole = known.detail.part_of;
+  const siblings = whole === null ? [] : known.list.pipelines.filter((each) => each.part_of === whole);
+  return pipelinePage({ pipeline: known.detail, siblings, events: newestEvents(name), notice: known.notice, logs: known.logs, letters: known.letters, opened: known.opened, now, stale, elapsed, width });
 }
 
 function widthWithin(element) {
@@ -294,7 +296,7 @@ async function act(action, element) {
   } else {
     const answer = await confirm(action, known.detail);
     if (answer !== null) {
-      tell(`${answer.pipeline}: ${answer.accepted} accepted, ${answer.message}.`);
+      notify(`${answer.pipeline}: ${answer.accepted} accepted, ${answer.message}.`);
       poll();
     }
   }
@@ -334,7 +336,7 @@ async function carryOut(deed, wanted, what) {
   const answer = await confirmDeed(deed, known.detail, wanted, what);
   if (answer !== null) {
     known.opened = null;
-    tell(`${answer.pipeline}: ${answer.message}.`);
+    notify(`${answer.pipeline}: ${answer.message}.`);
     poll();
   }
 }
@@ -345,14 +347,14 @@ async function quietly(ask) {
     return await ask();
   } catch (failure) {
     if (failure instanceof Refused || failure instanceof Away) {
-      tell(`${failure.message}.`);
+      notify(`${failure.message}.`);
       return null;
     }
     throw failure;
   }
 }
 
-function tell(text) {
+function notify(text) {
   known.notice = { text, until: Date.now() + NOTICE_MS };
 }
 

@@ -17,9 +17,6 @@ const UNDER_FONT = "400 12px";
 
 const GLYPHS = {
   topic: ["M2 4.5h14M2 9h14M2 13.5h9"],
-  kafka: ["M2 4.5h14M2 9h14M2 13.5h9"],
-  postgres: ["M2.5 4.2c0-1.4 2.9-2.4 6.5-2.4s6.5 1 6.5 2.4v9.6c0 1.4-2.9 2.4-6.5 2.4s-6.5-1-6.5-2.4Z", "M2.5 4.2c0 1.4 2.9 2.4 6.5 2.4s6.5-1 6.5-2.4M2.5 9c0 1.4 2.9 2.4 6.5 2.4s6.5-1 6.5-2.4"],
-  stdout: ["M1.8 3h14.4v12H1.8Z", "m4.6 6.4 2.6 2.6-2.6 2.6M9 11.8h4"],
   dead: ["M1.8 3.8h14.4v10.4H1.8Z", "m1.8 4.4 7.2 5.4 7.2-5.4"],
   parser: ["M6.5 2.5c-2 0-2.4.8-2.4 2.6 0 2.3-.4 3-2 3.9 1.6.9 2 1.6 2 3.9 0 1.8.4 2.6 2.4 2.6", "M11.5 2.5c2 0 2.4.8 2.4 2.6 0 2.3.4 3 2 3.9-1.6.9-2 1.6-2 3.9 0 1.8-.4 2.6-2.4 2.6"],
   mapping: ["M2 5.5h12M11 2.5l3 3-3 3M16 12.5H4M7 9.5l-3 3 3 3"],
@@ -45,8 +42,8 @@ function partsOf(pipeline) {
   const topics = few(pipeline.source.topics.map((name) => ({ glyph: "topic", title: name, under: broker ? "broker failing" : "topic", bad: broker })));
   const steps = few([{ glyph: "parser", title: pipeline.source.parser, under: "parser" },
     ...pipeline.processors.map(({ kind }) => ({ glyph: kind, title: kind }))]);
-  const sinks = few(pipeline.sinks.map(({ kind, name }) => (
-    { glyph: kind, title: name, under: lost(kind) ? `${kind} failing` : kind === name ? "sink" : kind, bad: lost(kind) })));
+  const sinks = few(pipeline.sinks.map(({ kind, name, icon }) => (
+    { glyph: "topic", icon, title: name, under: lost(kind) ? `${kind} failing` : kind === name ? "sink" : kind, bad: lost(kind) })));
   const dead = { glyph: "dead", title: pipeline.dead_letter.topic, under: `dead letters: ${count(pipeline.totals.dead)}`, faint: true };
   const ready = pipeline.replicas.filter((replica) => replica.ready).length;
   const bad = failing("engine").length > 0 || pipeline.state === "failed";
@@ -60,7 +57,7 @@ function few(things) {
   }
   const rest = things.slice(MOST_SHOWN - 1);
   return [...things.slice(0, MOST_SHOWN - 1),
-    { ...things[0], glyph: "topic", title: `${rest.length} more`, under: "", hint: rest.map((each) => each.title).join(", "), bad: rest.some((each) => each.bad) }];
+    { ...things[0], glyph: "topic", icon: null, title: `${rest.length} more`, under: "", hint: rest.map((each) => each.title).join(", "), bad: rest.some((each) => each.bad) }];
 }
 
 function stack(number, height = NODE) {
@@ -168,7 +165,7 @@ function engineBox({ x, y, width, height }, { engine }) {
     s("text", { class: "engine-under num", x: x + width - SPACE, y: y + 25, "text-anchor": "end" }, engine.bad ? `failing, ${engine.under}` : engine.under));
 }
 
-function nodeOf({ x, y, width, height, glyph, title, under, hint, bad, faint, chained }) {
+function nodeOf({ x, y, width, height, glyph, icon, title, under, hint, bad, faint, chained }) {
   const small = height === STEP;
   const textX = x + 40;
   const room = width - 40 - (bad ? 34 : 14);
@@ -176,7 +173,7 @@ function nodeOf({ x, y, width, height, glyph, title, under, hint, bad, faint, ch
     s("title", null, hint ?? title),
     chained ? s("path", { class: "chain", d: `M${x + 20} ${y - SPACE + 1}v${SPACE - 2}` }) : null,
     s("rect", { x, y, width, height, rx: 8 }),
-    s("g", { class: "glyph", transform: `translate(${x + 12} ${y + height / 2 - 9})` }, (GLYPHS[glyph] ?? GLYPHS.topic).map((d) => s("path", { d }))),
+    s("g", { class: "glyph", transform: `translate(${x + 12} ${y + height / 2 - 9})` }, (icon?.length > 0 ? icon : GLYPHS[glyph] ?? GLYPHS.topic).map((d) => s("path", { d }))),
     s("text", { class: "node-title", x: textX, y: small || !under ? y + height / 2 + 4.5 : y + 24 }, fitting(title, small && under ? room - 54 : room, small ? STEP_FONT : NODE_FONT)),
     under && !small ? s("text", { class: "node-under num", x: textX, y: y + 41 }, fitting(under, room, UNDER_FONT)) : null,
     under && small ? s("text", { class: "node-under", x: x + width - 12, y: y + height / 2 + 4.5, "text-anchor": "end" }, under) : null,
@@ -201,7 +198,7 @@ function spoken(pipeline, { topics, sinks, rates }) {
 
 const pen = document.createElement("canvas").getContext("2d");
 
-/** `text`, shortened in the middle until it is at most `room` pixels wide: both ends of a name tell it from others. */
+/** `text`, shortened in the middle until it is at most `room` pixels wide: both ends of a name distinguish it from others. */
 function fitting(text, room, font) {
   pen.font = `${font} ${getComputedStyle(document.body).fontFamily}`;
   if (pen.measureText(text).width <= room) {

@@ -108,13 +108,26 @@ function list(pipelines, now, stale) {
   const heads = COLUMNS.map((title, index) => h("th", { role: "columnheader", scope: "col", class: index > 1 ? "number" : null }, title));
   return h("table", { role: "table", class: "pipelines", "aria-label": "Pipelines" },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads)),
-    h("tbody", { role: "rowgroup" }, pipelines.map((each) => row(each, now, stale))));
+    h("tbody", { role: "rowgroup" }, pipelines.map((each, index) => [
+      startsWhole(pipelines, index) ? whole(pipelines, each.part_of) : null, row(each, now, stale)])));
+}
+
+/** Whether the pipeline at this place is the first shown one of those that are run for the sinks of one. */
+function startsWhole(pipelines, index) {
+  const { part_of: whole } = pipelines[index];
+  return whole !== null && pipelines[index - 1]?.part_of !== whole;
+}
+
+function whole(pipelines, name) {
+  const sinks = pipelines.filter((each) => each.part_of === name).length;
+  return h("tr", { role: "row", class: "whole", "data-key": `whole-${name}` },
+    h("th", { role: "rowheader", scope: "rowgroup", colspan: COLUMNS.length }, name, h("span", { class: "note" }, ` ${plural(sinks, "sink")}`)));
 }
 
 function row(pipeline, now, stale) {
   const ready = pipeline.replicas.filter((replica) => replica.ready).length;
   const { history, rates } = pipeline;
-  return h("tr", { role: "row", class: "pipeline", "data-key": `pipeline-${pipeline.name}`, "data-state": pipeline.state },
+  return h("tr", { role: "row", class: pipeline.part_of === null ? "pipeline" : "pipeline part", "data-key": `pipeline-${pipeline.name}`, "data-state": pipeline.state },
     h("td", { role: "cell", class: "cell-name" },
       h("a", { href: address(pipeline.name), class: "row-link" }, pipeline.name),
       h("div", { class: "reason", title: pipeline.reason }, pipeline.reason)),

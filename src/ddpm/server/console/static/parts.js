@@ -3,7 +3,7 @@
 import { h, s, unseen } from "./dom.js";
 import { age, clock, count, full, rate } from "./format.js";
 
-// Every state has a shape of its own, so that none is told by its colour alone.
+// Every state has a shape of its own, so that none is known by its colour alone.
 const SHAPES = {
   starting: ["M8 1.5a6.5 6.5 0 1 1-6.5 6.5", "M8 5v3.2l2.2 1.6"],
   running: ["M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13Z", "m5 8.2 2.1 2.1L11 6.2"],

@@ -6,16 +6,17 @@ import { eventList } from "./events.js";
 import { flow } from "./flow.js";
 import { lettersCard } from "./letters.js";
 import { age, count, duration, exact, plural, rate } from "./format.js";
-import { TROUBLED, at, card, changedBox, empty, known, measure, perSecond, records, since, stateBadge, table, unknown, verdict } from "./parts.js";
+import { TROUBLED, address, at, card, changedBox, empty, known, measure, perSecond, records, since, stateBadge, stateIcon, table, unknown, verdict } from "./parts.js";
 import { tile } from "./overview.js";
 
 const RESTING = new Set(["paused", "stopped", "failed"]);
 
 /** The page; `view` has pipeline, events, notice, now, elapsed (seconds since the answer), stale, width, logs. */
 export function pipelinePage(view) {
-  const { pipeline, now, stale, notice, elapsed } = view;
+  const { pipeline, siblings, now, stale, notice, elapsed } = view;
   return [
     head(pipeline, now, stale),
+    siblings.length > 1 ? otherSinks(pipeline, siblings) : null,
     changedBox(pipeline.config_changed ?? null),
     notice === null ? null : noticeBox(notice),
     tiles(pipeline),
@@ -62,6 +63,14 @@ function head(pipeline, now, stale) {
   ];
 }
 
+/** The way to the other sinks of the same pipeline, each of which is run by itself. */
+function otherSinks({ name, part_of: whole }, siblings) {
+  return h("nav", { class: "siblings", "aria-label": `Sinks of ${whole}`, "data-key": "siblings" },
+    h("span", { class: "strong-text" }, `Sinks of ${whole}`),
+    siblings.map((each) => h("a", { href: address(each.name), "data-key": each.name, "aria-current": each.name === name ? "page" : null },
+      stateIcon(each.state, 14), ` ${each.sink}`)));
+}
+
 function noticeBox({ text }) {
   return h("div", { class: "notice", role: "status", "data-key": "notice" }, h("span", null, text),
     h("button", { type: "button", class: "quiet", "data-action": "dismiss" }, "Dismiss"));
@@ -88,7 +97,7 @@ function history({ history: { step, rate: rates, dead, lag } }) {
 function partitions({ partitions: all, source }) {
   const title = source.topics.length > 1 ? "Partitions by topic" : "Partitions";
   if (all === null) {
-    return card("partitions", title, null, empty("The broker has not told the offsets yet."));
+    return card("partitions", title, null, empty("The broker has not reported the offsets yet."));
   }
   const columns = [{ title: "Partition" }, { title: "Committed", number: true }, { title: "End", number: true },
     { title: "Lag", number: true }, { title: "Behind", number: true }];

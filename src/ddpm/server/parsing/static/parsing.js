@@ -46,7 +46,7 @@ async function introduce() {
     place("about").textContent = about.pipeline === about.parser ? about.parser : `${about.pipeline}, parser ${about.parser}`;
     place("about").dataset.table = about.table ?? "";
   } catch (error) {
-    tell(error);
+    showError(error);
   }
 }
 
@@ -67,14 +67,14 @@ async function ask() {
       fail(error.message, error.hint);
     }
   } catch (error) {
-    tell(error);
+    showError(error);
   } finally {
     place("parse").disabled = false;
   }
 }
 
-/** What can be told to a person as it is. */
-class Told extends Error {
+/** What can be shown to a person as it is. */
+class Shown extends Error {
   constructor(message, hint = null) {
     super(message);
     this.hint = hint;
@@ -86,13 +86,13 @@ async function answered(path, options) {
     const response = await fetch(path, options);
     return { ok: response.ok, text: await response.text() };
   } catch {
-    throw new Told("ddpm does not answer", "is `ddpm parse --serve` still running?");
+    throw new Shown("ddpm does not answer", "is `ddpm parse --serve` still running?");
   }
 }
 
-function tell(error) {
-  const told = error instanceof Told;
-  fail(told ? error.message : `this cannot be shown: ${error}`, told ? error.hint : null);
+function showError(error) {
+  const known = error instanceof Shown;
+  fail(known ? error.message : `this cannot be shown: ${error}`, known ? error.hint : null);
 }
 
 async function bytes() {
@@ -103,7 +103,7 @@ async function bytes() {
   const compact = record.value.replace(/\s+/g, "");
   if (kind === "hex") {
     if (!/^([0-9a-f]{2})*$/i.test(compact)) {
-      throw new Told("this is not hexadecimal: an even number of the digits 0-9 and a-f");
+      throw new Shown("this is not hexadecimal: an even number of the digits 0-9 and a-f");
     }
     return Uint8Array.from(compact.match(/../g) ?? [], (pair) => parseInt(pair, 16));
   }
@@ -111,7 +111,7 @@ async function bytes() {
     try {
       return Uint8Array.from(atob(compact), (char) => char.charCodeAt(0));
     } catch {
-      throw new Told("this is not base64");
+      throw new Shown("this is not base64");
     }
   }
   return new TextEncoder().encode(record.value);

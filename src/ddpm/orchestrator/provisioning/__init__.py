@@ -1,0 +1,1 @@
+"""What a pipeline needs is made, and kept: topics, tables, the numbers of sources, where its group begins."""

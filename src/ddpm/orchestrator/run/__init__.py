@@ -1,0 +1,1 @@
+"""One run of ddpm: its pipelines are prepared, launched, watched and ended."""

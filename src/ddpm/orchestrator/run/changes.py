@@ -1,0 +1,66 @@
+"""Whether the files that a run was made from are still the ones that it read: until then an edit has no effect."""
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from ddpm.config.files import digest_of, text_of
+from ddpm.config.model import BLOBLANG, Config
+
+_EVERY_SECONDS = 1.0
+
+
+class ConfigFiles:
+    """The configuration, the templates and the mappings of one run. Any thread may ask; files are read once a second.
+
+    Args:
+        config: What was loaded.
+
+    """
+
+    def __init__(self, config: Config) -> None:
+        others = {each.pipeline_template for each in config.pipelines if each.pipeline_template}
+        plugins = (each.source.plugin for each in config.pipelines)
+        others |= {Path(each.path) for each in plugins if each and each.path and each.path.endswith(BLOBLANG)}
+        self._digests = {path: _digest(path) for path in sorted(others)}
+        self._secrets = frozenset(config.secret_files)
+        self._digests |= config.secret_files
+        # Of the configuration itself, what was really loaded counts: it may have been changed right afterwards.
+        self._digests[config.path] = config.digest or _digest(config.path)
+        self._lock = threading.Lock()
+        self._looked_at = float("-inf")
+        self._said: str | None = None
+
+    def changed(self) -> str | None:
+        """Which of them have changed and what to do about it; None while none has."""
+        with self._lock:
+            if time.monotonic() - self._looked_at >= _EVERY_SECONDS:
+                self._said = self._look()
+                self._looked_at = time.monotonic()
+            return self._said
+
+    @property
+    def read(self) -> Mapping[Path, str]:
+        """What the files were when they were read."""
+        return self._digests
+
+    def only_secrets(self, digests: Mapping[Path, str]) -> bool:
+        """Whether nothing but secrets differs between what the files were and `digests`."""
+        return all(digests[path] == before for path, before in self._digests.items() if path not in self._secrets)
+
+    def digests(self) -> Mapping[Path, str]:
+        """What the files are now; empty for one that cannot be read."""
+        return {path: _digest(path) for path in self._digests}
+
+    def _look(self) -> str | None:
+        names = [path.name for path, digest in self._digests.items() if _digest(path) != digest]
+        return f"{', '.join(names)} changed since it was read; `ddpm reload` applies it" if names else None
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest_of(text_of(path))
+    except (OSError, ValueError):
+        # It is gone, or no text any more.
+        return ""

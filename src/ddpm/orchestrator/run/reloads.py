@@ -1,0 +1,174 @@
+"""Requests to read the configuration again while it runs: whether one is under way, and how the last one ended."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import structlog
+
+from ddpm.config.model import Config
+from ddpm.errors import DdpmError
+from ddpm.orchestrator.run.changes import ConfigFiles
+from ddpm.orchestrator.run.fleet import Changes, Fleet, HalfWayError
+from ddpm.supervisor.runner import Supervisor
+
+# Someone who saves a file may save the next one a moment later.
+SETTLED_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+_END_SECONDS = 60.0
+_NOTHING = Changes()
+_FORMER = "the former configuration runs on"
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """One time that the configuration was read again; times in seconds since 1970.
+
+    Attributes:
+        number: Counts them in this run.
+        state: Whether it goes on, has been done, or has failed and changed nothing.
+        message: What it did, or why it failed, and `hint` the way out.
+        changes: Which pipelines it was about.
+
+    """
+
+    number: int
+    state: Literal["running", "done", "failed"]
+    began: float
+    ended: float | None = None
+    message: str = ""
+    hint: str | None = None
+    changes: Changes = _NOTHING
+
+
+class Reloads:
+    """Carries them out one after the other, in a thread of its own; any thread, and any signal handler, may ask.
+
+    Args:
+        config: What runs at first.
+        load: Loads the configuration as it is now; None when that is not possible.
+        supervisor: Who is told what has happened.
+        log_as: Logs as a configuration says, and masks its secrets.
+        by_itself: Whether a change of its files is a request.
+
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        load: Callable[[], Config] | None,
+        *,
+        supervisor: Supervisor,
+        log_as: Callable[[Config], object],
+        by_itself: bool,
+    ) -> None:
+        self._load = load
+        self._log_as = log_as
+        self._supervisor = supervisor
+        self._by_itself = by_itself
+        self._files = ConfigFiles(config)
+        self._tried = self._files.read
+        self._seen, self._seen_at = self._tried, 0.0
+        self._looked_at = 0.0
+        self._fleet: Fleet | None = None
+        # Plain, since a signal handler writes it.
+        self._asked = 0
+        self._last: Reload | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def last(self) -> Reload | None:
+        """The one that is under way, or ended last; None while there was none."""
+        return self._last
+
+    def changed(self) -> str | None:
+        """Which files have changed since they were read, and what to do; None while none has."""
+        return self._files.changed()
+
+    def request(self) -> int:
+        """Ask for one; returns its number."""
+        self._asked += 1
+        return self._asked
+
+    def ticked(self) -> None:
+        """Called again and again by the thread that looks after the pipelines: begins what was asked for."""
+        self._look()
+        busy = self._thread is not None and self._thread.is_alive()
+        done = self._last.number if self._last else 0
+        if self._fleet is None or busy or self._asked <= done or self._supervisor.draining:
+            return
+        self._last = Reload(self._asked, "running", time.time())
+        self._thread = threading.Thread(
+            target=self._carry_out, args=(self._fleet, self._last), name="reload", daemon=True
+        )
+        self._thread.start()
+
+    @contextmanager
+    def of(self, fleet: Fleet) -> Iterator[None]:
+        """Let these pipelines be exchanged while the block runs."""
+        self._fleet = fleet
+        try:
+            yield
+        finally:
+            self._fleet = None
+            if self._thread is not None:
+                self._thread.join(_END_SECONDS)
+
+    def _look(self) -> None:
+        """Ask for one when files have changed and have been left alone for a moment.
+
+        A secret that was rotated is taken up in any case, unless an edit that nobody asked for would come along.
+        """
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = now
+        digests = self._files.digests()
+        if digests != self._seen:
+            self._seen, self._seen_at = digests, now
+        elif digests != self._tried and now - self._seen_at >= SETTLED_SECONDS:
+            self._tried = digests
+            if self._by_itself or self._files.only_secrets(digests):
+                self.request()
+
+    def _carry_out(self, fleet: Fleet, reload: Reload) -> None:
+        log = structlog.get_logger()
+        log.info("the configuration is read again")
+        loaded: list[Config] = []
+
+        def load() -> Config:
+            if self._load is None:
+                raise DdpmError("this ddpm does not know where its configuration is")
+            loaded.append(self._load())
+            # Before anything of it can be said.
+            self._log_as(loaded[0])
+            return loaded[0]
+
+        try:
+            changes = fleet.exchange(load)
+        except DdpmError as error:
+            log.warning("the configuration was not taken", error=error.message, hint=error.hint)
+            said = error.message if isinstance(error, HalfWayError) else f"{_FORMER}: {error.message}"
+            self._end(reload, "failed", said, error.hint)
+        except Exception:
+            log.exception("the configuration was not taken")
+            self._end(reload, "failed", "an error within ddpm; its log says more", None)
+            raise
+        else:
+            files = ConfigFiles(loaded[0])
+            self._tried, self._files = files.read, files
+            log.info("the configuration was taken", changes=str(changes))
+            self._end(reload, "done", str(changes), None, changes)
+
+    def _end(
+        self,
+        reload: Reload,
+        state: Literal["done", "failed"],
+        message: str,
+        hint: str | None,
+        changes: Changes = _NOTHING,
+    ) -> None:
+        self._last = replace(reload, state=state, ended=time.time(), message=message, hint=hint, changes=changes)

@@ -1,0 +1,58 @@
+"""When files that have changed are read again by themselves."""
+
+import pytest
+
+from ddpm.config.model import Config
+from ddpm.orchestrator.run import reloads
+from ddpm.orchestrator.run.reloads import Reloads
+from ddpm.supervisor.runner import Supervisor
+from unit.config.folder import Folder
+
+TEXT = """\
+app:
+  kafka: {brokers: ["b:1"], topics: [orders], consumer_group: g}
+  postgres: {url: "postgresql://u:${file:password}@h/d", table: orders}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reloads, "SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(reloads, "LOOK_SECONDS", 0.0)
+
+
+@pytest.fixture
+def config(folder: Folder) -> Config:
+    folder.write("first", "password")
+    return folder.load(TEXT).config
+
+
+def asked_after(config: Config, *, by_itself: bool) -> int:
+    """How many reloads are asked for in some looks."""
+    found = Reloads(config, None, supervisor=Supervisor([]), log_as=lambda _: None, by_itself=by_itself)
+    for _ in range(4):
+        found.ticked()
+    return found.request() - 1
+
+
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_nothing_is_asked_for_while_nothing_has_changed(config: Config, *, by_itself: bool) -> None:
+    assert asked_after(config, by_itself=by_itself) == 0
+
+
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_a_secret_that_was_rotated_is_read_once(config: Config, folder: Folder, *, by_itself: bool) -> None:
+    folder.write("second", "password")
+    assert asked_after(config, by_itself=by_itself) == 1
+
+
+def test_an_edit_is_read_by_itself_only_where_that_was_asked_for(config: Config, folder: Folder) -> None:
+    config.path.write_text(TEXT + "  replicas: 2\n")
+    assert asked_after(config, by_itself=False) == 0
+    assert asked_after(config, by_itself=True) == 1
+
+
+def test_a_secret_takes_no_edit_along_that_was_not_asked_for(config: Config, folder: Folder) -> None:
+    config.path.write_text(TEXT + "  replicas: 2\n")
+    folder.write("second", "password")
+    assert asked_after(config, by_itself=False) == 0
