@@ -10,7 +10,7 @@ import socket
 import struct
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import docker
 import requests
 from docker.context import ContextAPI
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.transport import unixconn
 from docker.types import LogConfig
 from docker.utils import kwargs_from_env
 from urllib3.exceptions import HTTPError
@@ -36,6 +37,21 @@ _FRAME = struct.Struct(">4xL")
 _SERVER_ERRORS = 500
 # Its log is ddpm's: what Docker keeps besides is for `docker logs`, and bounded.
 _LOG_OPTIONS = {"max-size": "10m", "max-file": "2"}
+
+
+class _UnixConnection(unixconn.UnixHTTPConnection):
+    """The SDK's, which keeps its socket open when nobody answers: a Docker that is restarted would cost one a try."""
+
+    def connect(self) -> None:
+        with ExitStack() as unless_connected:
+            sock = unless_connected.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            sock.settimeout(self.timeout)
+            sock.connect(self.unix_socket)
+            unless_connected.pop_all()
+        self.sock = sock
+
+
+unixconn.UnixHTTPConnection = _UnixConnection  # type: ignore[misc]
 
 
 class DockerAwayError(ServiceError):
@@ -275,7 +291,7 @@ class DockerHost:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        # The SDK reports a missing socket and a forbidden one in the same words, and leaves its own open at both.
+        # The SDK reports a missing socket and a forbidden one in the same words.
         _check_socket(self.address)
         try:
             yield
