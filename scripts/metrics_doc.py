@@ -30,6 +30,7 @@ Some questions and their queries:
 | question | query |
 |---|---|
 | does every pipeline run? | `min by (pipeline) (ddpm_pipeline_up)` |
+| was a configuration edited and not applied for an hour? | `min_over_time(ddpm_config_changed[1h]) == 1` |
 | what is away? | `ddpm_probe_up == 0` |
 | records per second into the sinks | `rate(ddpm_records_written_total[1m])` |
 | which pipeline is more than a minute behind? | `ddpm_lag_seconds > 60` |
@@ -60,7 +61,8 @@ From each engine's own page, under names, units and labels of ours. Every family
 OF_DDPM = """
 ## ddpm itself
 
-`ddpm_build_info` is always 1 and carries the label `version`. The usual `process_*` (CPU, memory, open files, start
+`ddpm_build_info` is always 1 and carries the label `version`. `ddpm_config_changed` is 1 while files of the
+configuration say something else than what runs: somebody edited them, and nobody has applied that. The usual `process_*` (CPU, memory, open files, start
 time) are of ddpm's own process.
 
 ## Left out of the engines' pages

@@ -111,6 +111,12 @@ def ensure_topics(brokers: Sequence[str], specs: Sequence[TopicSpec], timeout: f
         return _Provisioning(client, specs, time.monotonic() + timeout).run()
 
 
+def planned_topics(brokers: Sequence[str], specs: Sequence[TopicSpec], timeout: float = 30.0) -> list[TopicPlan]:
+    """What `ensure_topics` would do, in the order of `specs`; changes nothing, and raises what that would raise."""
+    with admin(brokers, timeout) as client:
+        return _Provisioning(client, specs, time.monotonic() + timeout).asked()
+
+
 def existing(brokers: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> frozenset[str]:
     """Return the names of all topics of the cluster.
 
@@ -188,9 +194,13 @@ class _Provisioning:
     changes: dict[str, str] = field(default_factory=dict)
     warnings: dict[str, list[str]] = field(default_factory=dict)
 
-    def run(self) -> list[TopicState]:
+    def asked(self) -> list[TopicPlan]:
         plans = self._plans()
         _raise_any([refusal for refusal in self._submit(plans, only_ask=True) if refusal.code not in _MAY_PASS])
+        return plans
+
+    def run(self) -> list[TopicState]:
+        plans = self.asked()
         while any(one.pending for one in plans):
             refusals = self._submit(plans, only_ask=False)
             plans = self._plans()

@@ -87,13 +87,13 @@ class Client:
         with self.about(name), self._translated():
             return self._json(self._http.post(f"{_path(name)}/{request}", json=body))
 
-    def post(self, path: str) -> Any:  # noqa: ANN401 -- JSON
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 -- JSON
         """Make a request of ddpm as a whole and return its answer; raises as `get` does."""
         with self._translated():
-            return self._json(self._http.post(path, json={}))
+            return self._json(self._http.post(path, json=body or {}))
 
-    def get(self, path: str, params: Params | None = None) -> Any:  # noqa: ANN401 -- JSON
-        """The JSON at a path.
+    def get(self, path: str, params: Params | None = None, patience: float = ANSWER_SECONDS) -> Any:  # noqa: ANN401 -- JSON
+        """The JSON at a path; `patience` is how long the answer may take, in seconds.
 
         Raises:
             AwayError: There is no answer.
@@ -103,7 +103,8 @@ class Client:
 
         """
         with self._translated():
-            return self._json(self._http.get(path, params=params))
+            timeout = httpx.Timeout(patience, connect=CONNECT_SECONDS)
+            return self._json(self._http.get(path, params=params, timeout=timeout))
 
     @contextmanager
     def about(self, name: str | None) -> Iterator[None]:

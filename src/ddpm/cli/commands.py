@@ -52,6 +52,18 @@ PLACES: tuple[Place, ...] = (
         "Have the running ddpm read its configuration again: what differs is run as it says by then, the rest runs on.",
     ),
     Place(
+        "plan",
+        "ddpm.cli.plan",
+        "plan_command",
+        "Show what a configuration would make and change, and what that does to what runs; nothing is made or changed.",
+    ),
+    Place(
+        "apply",
+        "ddpm.cli.plan",
+        "apply_command",
+        "Have the running ddpm carry out a plan: what differs is run as the configuration says, the rest runs on.",
+    ),
+    Place(
         "provision",
         "ddpm.cli.provisioning",
         "provision_command",

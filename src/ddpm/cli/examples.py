@@ -38,6 +38,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "pause": ("ddpm pause", "ddpm pause orders --no-wait"),
     "resume": ("ddpm resume", "ddpm resume orders"),
     "reload": ("ddpm reload", "ddpm reload --timeout 5m"),
+    "plan": ("ddpm plan", "ddpm plan --json"),
+    "apply": ("ddpm apply", "ddpm apply --plan 0c2a9ff41d02"),
     "restart": ("ddpm restart", "ddpm restart orders --timeout 5m"),
     "drain": ("ddpm drain", "ddpm drain orders"),
     "scale": ("ddpm scale 3", "ddpm scale orders auto"),

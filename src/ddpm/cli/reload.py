@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 
 import typer
 
@@ -34,11 +35,28 @@ def reload_command(
 ) -> None:
     """Have the running ddpm read its configuration again: what differs is run as it says by then, the rest runs on."""
     with Client(resolve(url, token_file, config, os.environ)) as client:
-        asked = client.read(ReloadAcceptedView, client.post(PATH))
         if no_wait:
-            write_line(plain(asked.message))
-            return
-        ended = _ended(client, asked.number, timeout)
+            write_line(plain(client.read(ReloadAcceptedView, client.post(PATH)).message))
+        else:
+            carry_out(client, {}, timeout, as_json=as_json)
+
+
+def carry_out(client: Client, wanted: Mapping[str, str], timeout: float, *, as_json: bool) -> None:
+    """Ask for a reload, wait until it has ended and say how.
+
+    Args:
+        client: Who is asked.
+        wanted: What is asked for, as the API takes it.
+        timeout: How long to wait, in seconds.
+        as_json: Whether the API's answer is printed.
+
+    Raises:
+        NotTakenError: The configuration was not taken.
+        NotReachedError: It has not been taken in time.
+
+    """
+    asked = client.read(ReloadAcceptedView, client.post(PATH, wanted))
+    ended = _ended(client, asked.number, timeout)
     if as_json:
         write_line(dumped(ended.model_dump(mode="json"), indent=2))
     elif ended.state == "done":
@@ -53,10 +71,10 @@ def _ended(client: Client, number: int, timeout: float) -> ReloadView:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            found = client.read(ReloadView, client.get(PATH))
+            found = client.read(ReloadView, client.get(PATH, {"number": number}))
         except NotFoundError:
             found = None
-        if found is not None and found.number >= number and found.state != "running":
+        if found is not None and found.state != "running":
             return found
         if time.monotonic() > deadline:
             msg = f"the configuration has not been taken after {duration(timeout)}"

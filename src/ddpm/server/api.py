@@ -22,6 +22,7 @@ from ddpm.server.refusal import RequestRefusedError, check_known, get_status, re
 from ddpm.server.reloading import Nothing
 from ddpm.server.views import (
     AcceptedView,
+    ConfigurationView,
     Description,
     ErrorView,
     EventView,
@@ -129,7 +130,9 @@ def _reading(api: APIRouter, sources: Sources) -> None:
         """Every pipeline: state, reason, lag, rates, replicas, probes."""
         now = time.time()
         views = tuple(pipeline_view(each, now) for each in supervisor.statuses())
-        return PipelinesView(pipelines=views, config_changed=sources.config_changed())
+        running = sources.reloads.configuration() if sources.reloads is not None else None
+        configuration = ConfigurationView(hash=running.hash, since=from_epoch(running.since)) if running else None
+        return PipelinesView(pipelines=views, config_changed=sources.config_changed(), configuration=configuration)
 
     @api.get("/pipelines/{name}")
     def pipeline(name: Name) -> PipelineDetailView:

@@ -36,7 +36,9 @@ def create(sources: Sources, engine_pages: EnginePages, policy: AccessPolicy) ->
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     def metrics() -> Response:
         """Everything that ddpm and its engines count, in Prometheus' text format."""
-        return Response(page(sources.supervisor.statuses(), engine_pages(), own), media_type=CONTENT_TYPE_LATEST)
+        changed = sources.config_changed() is not None
+        text = page(sources.supervisor.statuses(), engine_pages(), own, config_changed=changed)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     app.include_router(router(sources))
     console.mount(app)

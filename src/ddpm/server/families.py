@@ -86,6 +86,19 @@ OWN: tuple[OwnFamily, ...] = (
         lambda status, _: _one(status.since),
     ),
     OwnFamily(
+        "ddpm_pipeline_config_info",
+        "gauge",
+        "Always 1; the label says which configuration its engines run with.",
+        lambda status, _: (((status.config_hash,), 1.0),) if status.config_hash else (),
+        ("hash",),
+    ),
+    OwnFamily(
+        "ddpm_pipeline_config_since_timestamp_seconds",
+        "gauge",
+        "Since when that configuration is in force, in seconds since 1970.",
+        lambda status, _: _one(status.config_since),
+    ),
+    OwnFamily(
         "ddpm_pipeline_restarts_total",
         "counter",
         "Engines of the pipeline that were started again after they had ended unasked or stalled.",

@@ -38,6 +38,7 @@ def page(
     engines: Iterable[EnginePage],
     own: CollectorRegistry | None = None,
     *,
+    config_changed: bool = False,
     now: float | None = None,
 ) -> bytes:
     """All metrics as one page.
@@ -47,6 +48,7 @@ def page(
         engines: The page of each engine that answered. What cannot be read in one is left out.
         own: Put at the end of the page: what `process_registry` gives, or anything else whose names do not begin
             like those of the table of families.
+        config_changed: Whether files of the configuration say something else than what runs.
         now: Seconds since 1970; what the ages of probes are counted from. The clock's by default.
 
     """
@@ -55,6 +57,8 @@ def page(
     lines = [
         *_head("ddpm_build_info", "gauge", "Always 1; the label says which ddpm this is."),
         f"ddpm_build_info{_braced(['version'], [__version__])} 1",
+        *_head("ddpm_config_changed", "gauge", "1 while files of the configuration say something else than what runs."),
+        f"ddpm_config_changed {int(config_changed)}",
     ]
     for family in OWN:
         lines += _own(family, seen, moment)

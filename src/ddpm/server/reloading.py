@@ -1,11 +1,12 @@
-"""The API of a reload: to have the configuration read again, and what became of that."""
+"""The API of a change of the configuration: what it would do, to have it done, and what became of that."""
 
 from collections.abc import Sequence
 from typing import Annotated, Protocol
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from ddpm.errors import DdpmError
 from ddpm.server.refusal import RequestRefusedError
 from ddpm.server.views import Time, View, from_epoch, one_of
 from ddpm.supervisor.runner import Supervisor
@@ -63,21 +64,164 @@ class Reload(Protocol):
         """Which pipelines it was about."""
 
 
+class Step(Protocol):
+    """One thing that would be made or changed."""
+
+    @property
+    def about(self) -> str:
+        """What it is about."""
+
+    @property
+    def text(self) -> str:
+        """What would be done."""
+
+    @property
+    def effect(self) -> str:
+        """What that does to what runs."""
+
+    @property
+    def detail(self) -> str:
+        """The statement, the difference, or the way out; may be empty."""
+
+
+class PipelinePlan(Protocol):
+    """What happens to one pipeline."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def change(self) -> str:
+        """`added`, `changed`, `removed` or `unchanged`."""
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """What would be done."""
+
+
+class Plan(Protocol):
+    """What applying the configuration would do."""
+
+    @property
+    def hash(self) -> str:
+        """Names it."""
+
+    @property
+    def running(self) -> str:
+        """Names what runs."""
+
+    @property
+    def wanted(self) -> str:
+        """Names what would run."""
+
+    @property
+    def pipelines(self) -> Sequence[PipelinePlan]:
+        """All of them."""
+
+    @property
+    def obstacles(self) -> Sequence[Step]:
+        """Why it cannot be applied to what runs."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether it does anything."""
+
+
+class Configuration(Protocol):
+    """What runs."""
+
+    @property
+    def hash(self) -> str:
+        """Names it."""
+
+    @property
+    def since(self) -> float:
+        """Since when, in seconds since 1970."""
+
+
 class Reloads(Protocol):
-    """Carries reloads out."""
+    """Plans changes of the configuration, and carries them out."""
+
+    def plan(self) -> Plan:
+        """What a reload would do now; raises DdpmError."""
+
+    def configuration(self) -> Configuration:
+        """What runs."""
 
     @property
     def last(self) -> Reload | None:
         """The one that runs, or ended last."""
 
+    def of_number(self, number: int) -> Reload | None:
+        """The one that was asked for under a number, or which did the same for it; None while it has not begun."""
+
     def request(self) -> int:
         """Ask for one; returns its number."""
+
+    def request_plan(self, plan: str) -> int:
+        """Ask for one that carries out a plan and nothing else; returns its number."""
 
 
 class Nothing(BaseModel):
     """The body of a request that needs none."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Wanted(BaseModel):
+    """What is to be done: whatever differs, or a plan that was made, named by its hash."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    plan: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$", examples=["0c2a9ff41d02"])] | None = None
+
+
+class StepView(View):
+    """One thing that would be made or changed; `detail` is a statement, a difference or the way out, or empty."""
+
+    about: Annotated[str, one_of("topic", "table", "configuration", "engine", "process")]
+    text: str
+    effect: Annotated[str, one_of("none", "in place", "restart", "stop", "key order changes", "needs a person")]
+    detail: str
+
+
+class PipelinePlanView(View):
+    """What happens to one pipeline."""
+
+    name: str
+    change: Annotated[str, one_of("added", "changed", "removed", "unchanged")]
+    steps: tuple[StepView, ...]
+
+
+class PlanView(View):
+    """What applying the configuration would do; one with obstacles cannot be applied while this ddpm runs."""
+
+    hash: str
+    running: str = Field(description="names the configuration that runs; empty while nothing does")
+    wanted: str = Field(description="names that which would run")
+    changes: bool
+    pipelines: tuple[PipelinePlanView, ...]
+    obstacles: tuple[StepView, ...]
+
+
+def plan_view(plan: Plan) -> PlanView:
+    """A plan as it is shown."""
+    return PlanView(
+        hash=plan.hash,
+        running=plan.running,
+        wanted=plan.wanted,
+        changes=plan.changes,
+        pipelines=tuple(
+            PipelinePlanView(name=each.name, change=each.change, steps=tuple(map(_step_view, each.steps)))
+            for each in plan.pipelines
+        ),
+        obstacles=tuple(map(_step_view, plan.obstacles)),
+    )
+
+
+def _step_view(step: Step) -> StepView:
+    return StepView(about=step.about, text=step.text, effect=step.effect, detail=step.detail)
 
 
 class ReloadAcceptedView(View):
@@ -106,17 +250,33 @@ class ReloadView(View):
 def add_routes(api: APIRouter, supervisor: Supervisor, reloads: Reloads | None) -> None:
     """Add the routes to the API."""
 
-    @api.post("/reload", status_code=202)
-    def reload(_body: Annotated[Nothing, Body()]) -> ReloadAcceptedView:
-        """Read the configuration again, and run what differs as it says by then; in the background."""
+    def open_for_changes() -> Reloads:
         if reloads is None or supervisor.draining:
             raise RequestRefusedError(409, "ddpm ends", "start it again")
-        return ReloadAcceptedView(number=reloads.request())
+        return reloads
+
+    @api.get("/plan")
+    def plan() -> PlanView:
+        """What a reload would make and change, and what that does to what runs; makes and changes nothing."""
+        try:
+            return plan_view(open_for_changes().plan())
+        except DdpmError as error:
+            raise RequestRefusedError(409, error.message, error.hint) from error
+
+    @api.post("/reload", status_code=202)
+    def reload(body: Annotated[Wanted, Body()]) -> ReloadAcceptedView:
+        """Read the configuration again, and run what differs as it says by then, or as planned; in the background."""
+        changes = open_for_changes()
+        return ReloadAcceptedView(number=changes.request_plan(body.plan) if body.plan else changes.request())
 
     @api.get("/reload")
-    def last() -> ReloadView:
-        """The reload that runs, or ended last."""
-        found = reloads.last if reloads is not None else None
+    def last(
+        number: Annotated[int | None, Query(ge=1, description="the one of this number, or what did the same")] = None,
+    ) -> ReloadView:
+        """The reload that runs, or ended last, or that of a number."""
+        found = None if reloads is None else reloads.last if number is None else reloads.of_number(number)
+        if found is None and number is not None:
+            raise RequestRefusedError(404, f"the reload {number} has not begun", "ask again in a moment")
         if found is None:
             raise RequestRefusedError(404, "there was no reload since ddpm started", "POST /v1/reload asks for one")
         return ReloadView(

@@ -167,6 +167,7 @@ class PipelineView(View):
     last_error: TroubleView | None
     last_exit: ExitView | None
     config_hash: str
+    config_since: Time | None = None
     scaling: ScalingView
     replicas: tuple[ReplicaView, ...]
     probes: tuple[ProbeView, ...]
@@ -179,12 +180,20 @@ class PipelineView(View):
     dead_letters: OpenLettersView | None
 
 
+class ConfigurationView(View):
+    """The configuration that runs: what names it, and since when it does."""
+
+    hash: str
+    since: Time
+
+
 class PipelinesView(View):
     """All pipelines of this ddpm; `config_changed` says that the files it was started with are others by now."""
 
     version: str = ddpm.__version__
     pipelines: tuple[PipelineView, ...]
     config_changed: str | None = None
+    configuration: ConfigurationView | None = None
 
 
 class SourceView(View):

@@ -113,6 +113,23 @@ def ensure_table(url: str, spec: TableSpec) -> TableState:
         return TableState(created=False, schema=table.schema, warnings=warnings)
 
 
+def planned_table(url: str, spec: TableSpec) -> str | None:
+    """The statement by which `ensure_table` would create the table; None where it is there, and fits.
+
+    Changes nothing, and raises what that would raise.
+    """
+    with connect(url) as connection:
+        server = _writable_server(connection, url)
+        columns = _columns(connection, spec)
+        table = _find(connection, spec)
+        if table is None:
+            schema = schema_for_new_table(connection, spec.schema, server.user, str(spec), server.url)
+            return _create_statement(schema, spec, columns).as_string(connection)
+        _check(connection, spec, table, server, columns)
+        _check_rights(connection, spec, table, server)
+        return None
+
+
 def rights(url: str, spec: TableSpec) -> None:
     """Return if records can be written into the table, as far as rights go.
 
@@ -180,6 +197,11 @@ def _find(connection: Connection, spec: TableSpec) -> _Table | None:
 
 def _create(connection: Connection, spec: TableSpec, server: _Server, columns: Sequence[Column]) -> str:
     schema = schema_for_new_table(connection, spec.schema, server.user, str(spec), server.url)
+    connection.execute(_create_statement(schema, spec, columns))
+    return schema
+
+
+def _create_statement(schema: str, spec: TableSpec, columns: Sequence[Column]) -> sql.Composed:
     definitions = [
         # The type was spelled by Postgres itself.
         sql.Composed([sql.Identifier(column.name), sql.SQL(" "), sql.SQL(str(column))])
@@ -191,11 +213,8 @@ def _create(connection: Connection, spec: TableSpec, server: _Server, columns: S
         key=sql.SQL(", ").join(sql.Identifier(name) for name in spec.key),
     )
     if spec.partitioned_by is None:
-        connection.execute(statement)
-    else:
-        by_range = queries.BY_RANGE.format(column=sql.Identifier(spec.partitioned_by))
-        connection.execute(sql.Composed([statement, by_range]))
-    return schema
+        return statement
+    return sql.Composed([statement, queries.BY_RANGE.format(column=sql.Identifier(spec.partitioned_by))])
 
 
 def schema_for_new_table(connection: Connection, schema: str | None, user: str, table: str, url: str) -> str:

@@ -119,6 +119,7 @@ class SupervisedPipeline:
         self._clock = clock
         self._launch: Launch | None = None
         self._config_hash = ""
+        self._config_since: float | None = None
         self._wish = remembered.wish
         self._paused = remembered.wish is DesiredState.PAUSE
         self._paused_because = remembered.paused_because if self._paused else None
@@ -165,25 +166,27 @@ class SupervisedPipeline:
 
     def launch_with(self, launch: Launch, config_hash: str, partitions: int) -> None:
         """From now on it may be launched; `partitions` is how many engines can have work."""
+        if config_hash != self._config_hash:
+            self._config_since = time.time()
         self._launch, self._config_hash, self._held = launch, config_hash, None
         self._unprepared = None
         self._scale.partitions = partitions
         if self._scale.clipped:
             self._log.warning(self._scale.clipped)
 
-    def reconfigure(
-        self, managed: PipelineSpec, launch: Launch, config_hash: str, partitions: int, reason: str
-    ) -> None:
-        """From now on run as another configuration says: its engines are drained, and started again so."""
+    def reconfigure(self, managed: PipelineSpec, reason: str) -> None:
+        """From now on do as another configuration says; engines that run are left alone."""
         self.managed = managed
         self._scale = ScaleController(managed.replicas, managed.limits, managed.patience, self._scale.manual)
         before = self._seen.probes
         self._seen.probes = {
             name: before.get(name, Probe(name, kind, False, "", None)) for name, kind in managed.probes.items()
         }
-        self.launch_with(launch, config_hash, partitions)
         self._events.add(self.managed.name, "control", reason)
         self._log.info(reason)
+
+    def start_again(self, reason: str) -> None:
+        """Drain its engines, and start them as `launch_with` says by then."""
         if self._wish is DesiredState.RUN:
             self._replicas.restart(reason)
 
@@ -436,6 +439,7 @@ class SupervisedPipeline:
             tripped=self._wish is DesiredState.PAUSE and self._paused_because is not None,
             trips=self._trips,
             audit=self._auditor.totals(),
+            config_since=self._config_since,
         )
 
     def _snapshot(self, wish: DesiredState, forced: bool) -> Snapshot:

@@ -48,6 +48,7 @@ class Exchange:
         added: Those that were not there, with how their engines are started.
         changed: Those that are run otherwise, with how.
         reason: What is said of the change.
+        in_place: Those of `changed` whose engines run on: only how many there are differs.
 
     """
 
@@ -55,6 +56,7 @@ class Exchange:
     added: Mapping[str, tuple[PipelineSpec, Launchable]]
     changed: Mapping[str, tuple[PipelineSpec, Launchable]]
     reason: str
+    in_place: frozenset[str] = frozenset()
 
 
 class Supervisor:
@@ -280,9 +282,10 @@ class Supervisor:
             else:
                 now[name] = before[name]
         for name, (spec, launchable) in exchange.changed.items():
-            now[name].reconfigure(
-                spec, launchable.launch, launchable.config_hash, launchable.partitions, exchange.reason
-            )
+            now[name].reconfigure(spec, exchange.reason)
+            now[name].launch_with(launchable.launch, launchable.config_hash, launchable.partitions)
+            if name not in exchange.in_place:
+                now[name].start_again(exchange.reason)
         for name in before.keys() - now.keys():
             before[name].drain(f"{exchange.reason}: it is not there any more")
             self._leaving.append(before[name])

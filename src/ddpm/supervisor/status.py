@@ -194,7 +194,8 @@ class Status:
     `finished` when it ended because its bounded work was done; `expired` is how many offsets retention has removed
     before they were read, by topic and partition; `dead_letters` is None while that is not known; `tripped` while it is
     paused because too many records were dead, which happened `trips` times since ddpm started; `external` when others
-    start and end its engine; `audit` is what became of what was read, by topic and partition.
+    start and end its engine; `audit` is what became of what was read, by topic and partition; `config_since` is when
+    the configuration of `config_hash` came into force.
     """
 
     name: str
@@ -221,6 +222,7 @@ class Status:
     trips: int = 0
     external: bool = False
     audit: Mapping[tuple[str, int], PartitionAudit] = field(default_factory=dict)
+    config_since: float | None = None
 
     @property
     def lag(self) -> int | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from ddpm.config.model import Config
-from ddpm.orchestrator.run.fleet import Changes, compare, fingerprint
+from ddpm.orchestrator.run.comparing import Changes, Fingerprint, compare, fingerprints
 from unit.config.folder import Folder
 
 TEXT = """\
@@ -16,17 +16,27 @@ app:
 """
 
 
-def prints(config: Config) -> dict[str, str]:
-    return {each.name: fingerprint(config, each) for each in config.pipelines}
+def prints(config: Config) -> dict[str, Fingerprint]:
+    return fingerprints(config)
+
+
+def says(keys: str, in_place: str = "") -> Fingerprint:
+    return Fingerprint(keys, in_place, "", "", ())
 
 
 def test_names_are_told_apart() -> None:
-    found = compare({"a": "1", "b": "1", "c": "1"}, {"d": "1", "c": "2", "a": "1"})
+    one, other = says("1"), says("2")
+    found = compare({"a": one, "b": one, "c": one}, {"d": one, "c": other, "a": one})
     assert found == Changes(added=("d",), changed=("c",), removed=("b",), unchanged=("a",))
     assert (str(found), found.fresh) == ("added: d; changed: c; removed: b", ("d", "c"))
-    nothing = compare({"a": "1"}, {"a": "1"})
+    nothing = compare({"a": one}, {"a": one})
     assert not nothing
     assert str(nothing) == "nothing has changed"
+
+
+def test_what_an_engine_knows_nothing_of_is_changed_in_place() -> None:
+    found = compare({"a": says("1", "1"), "b": says("1")}, {"a": says("1", "2"), "b": says("2")})
+    assert (found.changed, found.in_place, found.started) == (("a", "b"), ("a",), ("b",))
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ Only what differs is touched: engines, offsets and counters of the others stay a
 is looked for before an engine is ended; when the new ones do not come up, the former configuration is run again.
 """
 
-import hashlib
-import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -13,24 +11,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ddpm.components import parsers
-from ddpm.components.processors import files_of_steps
 from ddpm.config.model import Config, Pipeline
-from ddpm.config.several import PROCESS_WIDE
 from ddpm.deadletters.service import DeadLetterService
 from ddpm.engine.launching import Launcher
 from ddpm.engine.progress import Progress
 from ddpm.errors import ConfigError, DdpmError, EngineError
 from ddpm.orchestrator.dead_letter_stores import dead_letter_stores
-from ddpm.orchestrator.embedded import Endpoints, embedded_servers_of
+from ddpm.orchestrator.embedded import Endpoints
 from ddpm.orchestrator.launching.linting import Linter
-from ddpm.orchestrator.prepare import rendered
 from ddpm.orchestrator.run.bounded import Bound
 from ddpm.orchestrator.run.checking import check_engines
+from ddpm.orchestrator.run.comparing import Changes, Fingerprint, compare, fingerprints, named
 from ddpm.orchestrator.run.describe import descriptions
 from ddpm.orchestrator.run.launchers import launchers
 from ddpm.orchestrator.run.pages import EnginePages
 from ddpm.orchestrator.run.pipeline import PipelineRuntime, PreparedPipeline, Tables
+from ddpm.orchestrator.run.plan import Plan, Plans, Running, make_plan, obstacles
 from ddpm.orchestrator.run.preparing import Preparations
 from ddpm.orchestrator.run.specs import spec_of
 from ddpm.orchestrator.run.topic_recreation import TopicRecreation
@@ -43,59 +39,10 @@ from ddpm.supervisor.states import DesiredState, State
 
 HEALTHY_SECONDS = 30.0
 _POLL_SECONDS = 0.05
-_AGAIN = "stop ddpm and start it again for that"
 
 
 class HalfWayError(EngineError):
     """Neither the new configuration nor the former one can be run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """How the pipelines of one configuration differ from those of another, by name."""
-
-    added: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    unchanged: tuple[str, ...] = ()
-
-    @property
-    def fresh(self) -> tuple[str, ...]:
-        """Those whose engines are started."""
-        return (*self.added, *self.changed)
-
-    def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.removed)
-
-    def __str__(self) -> str:
-        kinds = (("added", self.added), ("changed", self.changed), ("removed", self.removed))
-        return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds if names) or "nothing has changed"
-
-
-def compare(before: Mapping[str, str], now: Mapping[str, str]) -> Changes:
-    """Compare the fingerprints of pipelines, by name; names in the order of `now`, then of `before`."""
-    return Changes(
-        tuple(name for name in now if name not in before),
-        tuple(name for name in now if name in before and now[name] != before[name]),
-        tuple(name for name in before if name not in now),
-        tuple(name for name in now if before.get(name) == now[name]),
-    )
-
-
-def fingerprint(config: Config, pipeline: Pipeline) -> str:
-    """What pipelines have in common that run alike: their keys, the engine's configuration, the files that it reads."""
-    made = rendered(config, pipeline)
-    # Secrets count with what they are; nothing of this is kept but a checksum.
-    keys = json.dumps(pipeline.model_dump(exclude=set(PROCESS_WIDE)), default=str, sort_keys=True)
-    files = [(str(path), _checksum(path)) for path in (*parsers.files(pipeline.source), *files_of_steps(pipeline))]
-    return hashlib.sha256(repr((keys, made.text, sorted(made.env.items()), files)).encode()).hexdigest()
-
-
-def _checksum(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +91,12 @@ class Fleet:
         self._around = around
         self._tables = Tables()
         self.runtimes = self._runtimes(config, config.pipelines, binaries, starting)
-        self._prints = {each.name: fingerprint(config, each) for each in config.pipelines}
+        self._prints = fingerprints(config)
         supervisor = around.supervisor
         self.preparations: Preparations[PreparedPipeline] = Preparations(
             config.pipelines, lambda each: self.runtimes[each.name].prepare(), supervisor
         )
+        self._plans = Plans()
         self._bounds: dict[str, Bound] = {}
         self._watchers = ExitStack()
         self._launchers = ExitStack()
@@ -204,13 +152,37 @@ class Fleet:
                 self._watchers.close()
                 self._launchers.close()
 
-    def exchange(self, load: Callable[[], Config]) -> Changes:
-        """Run the pipelines of another configuration from now on; returns what differs.
+    @property
+    def config_hash(self) -> str:
+        """Names the configuration that runs."""
+        return named(self._prints)
+
+    def plan(self, load: Callable[[], Config]) -> Plan:
+        """What `exchange` would do; it can be applied by its hash from then on.
 
         Args:
             load: Loads the configuration.
 
         Raises:
+            DdpmError: It cannot be loaded, or the engine does not accept it.
+
+        """
+        with self._lock:
+            running = Running(self.config, self._prints)
+        return self._plans.keep(self._planned(self._around.endpoints.resolve(load()), running))
+
+    def _planned(self, config: Config, running: Running) -> Plan:
+        return make_plan(config, running, self._around.linter, self._around.progress)
+
+    def exchange(self, load: Callable[[], Config], plan: str | None = None) -> Changes:
+        """Run the pipelines of another configuration from now on; returns what differs.
+
+        Args:
+            load: Loads the configuration.
+            plan: The hash of the plan that is carried out; None carries out whatever there is to do.
+
+        Raises:
+            StalePlanError: Something else than planned would be done by now.
             DdpmError: It cannot be run, or did not come up; what ran before runs on.
 
         """
@@ -218,8 +190,10 @@ class Fleet:
             if self._around.supervisor.ending:
                 raise EngineError("ddpm ends")
             config = self._around.endpoints.resolve(load())
-            prints = {each.name: fingerprint(config, each) for each in config.pipelines}
+            prints = fingerprints(config)
             changes = compare(self._prints, prints)
+            if plan is not None:
+                self._plans.require(plan, self._planned(config, Running(self.config, self._prints)))
             self._check(config, changes)
             fresh = [each for each in config.pipelines if each.name in changes.fresh]
             runtimes = self._fresh_runtimes(config, fresh)
@@ -237,20 +211,8 @@ class Fleet:
 
     def _check(self, config: Config, changes: Changes) -> None:
         """Raise ConfigError for what needs a new start of ddpm."""
-        for section in PROCESS_WIDE:
-            if section != "logger" and getattr(config, section) != getattr(self.config, section):
-                raise ConfigError(f"app.{section} has changed, which concerns the whole process", hint=_AGAIN)
-        missing = embedded_servers_of(config)
-        if missing:
-            raise ConfigError(f"the embedded {missing[0]} does not run", hint=_AGAIN)
-        old = {each.name: each for each in self.config.pipelines}
-        for each in config.pipelines:
-            those = [one for one in (each, old.get(each.name)) if one is not None]
-            if each.name in changes.fresh and any(one.engine.launcher != "process" for one in those):
-                msg = f"{each.name} has changed, and its engine is not a process of ddpm's (engine.launcher)"
-                raise ConfigError(msg, hint=_AGAIN)
-            if each.name in changes.fresh and any(one.once for one in those):
-                raise ConfigError(f"{each.name} has changed, and ends by itself (once)", hint=_AGAIN)
+        for each in obstacles(config, self.config, changes):
+            raise ConfigError(each.text, hint=each.detail)
 
     def _fresh_runtimes(self, config: Config, fresh: Sequence[Pipeline]) -> dict[str, PipelineRuntime]:
         if not fresh:
@@ -319,7 +281,7 @@ class Fleet:
         for spec, _ in added.values() if all(kept) else ():
             spec.memory.forget_others()
         supervisor = self._around.supervisor
-        done = supervisor.exchange(Exchange(order, added, changed, reason))
+        done = supervisor.exchange(Exchange(order, added, changed, reason, frozenset(changes.in_place)))
         while not done.wait(_POLL_SECONDS):
             if supervisor.ending:
                 raise EngineError("ddpm ends")
@@ -341,7 +303,7 @@ class Fleet:
         """
         supervisor = self._around.supervisor
         deadline = time.monotonic() + HEALTHY_SECONDS
-        waiting = set(changes.fresh)
+        waiting = set(changes.started)
         while waiting:
             for name in sorted(waiting):
                 status = supervisor.status(name)
@@ -408,4 +370,4 @@ class _Fleet:
 
     config: Config
     runtimes: Mapping[str, PipelineRuntime]
-    prints: Mapping[str, str]
+    prints: Mapping[str, Fingerprint]

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,9 +11,11 @@ from typing import Literal
 import structlog
 
 from ddpm.config.model import Config
-from ddpm.errors import DdpmError
+from ddpm.errors import DdpmError, ServiceError
 from ddpm.orchestrator.run.changes import ConfigFiles
-from ddpm.orchestrator.run.fleet import Changes, Fleet, HalfWayError
+from ddpm.orchestrator.run.comparing import Changes
+from ddpm.orchestrator.run.fleet import Fleet, HalfWayError
+from ddpm.orchestrator.run.plan import Plan
 from ddpm.supervisor.runner import Supervisor
 
 # Someone who saves a file may save the next one a moment later.
@@ -21,6 +24,8 @@ LOOK_SECONDS = 0.5
 _END_SECONDS = 60.0
 _NOTHING = Changes()
 _FORMER = "the former configuration runs on"
+# So many can be asked about by their numbers.
+_KEPT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Reload:
         state: Whether it goes on, has been done, or has failed and changed nothing.
         message: What it did, or why it failed, and `hint` the way out.
         changes: Which pipelines it was about.
+        plan: The hash of the plan that it carries out; None where nobody asked for one.
 
     """
 
@@ -42,6 +48,15 @@ class Reload:
     message: str = ""
     hint: str | None = None
     changes: Changes = _NOTHING
+    plan: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What runs: its name, empty before it does, and since when in seconds since 1970."""
+
+    hash: str
+    since: float
 
 
 class Reloads:
@@ -76,7 +91,10 @@ class Reloads:
         self._fleet: Fleet | None = None
         # Plain, since a signal handler writes it.
         self._asked = 0
+        self._plans: dict[int, str] = {}
+        self._ended: deque[Reload] = deque(maxlen=_KEPT)
         self._last: Reload | None = None
+        self._since = time.time()
         self._thread: threading.Thread | None = None
 
     @property
@@ -88,10 +106,33 @@ class Reloads:
         """Which files have changed since they were read, and what to do; None while none has."""
         return self._files.changed()
 
+    def configuration(self) -> Configuration:
+        """What runs, and since when."""
+        fleet = self._fleet
+        return Configuration(fleet.config_hash if fleet else "", self._since)
+
+    def of_number(self, number: int) -> Reload | None:
+        """The one that was asked for under a number, or that which did the same for it; None while it has not begun."""
+        return next((each for each in (*self._ended, self._last) if each is not None and each.number >= number), None)
+
     def request(self) -> int:
         """Ask for one; returns its number."""
         self._asked += 1
         return self._asked
+
+    def request_plan(self, plan: str) -> int:
+        """Ask for one that carries out a plan and nothing else; returns its number."""
+        number = self._asked + 1
+        self._plans[number] = plan
+        self._asked = number
+        return number
+
+    def plan(self) -> Plan:
+        """What a reload would do now; raises DdpmError where it would be refused at once."""
+        if self._fleet is None:
+            raise ServiceError("ddpm starts, or ends: nothing can be planned", hint="try again in a moment")
+        fleet = self._fleet
+        return fleet.plan(lambda: self._loaded(fleet))
 
     def ticked(self) -> None:
         """Called again and again by the thread that looks after the pipelines: begins what was asked for."""
@@ -100,11 +141,19 @@ class Reloads:
         done = self._last.number if self._last else 0
         if self._fleet is None or busy or self._asked <= done or self._supervisor.draining:
             return
-        self._last = Reload(self._asked, "running", time.time())
+        number = self._next(done)
+        self._last = Reload(number, "running", time.time(), plan=self._plans.pop(number, None))
         self._thread = threading.Thread(
             target=self._carry_out, args=(self._fleet, self._last), name="reload", daemon=True
         )
         self._thread.start()
+
+    def _next(self, done: int) -> int:
+        """Those without a plan are carried out together; one with a plan is by itself."""
+        planned = min((number for number in self._plans if number > done), default=None)
+        if planned is None:
+            return self._asked
+        return planned - 1 if planned - 1 > done else planned
 
     @contextmanager
     def of(self, fleet: Fleet) -> Iterator[None]:
@@ -140,15 +189,11 @@ class Reloads:
         loaded: list[Config] = []
 
         def load() -> Config:
-            if self._load is None:
-                raise DdpmError("this ddpm does not know where its configuration is")
-            loaded.append(self._load())
-            # Before anything of it can be said.
-            self._log_as(loaded[0])
+            loaded.append(self._loaded(fleet))
             return loaded[0]
 
         try:
-            changes = fleet.exchange(load)
+            changes = fleet.exchange(load, reload.plan)
         except DdpmError as error:
             log.warning("the configuration was not taken", error=error.message, hint=error.hint)
             said = error.message if isinstance(error, HalfWayError) else f"{_FORMER}: {error.message}"
@@ -158,10 +203,19 @@ class Reloads:
             self._end(reload, "failed", "an error within ddpm; its log says more", None)
             raise
         else:
+            self._log_as(loaded[0])
             files = ConfigFiles(loaded[0])
-            self._tried, self._files = files.read, files
-            log.info("the configuration was taken", changes=str(changes))
+            self._tried, self._files, self._since = files.read, files, time.time()
+            log.info("the configuration was taken", changes=str(changes), config=fleet.config_hash)
             self._end(reload, "done", str(changes), None, changes)
+
+    def _loaded(self, fleet: Fleet) -> Config:
+        if self._load is None:
+            raise DdpmError("this ddpm does not know where its configuration is")
+        loaded = self._load()
+        # Its secrets are masked before anything of it can be said; how it logs counts once it runs.
+        self._log_as(loaded.model_copy(update={"logger": fleet.config.logger}))
+        return loaded
 
     def _end(
         self,
@@ -172,3 +226,4 @@ class Reloads:
         changes: Changes = _NOTHING,
     ) -> None:
         self._last = replace(reload, state=state, ended=time.time(), message=message, hint=hint, changes=changes)
+        self._ended.append(self._last)

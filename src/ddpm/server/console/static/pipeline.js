@@ -25,7 +25,7 @@ export function pipelinePage(view) {
       h("div", { class: "column", "data-key": "left" },
         history(pipeline), partitions(pipeline), exit(pipeline, now), errors(pipeline, now)),
       h("div", { class: "column", "data-key": "right" },
-        probes(pipeline, elapsed), replicas(pipeline, now), eventsCard(view), facts(pipeline))),
+        probes(pipeline, elapsed), replicas(pipeline, now), eventsCard(view), facts(pipeline, now))),
     lettersCard(view),
     logCard(view),
     config(pipeline),
@@ -160,11 +160,12 @@ function eventsCard({ events, now }) {
   return card("events", "Events", "live", h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Events" }, eventList(events, now, false)));
 }
 
-function facts({ source, config_hash: hash, dead_letter: dead }) {
+function facts({ source, config_hash: hash, config_since: since, dead_letter: dead }, now) {
   const fact = (title, value) => h("div", { class: "fact" }, h("dt", null, title), h("dd", null, value));
   return card("facts", "Where from and to", null, h("dl", { class: "facts" },
     fact("Brokers", source.brokers.join(", ")), fact("Topics", source.topics.join(", ")), fact("Consumer group", source.consumer_group),
-    fact("Dead letters", dead.topic), fact("Configuration", h("code", null, hash || unknown()))));
+    fact("Dead letters", dead.topic),
+    fact("Configuration", hash ? [h("code", null, hash), since ? [" since ", at(since, now)] : null] : unknown())));
 }
 
 function logCard({ logs, now }) {
