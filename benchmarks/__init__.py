@@ -10,6 +10,7 @@ rig.py        servers, the clock, and the contents of a table
 throughput.py all peers in one interleaved session
 workloads.py  ddpm with other formats, sizes, partitions, with a mapping, with poison
 recovery.py   the time to the first row, and from a killed engine to rows again
+reload.py     how long rows stay away while a configuration changes
 operation.py  what an idle ddpm costs, many pipelines, answers of the API
 compare.py    two checkouts in one interleaved session
 report.py     docs/benchmarks.md; charts.py its pictures

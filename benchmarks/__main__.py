@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import operation, recovery, throughput, workloads
+from benchmarks import operation, recovery, reload, throughput, workloads
 from benchmarks.records import WORKLOADS
 from benchmarks.report import Effort
 from benchmarks.rig import Servers, scratch, servers
@@ -13,6 +13,7 @@ PARTS: dict[str, Callable[[Servers, Effort, Path], None]] = {
     "throughput": throughput.measure,
     "workloads": workloads.measure,
     "recovery": recovery.measure,
+    "reload": reload.measure,
     "operation": operation.measure,
 }
 NAMES = tuple(workload.name for workload in WORKLOADS)

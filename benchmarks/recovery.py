@@ -77,19 +77,19 @@ def wait(of: Servers, checkout: Checkout) -> Waited:
     with scratch() as folder, Trickle(of, topic) as trickle:
         begin = time.monotonic()
         with Ddpm(config, folder, checkout.env, program=checkout.program) as ddpm:
-            _wait_for_row(of, names, 0)
+            wait_for_row(of, names, 0)
             first_row = time.monotonic() - begin
-            _wait(lambda: ddpm.health()[0] == httpx.codes.OK, "the pipeline is healthy")
+            wait_for(lambda: ddpm.health()[0] == httpx.codes.OK, "the pipeline is healthy")
             healthy = time.monotonic() - begin
             settled = trickle.written + SETTLED_ROWS
-            _wait(lambda: trickle.written > settled, "records go on")
-            _wait_for_row(of, names, settled)
+            wait_for(lambda: trickle.written > settled, "records go on")
+            wait_for_row(of, names, settled)
             (engine,) = (
                 child for child in psutil.Process(ddpm.popen.pid).children(recursive=True) if child.name() == ENGINE
             )
             killed = time.monotonic()
             os.kill(engine.pid, signal.SIGKILL)
-            _wait_for_row(of, names, trickle.written + 1)
+            wait_for_row(of, names, trickle.written + 1)
             kill = time.monotonic() - killed
             assert ddpm.stop() == 0, ddpm.log[-2000:]
     drop(of, names.table)
@@ -125,10 +125,10 @@ class Trickle(threading.Thread):
         self._producer.flush(30)
 
 
-def _wait_for_row(of: Servers, names: Names, at_least: int) -> None:
+def wait_for_row(of: Servers, names: Names, at_least: int) -> None:
     """Return when the table has a row with such a number or a later one."""
     with of.connect() as connection:
-        _wait(
+        wait_for(
             lambda: connection.execute("select to_regclass(%s) is not null", [names.table]).fetchone() == (True,),
             "the table is made",
         )
@@ -138,10 +138,11 @@ def _wait_for_row(of: Servers, names: Names, at_least: int) -> None:
             row = connection.execute(newest).fetchone()
             return row is not None and row[0] is not None and row[0] >= at_least
 
-        _wait(there, f"row {at_least}")
+        wait_for(there, f"row {at_least}")
 
 
-def _wait(condition: Callable[[], bool], what: str) -> None:
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Return when a condition holds; `what` names it when it does not come true."""
     deadline = time.monotonic() + GIVE_UP_SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {GIVE_UP_SECONDS:.0f} s"

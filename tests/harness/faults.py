@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
+import yaml
 from psycopg import sql
 
 from ddpm.broker.connection import admin
 from ddpm.broker.offsets import Partition, watermarks
 from ddpm.broker.topics import TopicSpec, ensure_topics
 from ddpm.devstack.identity import account_for_server
-from harness.process import alive
+from harness.process import alive, ddpm
 from harness.proxy import Mode
 from harness.rig import Rig, scratch
 from harness.standby import Standby
@@ -51,6 +52,24 @@ def kill_engine(rig: Rig) -> None:
     # The wait before a restart grows with each crash in a row; asking for one is what a person would do.
     rig.restart()
     eventually(lambda: rig.ddpm.engine_pid not in (None, before), "another engine runs")
+
+
+def configuration_reloaded(rig: Rig) -> None:
+    """The configuration changes, and another pipeline comes and goes, over and over."""
+    before = yaml.safe_load(rig.ddpm.config_path.read_text())
+    others = {
+        "kafka": {"consumer_group": f"{rig.world.group}-other"},
+        "postgres": {"table": f"{rig.world.table}_other"},
+    }
+    for count in range(rig.times):
+        app = before["app"] | {"batching": {"count": 500 + count}}
+        name = app.pop("name", "pipeline")
+        pipelines: dict[str, Any] = {name: {}} | ({} if count % 2 else {"other": others})
+        rig.ddpm.config_path.write_text(yaml.safe_dump({"app": app, "pipelines": pipelines}))
+        ran = ddpm("reload", "--url", rig.ddpm.url, cwd=rig.folder)
+        assert ran.returncode == 0, ran.stderr
+        rig.traffic.wait_for(1_000)
+    rig.ddpm.config_path.write_text(yaml.safe_dump(before))
 
 
 def ddpm_killed(rig: Rig) -> None:
@@ -510,6 +529,7 @@ class Fault:
 
 FAULTS = (
     Fault(engine_killed, short=True),
+    Fault(configuration_reloaded),
     Fault(ddpm_killed, short=True),
     Fault(sigterm_while_postgres_is_stalled, short=True, sections={"engine": {"drain": "6s"}}),
     Fault(engine_frozen),

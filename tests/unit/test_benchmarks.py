@@ -124,7 +124,7 @@ def test_a_document_without_two_marks_is_left_alone(document: Path, times: int) 
 
 def test_the_document_has_a_place_for_every_part() -> None:
     text = report.REPORT.read_text(encoding="utf-8")
-    for part in ("throughput", "workloads", "recovery", "operation"):
+    for part in ("throughput", "workloads", "recovery", "reload", "operation"):
         assert text.count(f"<!-- measured: {part} -->") == 2
 
 
