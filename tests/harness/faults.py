@@ -35,6 +35,8 @@ A_MOMENT = 3.0
 # Records of a partition, so many that their batch is not read yet; and so many that other batches hold them.
 AHEAD, BATCHES_BEHIND = 1_500, 2_000
 CALLED_OFF = 8
+# Of a configuration while records come in.
+CHANGES = 6
 
 
 def engine_killed(rig: Rig) -> None:
@@ -60,11 +62,13 @@ def configuration_reloaded(rig: Rig) -> None:
     others = {
         "kafka": {"consumer_group": f"{rig.world.group}-other"},
         "postgres": {"table": f"{rig.world.table}_other"},
+        "dead_letter": {"topic": f"{rig.world.dead_topic}-other"},
     }
-    for count in range(rig.times):
+    for count in range(CHANGES):
         app = before["app"] | {"batching": {"count": 500 + count}}
         name = app.pop("name", "pipeline")
-        pipelines: dict[str, Any] = {name: {}} | ({} if count % 2 else {"other": others})
+        own = {"kafka": {"consumer_group": rig.world.group}}
+        pipelines: dict[str, Any] = {name: own} | ({} if count % 2 else {"other": others})
         rig.ddpm.config_path.write_text(yaml.safe_dump({"app": app, "pipelines": pipelines}))
         ran = ddpm("reload", "--url", rig.ddpm.url, cwd=rig.folder)
         assert ran.returncode == 0, ran.stderr
