@@ -121,7 +121,7 @@ def test_what_no_plan_can_do_is_said(shop: Shop) -> None:
         assert (refused.returncode, "processors[0].mapping" in refused.stderr) == (1, True)
         shop.write(orders={"replicas": 2})
         code, said, error = apply(running, shop)
-        assert (code, "nobody can be asked here" in error) == (2, True)
+        assert (code, "there is no terminal on which to confirm this" in error) == (2, True)
         assert apply(running, shop, "--yes")[0] == 0
         assert running.stop() == 0
 

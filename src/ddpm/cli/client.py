@@ -73,9 +73,9 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def pipelines(self) -> Any:  # noqa: ANN401 -- JSON
+    def pipelines(self, patience: float = ANSWER_SECONDS) -> Any:  # noqa: ANN401 -- JSON
         """The answer to `GET /v1/pipelines`; raises as `get` does."""
-        return self.get(_PIPELINES)
+        return self.get(_PIPELINES, patience=patience)
 
     def pipeline(self, name: str) -> Any:  # noqa: ANN401 -- JSON
         """The answer to `GET /v1/pipelines/{name}`; raises as `get` does."""

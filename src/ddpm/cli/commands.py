@@ -163,6 +163,12 @@ PLACES: tuple[Place, ...] = (
         "Check a configuration and report every problem at once.",
     ),
     Place(
+        "doctor",
+        "ddpm.cli.doctor",
+        "doctor_command",
+        "Look at everything that a run depends on, and say what to correct; exits with 2 or 3 when something is wrong.",
+    ),
+    Place(
         "render",
         "ddpm.cli.checking",
         "render_command",

@@ -44,6 +44,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "drain": ("ddpm drain", "ddpm drain orders"),
     "scale": ("ddpm scale 3", "ddpm scale orders auto"),
     "validate": ("ddpm validate", "ddpm validate --config shop.yaml"),
+    "doctor": ("ddpm doctor", "ddpm doctor --json"),
     "render": ("ddpm render", "ddpm render --pipeline orders"),
     "version": ("ddpm version",),
     "offsets get": ("ddpm offsets get", "ddpm offsets get orders --json"),

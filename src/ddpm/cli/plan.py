@@ -1,7 +1,6 @@
 """`ddpm plan` and `ddpm apply`: what a changed configuration would do, and to have exactly that done."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,12 +15,12 @@ from ddpm.cli.client import AwayError, Client
 from ddpm.cli.configuration import ConfigOption, load_config
 from ddpm.cli.control import TimeoutOption
 from ddpm.cli.messages import print_note, progress
-from ddpm.cli.options import JsonOption
+from ddpm.cli.options import JsonOption, YesOption, agreed
 from ddpm.cli.output import Terminal, show, write_line
 from ddpm.cli.reload import DEFAULT_TIMEOUT, carry_out
 from ddpm.cli.servers import with_servers
 from ddpm.cli.text import dumped, plain
-from ddpm.errors import ConfigError, DdpmError, MissingToolError
+from ddpm.errors import DdpmError, MissingToolError
 from ddpm.server.reloading import PipelinePlanView, PlanView, StepView, plan_view
 
 PATH = "/v1/plan"
@@ -66,7 +65,7 @@ def apply_command(
             show_default=False,
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: YesOption = False,
     timeout: TimeoutOption = DEFAULT_TIMEOUT,
     as_json: JsonOption = False,
     url: UrlOption = None,
@@ -83,7 +82,7 @@ def apply_command(
                 return
             if made.obstacles:
                 raise ObstructedError("this ddpm cannot carry that out", hint=plain(made.obstacles[0].detail))
-            _agreed(yes=yes)
+            agreed("Carry that out?", yes)
             plan = made.hash
         carry_out(client, {"plan": plan}, timeout, as_json=as_json)
 
@@ -91,14 +90,6 @@ def apply_command(
 def _asked(client: Client) -> PlanView:
     # It looks at brokers and databases, and has the engine check what is new.
     return client.read(PlanView, client.get(PATH, patience=DEFAULT_TIMEOUT))
-
-
-def _agreed(*, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise ConfigError("nobody can be asked here", hint="write --yes, or --plan HASH of a plan that was read")
-    typer.confirm("Carry that out?", abort=True)
 
 
 def _of_a_start(option: Path | None) -> PlanView:

@@ -11,6 +11,30 @@ SELECT current_user::text,
        current_setting('server_version_num')::int
 """
 
+CHECKUP = """
+SELECT current_setting('server_version'),
+       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+       current_setting('max_connections')::int,
+       current_setting('superuser_reserved_connections')::int,
+       extract(epoch FROM clock_timestamp())::float8,
+       pg_database_size(current_database())
+"""
+
+# Locks that do not go with that of a writer, ROW EXCLUSIVE.
+HOLDERS = """
+SELECT l.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''), l.mode,
+       extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::float8, coalesce(a.state, '')
+  FROM pg_locks l
+  JOIN pg_class c ON c.oid = l.relation
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+ WHERE c.relname = %(name)s AND n.nspname = coalesce(%(schema)s, current_schema()) AND l.granted
+   AND l.locktype = 'relation' AND l.pid <> pg_backend_pid()
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+ ORDER BY a.xact_start
+"""
+
 ENCODING = "SELECT current_setting('server_encoding')"
 
 # Without a name: the schema that new tables go to.

@@ -119,10 +119,7 @@ def _provision(
     runs: bool,
 ) -> Provisioned:
     counts: dict[str, int] = {}
-    security = pipeline.kafka.cluster.security
-    # Without a name there is no user that rights could be granted to, and of AWS's they are policies.
-    if not security.plain and not (security.sasl and security.sasl.mechanism is Mechanism.AWS_MSK_IAM):
-        require(pipeline.kafka.cluster, _rights(pipeline))
+    check_rights(pipeline)
     for topic in ensure_topics(pipeline.kafka.cluster, topic_specs(pipeline)):
         if topic.name in pipeline.kafka.topics:
             counts[topic.name] = topic.partitions
@@ -381,6 +378,14 @@ def month_keeper(pipeline: Pipeline, report: Callable[[str], object] = lambda _:
     if rows is None or rows.partition is None:
         return None
     return PartitionMaintenance(pipeline.name, rows.url, table_spec(pipeline, rows), rows.partition, report)
+
+
+def check_rights(pipeline: Pipeline) -> None:
+    """Return if ddpm's user has the rights on the pipeline's brokers that a run takes; raises as `require` does."""
+    security = pipeline.kafka.cluster.security
+    # Without a name there is no user that rights could be granted to, and of AWS's they are policies.
+    if not security.plain and not (security.sasl and security.sasl.mechanism is Mechanism.AWS_MSK_IAM):
+        require(pipeline.kafka.cluster, _rights(pipeline))
 
 
 def _rights(pipeline: Pipeline) -> Rights:

@@ -1,0 +1,64 @@
+"""What checks say of what they have measured, and how they are run."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from ddpm.errors import ServiceError
+from ddpm.orchestrator.doctor.databases import clock_finding, connections_finding
+from ddpm.orchestrator.doctor.findings import Check, Finding, examine
+
+
+def fine(name: str = "one") -> Finding:
+    return Finding(name, "", "pass", "it is there")
+
+
+@pytest.mark.parametrize(
+    ("ahead", "uncertain", "verdict", "text"),
+    [
+        (1.5, 0.0, "pass", "its clock and this machine's agree"),
+        (-4.0, 3.0, "pass", "its clock and this machine's agree"),
+        (7.4, 0.1, "warn", "its clock is 7 s ahead of this machine's"),
+        (-3600.0, 0.1, "fail", "its clock is 3600 s behind this machine's"),
+    ],
+)
+def test_clocks_that_differ_by_more_than_the_question_took(
+    ahead: float, uncertain: float, verdict: str, text: str
+) -> None:
+    found = clock_finding("db", ahead, uncertain)
+    assert (found.verdict, found.text) == (verdict, text)
+
+
+@pytest.mark.parametrize(("left", "verdict"), [(2, "fail"), (3, "warn"), (9, "warn"), (10, "pass")])
+def test_connections_that_are_left(left: int, verdict: str) -> None:
+    found = connections_finding("db", left, 100)
+    assert (found.verdict, found.text) == (verdict, f"{left} of 100 connections are left")
+
+
+def test_what_follows_is_not_asked_where_it_would_only_fail_too() -> None:
+    def away() -> Iterator[Finding]:
+        raise ServiceError("nobody is there", hint="start it")
+        yield
+
+    after = Check("two", "", lambda: [fine("two")])
+    found = examine([Check("one", "db", away, (after,)), Check("one", "", lambda: [fine()], (after,))])
+    assert found == [Finding("one", "db", "fail", "nobody is there", "start it"), fine(), fine("two")]
+
+
+def test_a_check_that_breaks_is_a_finding_too() -> None:
+    (found,) = examine([Check("one", "", lambda: [Finding(**{})])])
+    assert found.verdict == "fail"
+    assert "the check itself failed" in found.text
+
+
+def test_a_check_that_gets_no_answer_does_not_hold_the_others() -> None:
+    release = threading.Event()
+
+    def silent() -> Iterator[Finding]:
+        release.wait(30)
+        yield fine()
+
+    found = examine([Check("one", "db", silent), Check("two", "", lambda: [fine("two")])], seconds=0.1)
+    release.set()
+    assert found == [Finding("one", "db", "fail", "no answer within 0.1 s"), fine("two")]
