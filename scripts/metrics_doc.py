@@ -62,8 +62,8 @@ OF_DDPM = """
 ## ddpm itself
 
 `ddpm_build_info` is always 1 and carries the label `version`. `ddpm_config_changed` is 1 while files of the
-configuration say something else than what runs: somebody edited them, and nobody has applied that. The usual `process_*` (CPU, memory, open files, start
-time) are of ddpm's own process.
+configuration say something else than what runs: somebody edited them, and nobody has applied that. The usual
+`process_*` (CPU, memory, open files, start time) are of ddpm's own process.
 
 ## Left out of the engines' pages
 

@@ -1,7 +1,8 @@
 """Writes what documents show of the code itself: the configuration's keys and the API.
 
-`scripts/references.py` writes docs/configuration.md and the table of keys in the README; `scripts/references.py FOLDER`
-writes `openapi.json` into a folder, for the site. What a key means is said by its field in the code only.
+`scripts/references.py` writes docs/configuration.md, docs/problems.md and the table of keys in the README;
+`scripts/references.py FOLDER` writes `openapi.json` into a folder, for the site. What a key means is said by its field
+in the code only.
 """
 
 import json
@@ -16,6 +17,7 @@ import yaml
 
 from ddpm.components.parsers import PARSERS
 from ddpm.components.registry import Sinks, pipeline_type
+from ddpm.config.codes import CODES, About, Code
 from ddpm.config.model import Model
 from ddpm.config.schema import json_schema
 from ddpm.deadletters.service import DeadLetterService
@@ -28,6 +30,7 @@ from ddpm.supervisor.runner import Supervisor
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGE = ROOT / "docs" / "configuration.md"
+PROBLEMS = ROOT / "docs" / "problems.md"
 INTRODUCTION = """\
 # Configuration reference
 
@@ -37,6 +40,14 @@ as a JSON Schema, for editors. This page is written from the code, by `make gene
 
 | key | takes | default | example | what it is |
 |---|---|---|---|---|
+"""
+PROBLEMS_INTRODUCTION = """\
+# Problems of a configuration
+
+What `ddpm validate` and every other command may find wrong with a configuration, by the code that stands in brackets:
+`app-config.yaml:9:3: error[unknown-field] app.replica: unknown field`. `ddpm explain CODE` says the same;
+`ddpm validate --json` prints problems for programs, with `code`, `severity`, `file`, `line`, `column`, `path`,
+`message`, `hint` and the line of the file. This page is written from the code, by `make generate`.
 """
 # Between these lines of the README stands the table.
 BEGIN, END = "<!-- keys: written by make generate -->\n", "<!-- end of keys -->\n"
@@ -114,6 +125,17 @@ def with_table(readme: str) -> str:
     """The README with the table as it is now; raises ValueError when its place is not there."""
     before, after = readme.index(BEGIN) + len(BEGIN), readme.index(END)
     return readme[:before] + table() + readme[after:]
+
+
+def problems() -> str:
+    """The page of the codes of problems."""
+    return PROBLEMS_INTRODUCTION + "".join(map(_problem, CODES.items()))
+
+
+def _problem(entry: tuple[Code, About]) -> str:
+    code, about = entry
+    example = f"\n```yaml\n{about.example}```\n" if about.example else ""
+    return f"\n## {code}\n\n{about.cause}\n\n{about.cure}\n{example}"
 
 
 def components() -> Iterator[str]:
@@ -222,4 +244,5 @@ if __name__ == "__main__":
         (folder / "openapi.json").write_text(json.dumps(openapi(), indent=1), encoding="utf-8")
     else:
         PAGE.write_text(configuration(), encoding="utf-8")
+        PROBLEMS.write_text(problems(), encoding="utf-8")
         README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")

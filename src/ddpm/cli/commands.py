@@ -163,6 +163,12 @@ PLACES: tuple[Place, ...] = (
         "Check a configuration and report every problem at once.",
     ),
     Place(
+        "explain",
+        "ddpm.cli.checking",
+        "explain_command",
+        "Say what the code of a problem means, and what to do; without a code list them.",
+    ),
+    Place(
         "doctor",
         "ddpm.cli.doctor",
         "doctor_command",

@@ -72,7 +72,7 @@ def _read(named: Scalar, folders: Sequence[Path]) -> _Given | Finding:
             return _Given(named, file.read(_LARGEST))
     except OSError as error:
         why = error.strerror or type(error).__name__
-        return Finding("unreadable-file", named.at, named.path, f"the file {named.text} cannot be read", why)
+        return Finding("file-unreadable", named.at, named.path, f"the file {named.text} cannot be read", why)
 
 
 def _in_them(given: Mapping[str, _Given], password: str | None) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ddpm.config import java, tree
+from ddpm.config.codes import Code
 from ddpm.config.interpolate import SHORTEST_SECRET
 from ddpm.config.known import Known, OptionsKnown, PipelineKnown, did_you_mean
 from ddpm.config.model import Model, NoOptions, Pipeline
@@ -225,7 +226,7 @@ def _finding(error: ErrorDetails, found: Found, known: Known) -> Finding:
     return Finding(code, found.key_at if at_key else node.at, node.path, message, hint)
 
 
-def _in_words(error: ErrorDetails, found: Found, known: Known, *, secret: bool) -> tuple[str, str, str | None]:
+def _in_words(error: ErrorDetails, found: Found, known: Known, *, secret: bool) -> tuple[Code, str, str | None]:
     kind, context, node = error["type"], _context(error), found.node
     if kind == "extra_forbidden":
         return "unknown-field", "unknown field", _hint_for_unknown(error["loc"], known, node)
@@ -250,7 +251,7 @@ def _wrong_number(kind: str, context: Mapping[str, Any], node: Node, secret: boo
     return "must be a finite number" if kind == "finite_number" else None
 
 
-def _wrong_choice(node: Node, known: list[str], secret: bool) -> tuple[str, str, str | None]:
+def _wrong_choice(node: Node, known: list[str], secret: bool) -> tuple[Code, str, str | None]:
     choices = f"one of {', '.join(known)}"
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         return "wrong-type", f"expected {choices}, got {_described(node, secret)}", None

@@ -219,7 +219,7 @@ def _check_template(template: Scalar, folders: Sequence[Path]) -> Iterator[Findi
         text = read_text(path)
     except (OSError, ValueError) as error:
         message = f"the template {template.text} cannot be read"
-        yield Finding("unreadable-file", template.at, template.path, message, reason(error))
+        yield Finding("file-unreadable", template.at, template.path, message, reason(error))
         return
     if placeholders := old_placeholders(text):
         message = f"the template {template.text} is of the ${{PLACEHOLDER}} style, which is not filled any more"

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ddpm.config.codes import Code
+
 SHORTEST_SECRET = 4
 """Shorter values are not hidden: hiding them would hide every text that happens to contain them."""
 
@@ -38,7 +40,7 @@ class Piece:
 class Fault:
     """An expression that has no value, and why."""
 
-    code: str
+    code: Code
     expression: str
     message: str
     hint: str | None = None
@@ -199,10 +201,10 @@ class _Filler:
         else:
             self._pieces.append(Piece(match[0], value, None))
             return value
-        self._fault(match, "unreadable-file", f"the file {path} cannot be read: {reason}", None)
+        self._fault(match, "file-unreadable", f"the file {path} cannot be read: {reason}", None)
         return None
 
-    def _fault(self, match: re.Match[str], code: str, message: str, hint: str | None) -> str:
+    def _fault(self, match: re.Match[str], code: Code, message: str, hint: str | None) -> str:
         self._faults.append(Fault(code, match[0], message, hint))
         return match[0]
 

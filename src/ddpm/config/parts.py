@@ -7,6 +7,7 @@ name of a part has a dot, which no user can write, and its group's name one that
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ddpm.config.codes import Code
 from ddpm.config.model import Part, Pipeline
 from ddpm.config.problems import Finding
 from ddpm.config.several import Draft
@@ -70,7 +71,7 @@ def shared_with_sinks(made: Sequence[tuple[Draft, tuple[Pipeline, ...]]]) -> Ite
                 yield _shared(draft, ("generated_pipeline_config",), "shared-generated-config", message)
 
 
-def _shared(draft: Draft, keys: tuple[str, ...], code: str, message: str) -> Finding:
+def _shared(draft: Draft, keys: tuple[str, ...], code: Code, message: str) -> Finding:
     found = find(draft.root, keys, draft.at)
     node = found.node if not found.rest and isinstance(found.node, Scalar) else None
     path = node.path if node else f"{draft.own.path}.{'.'.join(keys)}"

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from ddpm.config import tree
+from ddpm.config.codes import Code
 from ddpm.config.explain import judge_options, option_findings
 from ddpm.config.model import BLOBLANG, Model, NoOptions, Plugin, PluginKind
 from ddpm.config.paths import existing
@@ -133,7 +134,7 @@ def _inspected(root: tree.Mapping, key_at: Place, name: str, file: Path | None, 
     return Found(inspection.plugin, tuple(findings))
 
 
-def _broken(culprit: Scalar, message: str, hint: str, code: str = "plugin-broken") -> Found:
+def _broken(culprit: Scalar, message: str, hint: str, code: Code = "plugin-broken") -> Found:
     return Found(findings=(Finding(code, culprit.at, culprit.path, message, hint),))
 
 

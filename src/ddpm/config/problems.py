@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from ddpm.config.codes import Code
 from ddpm.errors import ConfigError
 from ddpm.words import counted
 
@@ -33,7 +34,7 @@ class Place(NamedTuple):
 class Finding:
     """A problem before it is tied to a file: its code, the field, what is wrong, where, and the way out."""
 
-    code: str
+    code: Code
     at: Place | None
     path: str
     message: str
@@ -50,7 +51,7 @@ class Problem:
     file has no line.
     """
 
-    code: str
+    code: Code
     path: str
     message: str
     file: Path

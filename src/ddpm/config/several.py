@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
+from ddpm.config.codes import Code
 from ddpm.config.explain import Missing, missing_finding
 from ddpm.config.known import Known
 from ddpm.config.problems import Finding, Place
@@ -66,7 +67,7 @@ class _Gathered:
     def __init__(self) -> None:
         self.findings: list[Finding] = []
 
-    def find(self, code: str, at: Place, path: str, message: str, hint: str | None = None) -> None:
+    def find(self, code: Code, at: Place, path: str, message: str, hint: str | None = None) -> None:
         self.findings.append(Finding(code, at, path, message, hint))
 
     def entries(self, pipelines: Entry) -> Iterator[tuple[Scalar, Mapping, Place]]:
@@ -150,7 +151,7 @@ def _suffixed(scalar: Scalar, suffix: str, *, before_extension: bool = False) ->
     return replace(scalar, value=changed(str(scalar.value)), text=changed(scalar.text))
 
 
-def _taken_twice(made: list[Draft], steps: tuple[str, ...], code: str, what: str, hint: str) -> Iterator[Finding]:
+def _taken_twice(made: list[Draft], steps: tuple[str, ...], code: Code, what: str, hint: str) -> Iterator[Finding]:
     owners: dict[str, Draft] = {}
     for draft in made:
         scalar = _text_at(draft.root, steps)

@@ -12,6 +12,7 @@ from typing import Union
 import yaml
 
 from ddpm.config import java
+from ddpm.config.codes import Code
 from ddpm.config.document import Document, Span
 from ddpm.config.interpolate import Piece, Swap
 from ddpm.config.problems import Finding, Place
@@ -308,7 +309,7 @@ class _Builder:
         message = f"the tag {node.tag.replace(_TAG, '!!')} is not allowed here"
         self._find("unsafe-tag", _place(node.start_mark), path, message, "write plain YAML without tags")
 
-    def _find(self, code: str, at: Place, path: str, message: str, hint: str | None = None) -> None:
+    def _find(self, code: Code, at: Place, path: str, message: str, hint: str | None = None) -> None:
         self.findings.append(Finding(code, at, path, message, hint))
 
 

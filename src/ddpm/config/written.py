@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ddpm.config.codes import Code
 from ddpm.config.document import Document, Span
 from ddpm.config.problems import Finding, Place, Problem
 from ddpm.config.tree import Scalar
@@ -38,7 +39,7 @@ class Written:
         """Line and column in the file of a character of the text; beyond its end, the place behind the last one."""
         return self.document.place(self._in_file(self._as_written(index)))
 
-    def problem(self, code: str, index: int, message: str, hint: str | None = None) -> Problem:
+    def problem(self, code: Code, index: int, message: str, hint: str | None = None) -> Problem:
         """A problem at a character of the text."""
         finding = Finding(code, self.place(index), self.scalar.path, message, hint)
         return self.document.problems([finding], self.urls)[0]

@@ -99,7 +99,7 @@ def test_a_missing_template_says_where_it_was_sought(folder: Folder) -> None:
 def test_a_template_that_cannot_be_read(folder: Folder, content: bytes, reason: str) -> None:
     (folder.path / "x.yaml").write_bytes(content)
     problem = folder.error(MINIMAL + "  pipeline_template: x.yaml\n")
-    assert problem.code == "unreadable-file"
+    assert problem.code == "file-unreadable"
     assert reason in (problem.hint or "")
 
 

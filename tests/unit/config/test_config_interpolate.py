@@ -78,7 +78,7 @@ def test_what_expressions_become(text: str, filled: str) -> None:
         ("${A", "bad-interpolation", "has no } to its end"),
         ("${UNSET:-${A}}", "bad-interpolation", "or braces inside"),
         ("${file:}", "bad-interpolation", "this is none of ${NAME}"),
-        ("${file:/none}", "unreadable-file", "the file /none cannot be read: No such file or directory"),
+        ("${file:/none}", "file-unreadable", "the file /none cannot be read: No such file or directory"),
     ],
 )
 def test_expressions_without_a_value(text: str, code: str, message: str) -> None:
@@ -274,7 +274,7 @@ def test_a_secret_file_that_cannot_be_read(folder: Folder, content: bytes | None
     if content is not None:
         (folder.path / "secret").write_bytes(content)
     problem = folder.error(MINIMAL.replace("consumer_group: group", 'consumer_group: "${file:secret}"'))
-    assert (problem.code, problem.path) == ("unreadable-file", "app.kafka.consumer_group")
+    assert (problem.code, problem.path) == ("file-unreadable", "app.kafka.consumer_group")
     assert problem.message == f"the file secret cannot be read: {reason}"
 
 

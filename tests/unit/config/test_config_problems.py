@@ -88,7 +88,7 @@ def test_json_has_every_field(folder: Folder) -> None:
 def test_the_caret_stays_under_its_place_in_long_tabbed_and_strange_lines() -> None:
     line = "\t" + "x" * 500 + "\x1b[31mHERE" + "y" * 500
     caret = line.index("HERE") + 1
-    problem = Problem("c", "p", "m", Path("f"), 123456, caret, line, caret, severity=Severity.WARNING)
+    problem = Problem("mapping", "p", "m", Path("f"), 123456, caret, line, caret, severity=Severity.WARNING)
     _, source, pointer = format_problem(problem).splitlines()
     assert source[pointer.index("^") :].startswith("HERE")
     assert "\x1b" not in source

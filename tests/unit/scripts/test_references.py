@@ -32,6 +32,7 @@ def test_the_documents_are_those_of_the_code(script: ModuleType) -> None:
     out_of_date = "run `make generate`"
     assert script.configuration() == (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8"), out_of_date
     assert script.with_table(readme) == readme, out_of_date
+    assert script.problems() == (ROOT / "docs" / "problems.md").read_text(encoding="utf-8"), out_of_date
 
 
 def test_every_key_has_its_values_a_default_or_an_example_and_words(script: ModuleType) -> None:

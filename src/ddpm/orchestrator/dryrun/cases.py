@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpm.config import tree
+from ddpm.config.codes import Code
 from ddpm.config.document import Document
 from ddpm.config.files import read_text, reason
 from ddpm.config.known import did_you_mean
@@ -255,7 +256,7 @@ class _Reading:
             self._find("invalid-value", found, f"{key} can only be true", "omit the key otherwise")
         return True
 
-    def _find(self, code: str, node: tree.Node, message: str, hint: str | None) -> None:
+    def _find(self, code: Code, node: tree.Node, message: str, hint: str | None) -> None:
         self.findings.append(Finding(code, node.at, node.path, message, hint))
 
 
