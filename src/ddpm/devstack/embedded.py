@@ -132,16 +132,17 @@ class EmbeddedServer(ABC):
     def _start_on_some_port(self) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             self._port = choose(self._port or self._preferred)
-            server = Server(self._command(self._port))
+            # Known from now on, so that it can be killed while it does not answer yet.
+            server = self._server = Server(self._command(self._port))
             try:
                 server.wait_until(lambda: self._answers(self._port), self.start_seconds)
             except BaseException as error:
                 server.kill()
+                self._server = None
                 # Somebody else may take a port between choosing and binding it.
                 if attempt == _ATTEMPTS or not isinstance(error, ServiceError) or _PORT_TAKEN not in str(error):
                     raise
             else:
-                self._server = server
                 return
 
     def _let_go(self) -> None:
