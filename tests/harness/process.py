@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from harness.waiting import eventually
 START_TIMEOUT = 90.0
 STOP_TIMEOUT = 60.0
 THIS_DDPM = (sys.executable, "-m", "ddpm")
-_HEALTH_URL = re.compile(r"http://127\.0\.0\.1:\d+(?=/health)")
+_HEALTH_URL = re.compile(r"https?://127\.0\.0\.1:\d+(?=/health)")
 
 
 def ddpm(
@@ -56,7 +57,10 @@ class Ddpm:
         *,
         program: Sequence[str] = THIS_DDPM,
         options: Sequence[str] = (),
+        verify: ssl.SSLContext | bool = True,
     ) -> None:
+        """`verify` is what its certificate is compared with, where it has one."""
+        self.verify = verify
         self.folder = folder
         self.config_path = folder / "app-config.yaml"
         self.config_path.write_text(yaml.safe_dump(dict(config), allow_unicode=True))
@@ -124,13 +128,13 @@ class Ddpm:
     def health(self) -> tuple[int, dict[str, Any]]:
         """The status code and body of /health; 0 when nobody answers."""
         try:
-            answer = httpx.get(f"{self.url}/health", timeout=10, trust_env=False)
+            answer = httpx.get(f"{self.url}/health", timeout=10, trust_env=False, verify=self.verify)
         except httpx.HTTPError:
             return 0, {}
         return answer.status_code, answer.json()
 
     def metrics(self) -> str:
-        return httpx.get(f"{self.url}/metrics", timeout=10, trust_env=False).text
+        return httpx.get(f"{self.url}/metrics", timeout=10, trust_env=False, verify=self.verify).text
 
     def wait_healthy(self) -> Self:
         eventually(lambda: self.health()[0] == httpx.codes.OK, "ddpm is healthy", START_TIMEOUT)

@@ -15,8 +15,9 @@ import typer
 
 from ddpm.cli.configuration import read_config
 from ddpm.cli.text import plain
+from ddpm.cli.trust import Trust
 from ddpm.config import ConfigProblems
-from ddpm.config.model import Server
+from ddpm.config.model import Role, Server
 from ddpm.config.paths import DEFAULT_PATH
 from ddpm.config.paths import VARIABLE as CONFIG_VARIABLE
 from ddpm.errors import ConfigError, MissingToolError
@@ -45,11 +46,20 @@ TokenFileOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a ddpm answers, without a slash at its end, and what it is shown there; `token_from` says whose it is."""
+    """Where a ddpm answers, without a slash at its end, and what it is shown there.
+
+    Attributes:
+        url: The address.
+        token: The token.
+        token_from: Where the token comes from.
+        trust: What its certificate is compared with.
+
+    """
 
     url: str
     token: str | None = field(default=None, repr=False)
     token_from: str = ""
+    trust: Trust = field(default=Trust(), repr=False)
 
 
 def resolve(url: str | None, token_file: Path | None, config: Path | None, env: Mapping[str, str]) -> Address:
@@ -61,6 +71,7 @@ def resolve(url: str | None, token_file: Path | None, config: Path | None, env: 
 
     """
     token, origin = _own_token(token_file, env)
+    own: Path | None = None
     if url is not None:
         # For the token alone; a configuration that only the environment names may belong to something else.
         server = _configured(config, env, strict=config is not None) if token is None else None
@@ -68,9 +79,22 @@ def resolve(url: str | None, token_file: Path | None, config: Path | None, env: 
     else:
         server = _configured(config, env, strict=True)
         found = _url_of(server) if server else DEFAULT_URL
-    if token is None and server is not None and server.token is not None:
-        token, origin = server.token.revealed, "app.server.token of the configuration"
-    return Address(found, _sendable(token, origin), origin)
+        own = server.tls.cert if server and server.tls else None
+    if token is None and server is not None:
+        token, origin = _configured_token(server)
+    trust = Trust.of(env, own) if found.lower().startswith("https:") else Trust()
+    return Address(found, _sendable(token, origin), origin, trust)
+
+
+def _configured_token(server: Server) -> tuple[str | None, str]:
+    """The token that may do everything, else the one that may do most."""
+    if server.token is not None:
+        return server.token.revealed, "app.server.token of the configuration"
+    order = list(Role)
+    most = max(server.tokens, key=lambda each: order.index(each.role), default=None)
+    if most is None:
+        return None, ""
+    return most.token.revealed, f'the token "{most.name}" of app.server.tokens of the configuration'
 
 
 def _own_token(file: Path | None, env: Mapping[str, str]) -> tuple[str | None, str]:
@@ -117,14 +141,14 @@ def _url_of(server: Server) -> str:
     if server.port == 0:
         msg = "app.server.port is 0, so only the running ddpm knows which port it was given"
         raise ConfigError(msg, hint="look at what `ddpm run` printed, and name that with --url or DDPM_URL")
-    host = server.host
+    host, scheme = server.host, "http" if server.tls is None else "https"
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return f"http://{host}:{server.port}"
+        return f"{scheme}://{host}:{server.port}"
     if address.is_unspecified:
         host = "127.0.0.1" if address.version == 4 else "::1"  # noqa: PLR2004 -- IPv4
-    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}"
 
 
 def _checked(url: str) -> str:

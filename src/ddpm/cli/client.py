@@ -4,6 +4,7 @@ It knows nothing of what is asked for and prints nothing; answers are decoded JS
 """
 
 import os
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from ddpm.cli.address import TOKEN_VARIABLE, Address
 from ddpm.cli.text import plain
+from ddpm.cli.trust import why_not
 from ddpm.errors import ConfigError, DdpmError, ServiceError
 from ddpm.server.views import View
 
@@ -57,7 +59,7 @@ class Client:
             headers=headers,
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             # Without TLS the certificates are not needed, and to read them takes longer than the question.
-            verify=not address.url.lower().startswith("http:"),
+            verify=_verified(address),
             # A proxy or a password meant for others must not get between a command and its ddpm.
             trust_env=False,
         )
@@ -159,6 +161,8 @@ class Client:
             msg = f"{self.url} does not answer in time"
             raise AwayError(msg, hint=_WAY_OUT) from error
         except httpx.TransportError as error:
+            if because := why_not(self.url, self._address.trust, error):
+                raise ForeignError(because[0], hint=because[1]) from error
             msg = f"nothing answers at {self.url}: {plain(str(error)) or type(error).__name__}"
             raise AwayError(msg, hint=_WAY_OUT) from error
         except (httpx.DecodingError, httpx.InvalidURL) as error:
@@ -201,6 +205,12 @@ class Client:
 
     def _foreign(self, said: str) -> ForeignError:
         return ForeignError(f"{self.url} {said}", hint="is it ddpm, of this version? --url names another address")
+
+
+def _verified(address: Address) -> ssl.SSLContext | bool:
+    if address.url.lower().startswith("http:"):
+        return False
+    return address.trust.usual or address.trust.context()
 
 
 def _path(name: str) -> str:

@@ -136,6 +136,12 @@ PLACES: tuple[Place, ...] = (
         "Show what happened to the pipelines: states, exits, requests, changes of scale.",
     ),
     Place(
+        "audit",
+        "ddpm.cli.audit",
+        "audit_command",
+        "Show who changed what, from where, and with what outcome; without a running ddpm, from the files in .ddpm.",
+    ),
+    Place(
         "pause",
         "ddpm.cli.control",
         "pause_command",

@@ -21,6 +21,7 @@ from ddpm.cli.letters import drawn
 from ddpm.cli.messages import print_note
 from ddpm.cli.options import DryRunOption, FromOption, JsonOption, PipelineArgument, ToOption, YesOption, agreed
 from ddpm.cli.output import Terminal, show, write_line
+from ddpm.cli.recording import recorded
 from ddpm.cli.servers import with_servers
 from ddpm.cli.text import dumped, dumped_answers, number, plain
 from ddpm.config.model import Config, Pipeline
@@ -174,7 +175,8 @@ def discard_command(
             run = new_run()
             done = not dry_run and bool(entries) and agreed(f"Discard {counted(len(entries))} of {owner.name}?", yes)
             if done:
-                store.mark(each.resolved(Resolution.DISCARDED, _now_ms(), run) for each in entries)
+                with recorded(loaded, "discard dead letters", owner.name, letters=len(entries), run=run):
+                    store.mark(each.resolved(Resolution.DISCARDED, _now_ms(), run) for each in entries)
         discarded = len(entries) if done else 0
         answers.append({"pipeline": owner.name, "meant": len(entries), "discarded": discarded, "run": run})
         if not as_json and done:

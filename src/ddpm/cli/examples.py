@@ -35,6 +35,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "status": ("ddpm status", "ddpm status orders --watch"),
     "logs": ("ddpm logs -n 20", "ddpm logs orders --follow"),
     "events": ("ddpm events", "ddpm events orders --follow"),
+    "audit": ("ddpm audit", "ddpm audit --since 2h", "ddpm audit -n 5 --json"),
     "pause": ("ddpm pause", "ddpm pause orders --no-wait"),
     "resume": ("ddpm resume", "ddpm resume orders"),
     "reload": ("ddpm reload", "ddpm reload --timeout 5m"),

@@ -48,7 +48,7 @@ def logs_command(
 ) -> None:
     """Show the newest lines of ddpm's log, its engines' among them."""
     with Client(resolve(url, token_file, config, os.environ)) as client:
-        _show(_Logs(client, name), client, _Printer(as_json), follow=follow, count=lines)
+        show_feed(_Logs(client, name), client, Printer(as_json), follow=follow, count=lines)
 
 
 def events_command(
@@ -63,7 +63,7 @@ def events_command(
 ) -> None:
     """Show what happened to the pipelines: states, exits, requests, changes of scale."""
     with Client(resolve(url, token_file, config, os.environ)) as client:
-        _show(_Events(client, name), client, _Printer(as_json), follow=follow, count=lines)
+        show_feed(_Events(client, name), client, Printer(as_json), follow=follow, count=lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _decoded(client: Client, stream: Iterator[str]) -> Iterator[Any]:
             raise ForeignError(f"{client.url} streams something else than JSON") from error
 
 
-class _Printer:
+class Printer:
     """Prints entries as text or as JSON, each at once."""
 
     def __init__(self, as_json: bool) -> None:
@@ -160,13 +160,15 @@ class _Printer:
         self._as_json = as_json
 
     def __call__(self, entry: Entry) -> None:
+        """Print one."""
         if self._as_json:
             write_line(dumped(entry.answer))
         else:
             self._console.print(entry.text, soft_wrap=True)
 
 
-def _show(feed: Feed, client: Client, printer: Callable[[Entry], None], *, follow: bool, count: int) -> None:
+def show_feed(feed: Feed, client: Client, printer: Callable[[Entry], None], *, follow: bool, count: int) -> None:
+    """Print the newest entries of a feed, so many at most, and then what comes when it is to be followed."""
     kept = feed.kept()
     for entry in kept[max(0, len(kept) - count) :]:
         printer(entry)

@@ -16,6 +16,7 @@ from ddpm.cli.configuration import ConfigOption, meant
 from ddpm.cli.control import DEFAULT_TIMEOUT, PAUSED, RESUMED, bring_about
 from ddpm.cli.options import JsonOption, PipelineArgument, YesOption, agreed
 from ddpm.cli.output import Terminal, write_line
+from ddpm.cli.recording import recorded
 from ddpm.cli.servers import load_with_servers
 from ddpm.cli.text import dumped, dumped_answers, number, plain
 from ddpm.config.model import Pipeline
@@ -92,7 +93,12 @@ def reset_command(
             _say(owner, plan)
         done = not dry_run and agreed(f"Let {owner.name} read on from there?", yes)
         if done:
-            with Client(resolve(url, token_file, config, os.environ)) as client, _paused(client, owner.name):
+            to = "earliest" if to_earliest else "latest" if to_latest else to_datetime
+            with (
+                recorded(loaded, "reset offsets", owner.name, to=to, offsets=by, topic=topic),
+                Client(resolve(url, token_file, config, os.environ)) as client,
+                _paused(client, owner.name),
+            ):
                 # While it was drained it has read on.
                 plan = _plan(owner, aim, at, by or 0, topic)
                 targets = {each.partition: each.after for each in plan}

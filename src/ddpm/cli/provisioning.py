@@ -2,6 +2,7 @@
 
 from ddpm.cli.configuration import ConfigOption
 from ddpm.cli.output import write_line
+from ddpm.cli.recording import recorded
 from ddpm.cli.servers import load_with_servers
 from ddpm.cli.text import plain
 from ddpm.config.model import Pipeline
@@ -13,8 +14,11 @@ def provision_command(config: ConfigOption = None) -> None:
     """Make the topics, partitions and tables of a configuration exist, and end; safe to repeat, and beside a run."""
     # As the first process of a container it would not hear a signal that it has no handler for.
     with signal_handler():
-        for pipeline in load_with_servers(config).pipelines:
-            write_line(_said(pipeline, provision(pipeline, runs=False)))
+        loaded = load_with_servers(config)
+        for pipeline in loaded.pipelines:
+            with recorded(loaded, "provision", pipeline.name):
+                found = provision(pipeline, runs=False)
+            write_line(_said(pipeline, found))
 
 
 def _said(pipeline: Pipeline, found: Provisioned) -> str:

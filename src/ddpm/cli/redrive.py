@@ -26,6 +26,7 @@ from ddpm.cli.dlq import (
 from ddpm.cli.messages import print_note, progress
 from ddpm.cli.options import DryRunOption, FromOption, JsonOption, PipelineArgument, ToOption, YesOption, agreed
 from ddpm.cli.output import Terminal, write_line
+from ddpm.cli.recording import recorded
 from ddpm.cli.servers import load_with_servers
 from ddpm.cli.text import dumped_answers, number, plain
 from ddpm.config.model import Config, Pipeline
@@ -122,7 +123,8 @@ def _replay(
 
             note_difference(loaded, owner, manner.config)
             feed = reinjector(loaded, owner, progress())
-            with _bar(len(chosen.taken)) as report:
+            what = recorded(loaded, "replay dead letters", owner.name, letters=len(chosen.taken), run=run)
+            with what, _bar(len(chosen.taken)) as report:
                 done = replay(store, chosen.taken, feed, run, report, rate=manner.rate)
     if not manner.as_json and agrees:
         write_line(

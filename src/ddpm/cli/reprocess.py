@@ -13,6 +13,7 @@ from ddpm.cli.configuration import ConfigOption, named
 from ddpm.cli.messages import progress
 from ddpm.cli.options import DryRunOption, JsonOption, PipelineArgument, YesOption, agreed
 from ddpm.cli.output import Terminal, write_line
+from ddpm.cli.recording import recorded
 from ddpm.cli.sameness import note_difference
 from ddpm.cli.servers import load_with_servers
 from ddpm.cli.text import dumped, number, plain
@@ -76,7 +77,7 @@ def replay_command(
     owner = named(loaded, pipeline)
     if skip_transform and runtag is not None:
         if agreed(f"Replace the rows of {owner.name} by those of the replay {runtag}?", yes):
-            with _rereading(loaded, owner) as at:
+            with recorded(loaded, "replay", owner.name, runtag=runtag), _rereading(loaded, owner) as at:
                 _say_loaded(_load(at, runtag, delete_missing=delete_missing), as_json=as_json)
         return
     now = datetime.now(UTC)
@@ -91,7 +92,8 @@ def replay_command(
     question = f"{what} {number(wanted.window.offsets)} offsets of {owner.name}, {_span(wanted)}{counted}?"
     if not agreed(question, yes):
         return
-    with _rereading(loaded, owner) as at:
+    about = recorded(loaded, "replay", owner.name, window=_span(wanted), staged_only=skip_load, deletes=delete_missing)
+    with about, _rereading(loaded, owner) as at:
         staged = _stage(at, wanted, kept=skip_load)
         if skip_load:
             _say_staged(staged, as_json=as_json)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from ddpm.config import tree
-from ddpm.config.model import Pipeline, Sink, Tls
+from ddpm.config.model import Pipeline, ServerTls, Sink, Tls
 from ddpm.config.paths import existing_file, unfit
 from ddpm.config.problems import Finding
 from ddpm.config.tree import Scalar, text_at
@@ -15,6 +15,8 @@ from ddpm.config.tree import Scalar, text_at
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
     from cryptography.x509 import Certificate
+
+_T = TypeVar("_T", Tls, ServerTls)
 
 _LARGEST = 4_194_304
 _JKS = b"\xfe\xed\xfe\xed"
@@ -40,16 +42,19 @@ def has_tls(kind: type[Sink]) -> bool:
     return field is not None and Tls in get_args(field.annotation)
 
 
-def certificate_findings(node: tree.Mapping, folders: Sequence[Path]) -> Iterator[Finding]:
+def certificate_findings(
+    node: tree.Mapping, folders: Sequence[Path], kind: type[Tls | ServerTls] = Tls
+) -> Iterator[Finding]:
     """What is wrong with the files of one `tls`.
 
     Args:
         node: The keys below `tls`.
         folders: Where relative paths are looked up.
+        kind: Whose it is: that of a client, or of ddpm's own server.
 
     """
     given: dict[str, _Given] = {}
-    for name in Tls.files:
+    for name in kind.files:
         named = text_at(node, name)
         if named is None or named.value == "" or unfit(Path(str(named.value))):
             continue  # the model says so
@@ -77,13 +82,15 @@ def _read(named: Scalar, folders: Sequence[Path]) -> _Given | Finding:
 
 def _in_them(given: Mapping[str, _Given], password: str | None) -> Iterator[Finding]:
     now = datetime.now(UTC)
-    if (ca := given.get("ca")) is not None:
+    for name, signed in (("ca", "the brokers'"), ("client_ca", "the clients'")):
+        if (ca := given.get(name)) is None:
+            continue
         all_ = _certificates(ca)
         if isinstance(all_, Finding):
             yield all_
         elif all(each.not_valid_after_utc < now for each in all_):
             ended = max(each.not_valid_after_utc for each in all_)
-            yield ca.finding(f"expired on {ended:%Y-%m-%d}", "name the CA that signs the brokers' certificates now")
+            yield ca.finding(f"expired on {ended:%Y-%m-%d}", f"name the CA that signs {signed} certificates now")
     own: Certificate | None = None
     if (cert := given.get("cert")) is not None:
         chain = _certificates(cert)
@@ -151,8 +158,8 @@ def _key(given: _Given, password: str | None) -> "PrivateKeyTypes | Finding":
 def with_absolute_certificates(pipeline: Pipeline, folders: Sequence[Path]) -> Pipeline:
     """The same pipeline, in which the files of every `tls` are named absolutely."""
 
-    def absolute(tls: Tls) -> Tls:
-        paths = {name: getattr(tls, name) for name in Tls.files}
+    def absolute(tls: _T) -> _T:
+        paths = {name: getattr(tls, name) for name in tls.files}
         found = {name: existing_file(path, folders) or path for name, path in paths.items() if path is not None}
         return tls.model_copy(update=found)
 
@@ -163,4 +170,7 @@ def with_absolute_certificates(pipeline: Pipeline, folders: Sequence[Path]) -> P
     if pipeline.kafka.tls is not None:
         kafka = pipeline.kafka.model_copy(update={"tls": absolute(pipeline.kafka.tls)})
         pipeline = pipeline.model_copy(update={"kafka": kafka})
+    if pipeline.server.tls is not None:
+        server = pipeline.server.model_copy(update={"tls": absolute(pipeline.server.tls)})
+        pipeline = pipeline.model_copy(update={"server": server})
     return pipeline.with_sinks(in_sink)

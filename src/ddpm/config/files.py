@@ -9,7 +9,7 @@ from typing import get_args
 from ddpm.config import tree
 from ddpm.config.certificates import certificate_findings, has_tls, with_absolute_certificates
 from ddpm.config.known import did_you_mean
-from ddpm.config.model import Mechanism, Model, Pipeline, Sink
+from ddpm.config.model import Mechanism, Model, Pipeline, ServerTls, Sink
 from ddpm.config.paths import existing_file, output_file, unfit
 from ddpm.config.plugins import Inspect, is_go
 from ddpm.config.problems import Finding, Severity
@@ -85,6 +85,7 @@ def check(root: tree.Mapping, context: ValidationContext) -> Iterator[Finding]:
     yield from _check_option_files(root, context)
     yield from _check_files_of_sinks(root, context.model)
     yield from _check_certificates(root, context)
+    yield from _check_server(root, context)
     template = text_at(root, "pipeline_template")
     if template is not None:
         yield from _check_template(template, context.folders)
@@ -159,6 +160,13 @@ def _check_certificates(root: tree.Mapping, context: ValidationContext) -> Itera
             message = f"without tls {mechanism.text} sends the secret in clear text"
             hint = "set kafka.tls, or take SCRAM-SHA-512, which sends none"
             yield Finding("clear-text", mechanism.at, mechanism.path, message, hint, Severity.WARNING)
+
+
+def _check_server(root: tree.Mapping, context: ValidationContext) -> Iterator[Finding]:
+    server = root.get("server")
+    tls = server.get("tls") if isinstance(server, tree.Mapping) else None
+    if isinstance(tls, tree.Mapping):
+        yield from certificate_findings(tls, context.folders, ServerTls)
 
 
 def _off(tls: tree.Node) -> bool:

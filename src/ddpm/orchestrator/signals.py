@@ -15,11 +15,16 @@ class SignalHandler:
 
     SIGHUP has the configuration read again, as of any service. At a terminal it says that this one is closed, maybe
     more than once, and only drains.
+
+    Attributes:
+        stopped_by: The name of the signal that began the drain; None before that.
+
     """
 
     def __init__(self) -> None:
         self._supervisor: Supervisor | None = None
         self._reload: Callable[[], object] = lambda: None
+        self.stopped_by: str | None = None
         self._at_terminal = _at_terminal()
         self._asked = False
         self._forced_by: int | None = None
@@ -45,6 +50,7 @@ class SignalHandler:
             raise Interrupted(signum)
         if not self._asked:
             self._asked = True
+            self.stopped_by = signal.Signals(signum).name
             self._supervisor.drain()
         else:
             self._forced_by = signum

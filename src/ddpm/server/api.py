@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Query
+from fastapi import Request as Http
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
 from ddpm.deadletters.service import DeadLetterService
+from ddpm.observability.audit_log import AuditLog
 from ddpm.observability.recent import Line, Trouble
-from ddpm.server import dead_letters, reloading
+from ddpm.server import auditing, dead_letters, reloading
 from ddpm.server.refusal import RequestRefusedError, check_known, get_status, require_managed
 from ddpm.server.reloading import Nothing
 from ddpm.server.views import (
@@ -62,7 +64,8 @@ class Lines(Protocol):
 class Sources:
     """Where the API has its answers from.
 
-    `closing` ends streams, `config_changed` says that files have changed, `reloads` reads them again.
+    `closing` ends streams, `config_changed` says that files have changed, `reloads` reads them again, `audit` records
+    who changes what.
     """
 
     supervisor: Supervisor
@@ -72,6 +75,7 @@ class Sources:
     letters: DeadLetterService
     config_changed: Callable[[], str | None] = lambda: None
     reloads: reloading.Reloads | None = None
+    audit: AuditLog | None = None
 
 
 class Replicas(BaseModel):
@@ -85,7 +89,7 @@ class Replicas(BaseModel):
 _REFUSED = {
     400: "The body is not JSON.",
     401: "A token is needed.",
-    403: "This name or origin may not call.",
+    403: "This name or origin may not call, or the token's role is not enough (then `role_needed` names the one).",
     404: "There is no such pipeline.",
     409: "The pipeline's state does not allow it.",
     413: "The body is too long.",
@@ -112,6 +116,7 @@ def router(sources: Sources) -> APIRouter:
     _reading(plain, sources)
     _requests(plain, sources.supervisor, sources.config_changed)
     reloading.add_routes(plain, sources.supervisor, sources.reloads)
+    auditing.add_routes(plain, sources.audit)
     _streams(streams, sources)
     letters = APIRouter(responses=_REFUSALS | {503: {"model": ErrorView, "description": "Kafka does not answer."}})
     dead_letters.add_routes(letters, sources.supervisor, sources.letters)
@@ -181,12 +186,12 @@ def _streams(api: APIRouter, sources: Sources) -> None:
 
     @api.get("/events", response_class=EventSourceResponse)
     async def events(
-        pipeline: Annotated[str | None, known_pipeline], last_event_id: LastEventId = None
+        request: Http, pipeline: Annotated[str | None, known_pipeline], last_event_id: LastEventId = None
     ) -> AsyncIterator[ServerSentEvent]:
         """Everything that happens, as server-sent events; the kept past first, or what follows Last-Event-ID."""
         last = _number(last_event_id)
         with streaming():
-            while not sources.closing():
+            while not sources.closing() and auditing.still_admitted(request):
                 for event in supervisor.events.since(last, pipeline):
                     last = event.id
                     view: EventView = event_view(event)
@@ -195,6 +200,7 @@ def _streams(api: APIRouter, sources: Sources) -> None:
 
     @api.get("/logs/stream", response_class=EventSourceResponse)
     async def log_stream(
+        request: Http,
         pipeline: Annotated[str | None, known_pipeline],
         lines: Annotated[int, Query(ge=0, le=MOST_LINES, description="so many of the past first")] = 0,
         last_event_id: LastEventId = None,
@@ -206,7 +212,7 @@ def _streams(api: APIRouter, sources: Sources) -> None:
             first = past[max(0, len(past) - lines) :]
             last = first[0].id - 1 if first else (past[-1].id if past else 0)
         with streaming():
-            while not sources.closing():
+            while not sources.closing() and auditing.still_admitted(request):
                 for line in sources.lines.since(last, pipeline):
                     last = line.id
                     yield ServerSentEvent(data=_line_view(line).model_dump(mode="json"), id=str(line.id))

@@ -20,13 +20,13 @@ from ddpm.server.views import HealthView, LiveView, health_view
 EnginePages = Callable[[], Iterable[EnginePage]]
 
 
-def create(sources: Sources, engine_pages: EnginePages, policy: AccessPolicy) -> FastAPI:
+def create(sources: Sources, engine_pages: EnginePages, policy: AccessPolicy | Callable[[], AccessPolicy]) -> FastAPI:
     """Build the application.
 
     Args:
         sources: The supervisor and what is known around it.
         engine_pages: Gives the metrics of every engine that answers.
-        policy: Who may come in.
+        policy: Who may come in; a function where that changes.
 
     """
     app = FastAPI(title="ddpm", version=ddpm.__version__, docs_url=None, redoc_url=None)
@@ -43,7 +43,7 @@ def create(sources: Sources, engine_pages: EnginePages, policy: AccessPolicy) ->
     app.include_router(router(sources))
     console.mount(app)
     refusals(app)
-    app.add_middleware(Guard, policy=policy)
+    app.add_middleware(Guard, policy=policy, log=sources.audit)
     return app
 
 
@@ -52,7 +52,9 @@ def _probes(app: FastAPI, sources: Sources) -> None:
 
     # Coroutines, so that no slow scrape in the pool of threads keeps them waiting.
     async def health(response: Response) -> HealthView:
-        view = health_view(supervisor.statuses(), alive=supervisor.alive, now=time.time())
+        trouble = sources.audit.trouble if sources.audit is not None else None
+        warnings = () if trouble is None else (trouble,)
+        view = health_view(supervisor.statuses(), alive=supervisor.alive, now=time.time(), warnings=warnings)
         if view.culprits:
             response.status_code = 503
         return view

@@ -8,10 +8,15 @@ that has kept the server waiting for longest is closed.
 import asyncio
 import resource
 import time
+from functools import partial
+from typing import Any, Protocol
 
 import h11
 import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ddpm.server.tls import Certificates, Handshake, subject_of
 
 MOST_CONNECTIONS = 256
 """At most so many, and at most a quarter of the descriptors that the process may have."""
@@ -34,14 +39,34 @@ def most_connections() -> int:
     return max(_FEWEST, min(MOST_CONNECTIONS, allowed))
 
 
-def protocol(most: int) -> type[H11Protocol]:
-    """The protocol of one server with so many connections at most."""
+def protocol(most: int, certificates: Certificates | None = None) -> type[asyncio.Protocol]:
+    """The protocol of one server with so many connections at most; in TLS when it has certificates."""
     crowd = _Crowd(most)
 
     class Limited(_Limited):
         _crowd = crowd
 
-    return Limited
+    if certificates is None:
+        return Limited
+    shown = certificates
+
+    class Secured(Handshake):
+        def __init__(self, **of_uvicorn: Any) -> None:  # noqa: ANN401 -- uvicorn's arguments, handed on
+            requests = partial(Limited, **of_uvicorn)
+            super().__init__(requests, shown, HEADER_SECONDS, entered=crowd.enter, left=crowd.leave)
+
+    return Secured
+
+
+class _Member(Protocol):
+    """A connection."""
+
+    @property
+    def keeps_waiting(self) -> bool:
+        """Whether it is the client's turn."""
+
+    def drop(self) -> None:
+        """Close it."""
 
 
 class _Crowd:
@@ -49,10 +74,10 @@ class _Crowd:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._members: dict[_Limited, None] = {}
+        self._members: dict[_Member, None] = {}
         self._warned_at = float("-inf")
 
-    def enter(self, newcomer: "_Limited") -> None:
+    def enter(self, newcomer: _Member) -> None:
         if len(self._members) >= self._most:
             self._warn()
             oldest = next((each for each in self._members if each.keeps_waiting), next(iter(self._members)))
@@ -60,7 +85,7 @@ class _Crowd:
             oldest.drop()
         self._members[newcomer] = None
 
-    def leave(self, member: "_Limited") -> None:
+    def leave(self, member: _Member) -> None:
         self._members.pop(member, None)
 
     def _warn(self) -> None:
@@ -70,6 +95,16 @@ class _Crowd:
             structlog.get_logger().warning(message, most=self._most)
 
 
+def _certified(app: ASGIApp, subject: str) -> ASGIApp:
+    """The application, which is told the subject of the client's certificate (ASGI's extension for TLS)."""
+
+    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+        tls = {"tls": {"client_cert_name": subject}}
+        await app({**scope, "extensions": {**scope.get("extensions", {}), **tls}}, receive, send)
+
+    return told
+
+
 class _Limited(H11Protocol):
     """A connection that is closed when its client keeps the server waiting for too long."""
 
@@ -77,6 +112,8 @@ class _Limited(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if certificate := transport.get_extra_info("peercert"):
+            self.app = _certified(self.app, subject_of(certificate))
         self._waits_for: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None

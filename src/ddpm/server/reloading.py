@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated, Protocol
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from ddpm.errors import DdpmError
+from ddpm.observability.audit_log import Actor
+from ddpm.server.auditing import caller_of
 from ddpm.server.refusal import RequestRefusedError
 from ddpm.server.views import Time, View, from_epoch, one_of
 from ddpm.supervisor.runner import Supervisor
@@ -156,11 +158,11 @@ class Reloads(Protocol):
     def of_number(self, number: int) -> Reload | None:
         """The one that was asked for under a number, or which did the same for it; None while it has not begun."""
 
-    def request(self) -> int:
-        """Ask for one; returns its number."""
+    def request(self, actor: Actor) -> int:
+        """Ask for one on behalf of someone; returns its number."""
 
-    def request_plan(self, plan: str) -> int:
-        """Ask for one that carries out a plan and nothing else; returns its number."""
+    def request_plan(self, plan: str, actor: Actor) -> int:
+        """Ask for one that carries out a plan and nothing else, on behalf of someone; returns its number."""
 
 
 class Nothing(BaseModel):
@@ -264,10 +266,10 @@ def add_routes(api: APIRouter, supervisor: Supervisor, reloads: Reloads | None) 
             raise RequestRefusedError(409, error.message, error.hint) from error
 
     @api.post("/reload", status_code=202)
-    def reload(body: Annotated[Wanted, Body()]) -> ReloadAcceptedView:
+    def reload(request: Request, body: Annotated[Wanted, Body()]) -> ReloadAcceptedView:
         """Read the configuration again, and run what differs as it says by then, or as planned; in the background."""
-        changes = open_for_changes()
-        return ReloadAcceptedView(number=changes.request_plan(body.plan) if body.plan else changes.request())
+        changes, caller = open_for_changes(), caller_of(request)
+        return ReloadAcceptedView(number=changes.request_plan(body.plan, caller) if body.plan else changes.request(caller))
 
     @api.get("/reload")
     def last(

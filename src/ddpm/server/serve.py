@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from ddpm.errors import MissingToolError
 from ddpm.server.connections import BACKLOG, most_connections, protocol
+from ddpm.server.tls import Certificates
 
 _OTHER_PORT = "is another ddpm running? End it, or set app.server.port to another port (0 picks a free one)"
 
@@ -37,21 +38,25 @@ def listen(host: str, port: int, *, hint: str = _OTHER_PORT) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket) -> str:
+def address_of(listener: socket.socket, *, tls: bool = False) -> str:
     """The URL of a bound socket."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @contextmanager
-def serving(app: FastAPI, listener: socket.socket, closing: threading.Event) -> Iterator[str]:
-    """Serve on a bound socket while the block runs; yields the server's address as a URL.
+def serving(
+    app: FastAPI, listener: socket.socket, closing: threading.Event, certificates: Certificates | None = None
+) -> Iterator[str]:
+    """Serve on a bound socket while the block runs, in TLS with certificates; yields the server's address as a URL.
 
     `closing` is set before the server ends, so that streams end by themselves.
     """
     config = uvicorn.Config(
         app,
-        http=protocol(most_connections()),
+        http=protocol(most_connections(), certificates),
+        # Who asks is the one who is connected: headers that say otherwise would go into the audit log unproven.
+        proxy_headers=False,
         ws="none",
         log_config=None,
         access_log=False,
@@ -63,7 +68,7 @@ def serving(app: FastAPI, listener: socket.socket, closing: threading.Event) -> 
     thread = threading.Thread(target=server.run, args=([listener],), name="http-server", daemon=True)
     thread.start()
     try:
-        yield address_of(listener)
+        yield address_of(listener, tls=certificates is not None)
     finally:
         closing.set()
         server.should_exit = True

@@ -352,6 +352,7 @@ class HealthView(View):
     status: Literal["ok", "unavailable"]
     culprits: tuple[str, ...]
     pipelines: tuple[HealthPipelineView, ...]
+    warnings: tuple[str, ...] = Field((), description="what somebody should look at, though all pipelines work")
 
 
 class LiveView(View):
@@ -396,13 +397,14 @@ def event_view(event: Event) -> EventView:
     return EventView(**asdict(event))
 
 
-def health_view(statuses: tuple[Status, ...], *, alive: bool, now: float) -> HealthView:
+def health_view(statuses: tuple[Status, ...], *, alive: bool, now: float, warnings: tuple[str, ...] = ()) -> HealthView:
     """Whether all is well at `now`: all pipelines run, are paused by a person or have done their work."""
     pipelines = tuple(_health_of(status, now) for status in statuses)
     culprits = [f"{each.name} is {each.state}: {each.reason}" for each in pipelines if not each.ok]
     if not alive:
         culprits.append("the supervisor's loop does not tick")
-    return HealthView(status="unavailable" if culprits else "ok", culprits=tuple(culprits), pipelines=pipelines)
+    state: Literal["ok", "unavailable"] = "unavailable" if culprits else "ok"
+    return HealthView(status=state, culprits=tuple(culprits), pipelines=pipelines, warnings=warnings)
 
 
 _WELL = frozenset({State.RUNNING, State.PAUSED})

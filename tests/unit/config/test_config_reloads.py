@@ -3,6 +3,7 @@
 import pytest
 
 from ddpm.config.model import Config
+from ddpm.observability.audit_log import AuditLog
 from ddpm.orchestrator.run import reloads
 from ddpm.orchestrator.run.reloads import Reloads
 from ddpm.supervisor.runner import Supervisor
@@ -29,7 +30,15 @@ def config(folder: Folder) -> Config:
 
 def asked_after(config: Config, *, by_itself: bool) -> int:
     """How many reloads are asked for in some looks."""
-    found = Reloads(config, None, supervisor=Supervisor([]), log_as=lambda _: None, by_itself=by_itself)
+    found = Reloads(
+        config,
+        None,
+        supervisor=Supervisor([]),
+        log_as=lambda _: None,
+        admit=lambda _: lambda: False,
+        audit=AuditLog(config.path.parent),
+        by_itself=by_itself,
+    )
     for _ in range(4):
         found.ticked()
     return found.request() - 1

@@ -63,8 +63,8 @@ def test_small_answers_are_sent_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 
     real = connections.protocol
 
-    def observed(most: int) -> Any:
-        made = real(most)
+    def observed(most: int, certificates: Any) -> Any:
+        made = real(most, certificates)
         begin = made.connection_made
 
         def connection_made(self: Any, transport: Any) -> None:

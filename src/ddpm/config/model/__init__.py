@@ -11,7 +11,7 @@ from ddpm.config.model.kinds import pipeline_model
 from ddpm.config.model.pipeline import Batching, Config, Part, Pipeline, Processor
 from ddpm.config.model.secret import Password, Secret
 from ddpm.config.model.security import Cluster, Mechanism, OAuth, Sasl, Security, Tls, TlsOrNot, without_tls
-from ddpm.config.model.server import Logger, LogLevel, Metrics, Server
+from ddpm.config.model.server import Logger, LogLevel, Metrics, Role, Server, ServerTls, Token
 from ddpm.config.model.sinks import (
     WRAPPED_FAMILIES,
     Breaker,
@@ -96,6 +96,7 @@ __all__ = [
     "Probe",
     "ProbeSpec",
     "Processor",
+    "Role",
     "RowTable",
     "Sasl",
     "Scale",
@@ -103,12 +104,14 @@ __all__ = [
     "Secret",
     "Security",
     "Server",
+    "ServerTls",
     "Sink",
     "Source",
     "StartFrom",
     "TableName",
     "Tls",
     "TlsOrNot",
+    "Token",
     "TopicName",
     "Wait",
     "Waiting",

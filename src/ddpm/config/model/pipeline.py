@@ -352,9 +352,8 @@ class Config(Model):
         """
         given = {"host": host or self.server.host, "token": self.server.token or token}
         try:
-            server = Server(
-                **self.server.model_dump() | given | {"allowed_hosts": [*self.server.allowed_hosts, *names]}
-            )
+            kept = {name: getattr(self.server, name) for name in Server.model_fields}
+            server = Server(**kept | given | {"allowed_hosts": [*self.server.allowed_hosts, *names]})
         except ValidationError as error:
             msg = "the token has fewer than 16 characters"
             raise ConfigError(msg, hint="make one: openssl rand -hex 16") from error

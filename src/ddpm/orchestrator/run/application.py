@@ -7,12 +7,14 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from contextlib import closing as closing_at_end
 from dataclasses import dataclass, field
 
+from ddpm import __version__
 from ddpm.config.model import Config
 from ddpm.deadletters.service import DeadLetterService
 from ddpm.engine.launching import Launcher
 from ddpm.engine.progress import Progress
 from ddpm.errors import EngineError
 from ddpm.observability import logging
+from ddpm.observability.audit_log import Actor, AuditLog, Record, this_user
 from ddpm.observability.profiling import profiling
 from ddpm.observability.push import push
 from ddpm.observability.recent import RecentLog
@@ -29,7 +31,7 @@ from ddpm.orchestrator.run.launchers import check_launchers, launchers
 from ddpm.orchestrator.run.pages import EnginePages
 from ddpm.orchestrator.run.pipeline import PreparedPipeline
 from ddpm.orchestrator.run.preparing import Preparations
-from ddpm.orchestrator.run.reloads import Reloads
+from ddpm.orchestrator.run.reloads import BY_FILES, Reloads
 from ddpm.orchestrator.run.service import Announcer
 from ddpm.orchestrator.run.specs import spec_of
 from ddpm.orchestrator.signals import SignalHandler, signal_handler
@@ -38,6 +40,7 @@ from ddpm.server.app import create
 from ddpm.server.guard import access_policy
 from ddpm.server.metrics import page
 from ddpm.server.serve import address_of, listen, serving
+from ddpm.server.tls import Certificates
 from ddpm.server.views import Description
 from ddpm.supervisor.events import EventFile, EventLog
 from ddpm.supervisor.runner import Supervisor
@@ -108,6 +111,9 @@ class Application:
         self._config = config
         self._options = options
         self._policy = access_policy(config.server)
+        self._audit = AuditLog(DATA_DIR)
+        tls = config.server.tls
+        self._certificates = None if tls is None else Certificates(tls, self._record_renewal)
         check_embedded(config)
         # Before the port is bound: for a second ddpm in one folder the port in use is only a consequence.
         check_free(DATA_DIR)
@@ -120,7 +126,13 @@ class Application:
         self._about: dict[str, Description] = {}
         self._secrets: tuple[str, ...] = ()
         self._reloads = Reloads(
-            config, options.reload, supervisor=self._supervisor, log_as=self._log_as, by_itself=options.watch
+            config,
+            options.reload,
+            supervisor=self._supervisor,
+            log_as=self._log_as,
+            admit=self._admit,
+            audit=self._audit,
+            by_itself=options.watch,
         )
 
     def run(self) -> None:
@@ -158,9 +170,35 @@ class Application:
         ):
             check_launchers(config)
             claim_folder(DATA_DIR)
-            holding.enter_context(held(DATA_DIR, address_of(listener)))
+            holding.enter_context(held(DATA_DIR, address_of(listener, tls=self._certificates is not None)))
             self._take_memories_over()
+            holding.enter_context(self._recorded(handler))
             yield handler, listener
+
+    @contextmanager
+    def _recorded(self, handler: SignalHandler) -> Iterator[None]:
+        """Record who starts this run, and what ends it."""
+        self._audit.mask(self._config.secrets)
+        about = {"version": __version__, "config": str(self._config.path), "digest": self._config.digest}
+        self._audit.add(Record(Actor(this_user(), "local user"), "start ddpm", parameters=about))
+        try:
+            yield
+        finally:
+            by_signal = None if handler.stopped_by is None else Actor(handler.stopped_by, "signal")
+            self._audit.add(Record(by_signal or Actor("ddpm", "ddpm"), "stop ddpm"))
+
+    def _record_renewal(self, files: str) -> None:
+        self._audit.add(Record(BY_FILES, "take renewed certificate", parameters={"files": files}))
+
+    def _admit(self, config: Config) -> Callable[[], bool]:
+        """Check who may come in by a configuration; what is returned lets them in, and says whether that is new."""
+        policy = access_policy(config.server)
+
+        def let_in() -> bool:
+            before, self._policy = self._policy, policy
+            return policy != before
+
+        return let_in
 
     def _take_memories_over(self) -> None:
         """Pauses go along when sinks are run otherwise than before, as offsets do."""
@@ -182,9 +220,10 @@ class Application:
             self._letters,
             self._reloads.changed,
             self._reloads,
+            self._audit,
         )
-        app = create(sources, lambda: self._pages.fresh(self._supervisor), self._policy)
-        with serving(app, listener, closing) as url:
+        app = create(sources, lambda: self._pages.fresh(self._supervisor), lambda: self._policy)
+        with serving(app, listener, closing, self._certificates) as url:
             yield url
 
     @contextmanager
@@ -204,6 +243,7 @@ class Application:
         self._secrets = tuple(dict.fromkeys((*self._secrets, *config.secrets)))
         logger, recent = config.logger, self._options.recent
         logging.configure(logger.level, style=logger.format, secrets=self._secrets, recent=recent)
+        self._audit.mask(self._secrets)
 
     def _supervise(self, fleet: Fleet, handler: SignalHandler, started: Callable[[], Started]) -> None:
         """Prepare all pipelines and keep them running until the end."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from ddpm.config.model import Config, Pipeline, Secret
+from ddpm.config.model import Config, Model, Pipeline, Secret, Server
 from ddpm.config.several import PROCESS_WIDE
 from ddpm.engine.progress import Progress
 from ddpm.errors import ConfigError
@@ -154,7 +154,7 @@ def obstacles(config: Config, running: Config, changes: Changes) -> Iterator[Ste
     """What of a configuration cannot be applied to what runs, and needs a new start of ddpm."""
     again = "stop ddpm and start it again for that"
     for section in PROCESS_WIDE:
-        if section != "logger" and getattr(config, section) != getattr(running, section):
+        if section != "logger" and _lasting(getattr(config, section)) != _lasting(getattr(running, section)):
             yield Step(
                 "process", f"app.{section} has changed, which concerns the whole process", "needs a person", again
             )
@@ -171,6 +171,11 @@ def obstacles(config: Config, running: Config, changes: Changes) -> Iterator[Ste
         if any(one.once for one in those):
             text = f"{each.name} has changed, and ends by itself (once)"
             yield Step("process", text, "needs a person", again)
+
+
+def _lasting(section: Model) -> Model:
+    """A section without the tokens of the API, which may change while ddpm runs."""
+    return section.model_copy(update={"token": None, "tokens": ()}) if isinstance(section, Server) else section
 
 
 def differences(

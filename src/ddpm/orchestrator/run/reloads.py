@@ -12,6 +12,7 @@ import structlog
 
 from ddpm.config.model import Config
 from ddpm.errors import DdpmError, ServiceError
+from ddpm.observability.audit_log import Actor, AuditLog, Record
 from ddpm.orchestrator.run.changes import ConfigFiles
 from ddpm.orchestrator.run.comparing import Changes
 from ddpm.orchestrator.run.fleet import Fleet, HalfWayError
@@ -24,6 +25,9 @@ LOOK_SECONDS = 0.5
 _END_SECONDS = 60.0
 _NOTHING = Changes()
 _FORMER = "the former configuration runs on"
+BY_SIGNAL = Actor("SIGHUP", "signal")
+_TOKENS = "other tokens of the API are in force"
+BY_FILES = Actor("file watcher", "file watcher")
 # So many can be asked about by their numbers.
 _KEPT = 32
 
@@ -67,6 +71,8 @@ class Reloads:
         load: Loads the configuration as it is now; None when that is not possible.
         supervisor: Who is told what has happened.
         log_as: Logs as a configuration says, and masks its secrets.
+        admit: Checks who may come in by a configuration; what it returns lets them in.
+        audit: Where it is recorded that another configuration was taken, or refused.
         by_itself: Whether a change of its files is a request.
 
     """
@@ -78,9 +84,13 @@ class Reloads:
         *,
         supervisor: Supervisor,
         log_as: Callable[[Config], object],
+        admit: Callable[[Config], Callable[[], bool]],
+        audit: AuditLog,
         by_itself: bool,
     ) -> None:
         self._load = load
+        self._admit = admit
+        self._audit = audit
         self._log_as = log_as
         self._supervisor = supervisor
         self._by_itself = by_itself
@@ -89,10 +99,11 @@ class Reloads:
         self._seen, self._seen_at = self._tried, 0.0
         self._looked_at = 0.0
         self._fleet: Fleet | None = None
-        # Plain, since a signal handler writes it.
+        # Plain, since a signal handler writes them.
         self._asked = 0
         self._plans: dict[int, str] = {}
         self._ended: deque[Reload] = deque(maxlen=_KEPT)
+        self._askers: dict[int, Actor] = {}
         self._last: Reload | None = None
         self._since = time.time()
         self._thread: threading.Thread | None = None
@@ -115,15 +126,17 @@ class Reloads:
         """The one that was asked for under a number, or that which did the same for it; None while it has not begun."""
         return next((each for each in (*self._ended, self._last) if each is not None and each.number >= number), None)
 
-    def request(self) -> int:
-        """Ask for one; returns its number."""
+    def request(self, actor: Actor = BY_SIGNAL) -> int:
+        """Ask for one on behalf of someone; returns its number."""
+        self._askers[self._asked + 1] = actor
         self._asked += 1
         return self._asked
 
-    def request_plan(self, plan: str) -> int:
-        """Ask for one that carries out a plan and nothing else; returns its number."""
+    def request_plan(self, plan: str, actor: Actor) -> int:
+        """Ask for one that carries out a plan and nothing else, on behalf of someone; returns its number."""
         number = self._asked + 1
         self._plans[number] = plan
+        self._askers[number] = actor
         self._asked = number
         return number
 
@@ -144,9 +157,13 @@ class Reloads:
         number = self._next(done)
         self._last = Reload(number, "running", time.time(), plan=self._plans.pop(number, None))
         self._thread = threading.Thread(
-            target=self._carry_out, args=(self._fleet, self._last), name="reload", daemon=True
+            target=self._carry_out, args=(self._fleet, self._last, self._take_askers(number)), name="reload", daemon=True
         )
         self._thread.start()
+
+    def _take_askers(self, number: int) -> list[Actor]:
+        """Who has asked for what is carried out under this number."""
+        return [self._askers.pop(each) for each in sorted(self._askers) if each <= number] or [BY_SIGNAL]
 
     def _next(self, done: int) -> int:
         """Those without a plan are carried out together; one with a plan is by itself."""
@@ -181,15 +198,29 @@ class Reloads:
         elif digests != self._tried and now - self._seen_at >= SETTLED_SECONDS:
             self._tried = digests
             if self._by_itself or self._files.only_secrets(digests):
-                self.request()
+                self.request(BY_FILES)
 
-    def _carry_out(self, fleet: Fleet, reload: Reload) -> None:
+    def _carry_out(self, fleet: Fleet, reload: Reload, askers: list[Actor]) -> None:
+        try:
+            self._exchange(fleet, reload)
+        finally:
+            ended = self._last or reload
+            changes = {"added": ended.changes.added, "changed": ended.changes.changed, "removed": ended.changes.removed}
+            outcome: Literal["ok", "failed"] = "ok" if ended.state == "done" else "failed"
+            others = [each.name for each in askers[:-1]]
+            about = {"reload": reload.number, "plan": reload.plan, "asked_by_too": others, **changes}
+            said = {name: value for name, value in about.items() if value}
+            self._audit.add(Record(askers[-1], "take configuration", outcome, parameters=said, reason=ended.message))
+
+    def _exchange(self, fleet: Fleet, reload: Reload) -> None:
         log = structlog.get_logger()
         log.info("the configuration is read again")
         loaded: list[Config] = []
+        admitting: list[Callable[[], bool]] = []
 
         def load() -> Config:
             loaded.append(self._loaded(fleet))
+            admitting.append(self._admit(loaded[0]))
             return loaded[0]
 
         try:
@@ -206,8 +237,12 @@ class Reloads:
             self._log_as(loaded[0])
             files = ConfigFiles(loaded[0])
             self._tried, self._files, self._since = files.read, files, time.time()
-            log.info("the configuration was taken", changes=str(changes), config=fleet.config_hash)
-            self._end(reload, "done", str(changes), None, changes)
+            # Only now: a configuration that cannot be run must not lock out those who would correct it.
+            other_tokens = admitting[0]()
+            said = _TOKENS if not changes else f"{changes}; {_TOKENS}"
+            said = said if other_tokens else str(changes)
+            log.info("the configuration was taken", changes=said, config=fleet.config_hash)
+            self._end(reload, "done", said, None, changes)
 
     def _loaded(self, fleet: Fleet) -> Config:
         if self._load is None:
