@@ -33,6 +33,8 @@ class FakeDdpm:
         posted: The path and body of every request that was accepted.
         letters: The dead letters of the pipelines that have some, as `dead_letters` makes them.
         config_changed: What it says of its files.
+        who: Who it says that asks, and with which role.
+        audit: The records of its audit log.
 
     """
 
@@ -44,6 +46,8 @@ class FakeDdpm:
         self.posted: list[tuple[str, Any]] = []
         self.letters: dict[str, Json] = {}
         self.config_changed: str | None = None
+        self.who: Json = {"name": "anyone", "kind": "anyone", "role": "admin", "address": "127.0.0.1"}
+        self.audit: list[Json] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = self._listener.getsockname()[1]
         self._server: uvicorn.Server | None = None
@@ -107,6 +111,16 @@ class FakeDdpm:
         def pipeline_type() -> Json:
             shorts = [{key: each[key] for key in each if key not in DETAILS} for each in self.pipelines]
             return {"version": "0.1.0", "pipelines": shorts, "config_changed": self.config_changed}
+
+        @app.get("/v1/whoami")
+        def whoami() -> Json:
+            return self.who
+
+        @app.get("/v1/audit")
+        def audit() -> Response:
+            if self.who["role"] != "admin":
+                return refused(403, '"read the audit log" needs the role admin', None)
+            return JSONResponse({"records": self.audit, "trouble": None})
 
         @app.get("/v1/pipelines/{name}")
         def pipeline(name: str) -> Response:

@@ -15,6 +15,7 @@ from ddpm.server.api import Sources, router
 from ddpm.server.guard import AccessPolicy, Guard
 from ddpm.server.metrics import EnginePage, page, process_registry
 from ddpm.server.refusal import RequestRefusedError
+from ddpm.server.roles import asked
 from ddpm.server.views import HealthView, LiveView, health_view
 
 EnginePages = Callable[[], Iterable[EnginePage]]
@@ -44,7 +45,22 @@ def create(sources: Sources, engine_pages: EnginePages, policy: AccessPolicy | C
     console.mount(app)
     refusals(app)
     app.add_middleware(Guard, policy=policy, log=sources.audit)
+    _describe_tokens(app)
     return app
+
+
+def _describe_tokens(app: FastAPI) -> None:
+    """Let the OpenAPI document say which token each request of the API needs, where this ddpm asks for one."""
+    document = app.openapi()
+    about = "app.server.token, or one of app.server.tokens with the role that the request needs; none where none is set"
+    schemes = {"token": {"type": "http", "scheme": "bearer", "description": about}}
+    document.setdefault("components", {})["securitySchemes"] = schemes
+    for path, operations in document["paths"].items():
+        if path.startswith(("/v1/", "/metrics")):
+            for method, operation in operations.items():
+                # Without a token where none is set: either is enough.
+                operation["security"] = [{"token": []}, {}]
+                operation["x-ddpm-role"] = asked(method.upper(), path).role.value
 
 
 def _probes(app: FastAPI, sources: Sources) -> None:

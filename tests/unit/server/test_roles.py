@@ -92,3 +92,11 @@ def test_the_documents_have_the_same_table() -> None:
 def _order(route: tuple[str, str]) -> tuple[int, str, str]:
     method, path = route
     return list(Role).index(asked(method, path).role), method, path
+
+
+def test_the_api_describes_its_tokens_and_roles() -> None:
+    document = application().openapi()
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    discard = document["paths"]["/v1/pipelines/{name}/dead-letters/discard"]["post"]
+    assert (discard["x-ddpm-role"], discard["security"]) == ("admin", [{"token": []}, {}])
+    assert "security" not in document["paths"]["/livez"]["get"]

@@ -93,7 +93,7 @@ export function askToken(refused) {
   const field = h("input", { type: "password", name: "token", id: "token", autocomplete: "off", spellcheck: "false", required: true, "aria-describedby": "dialog-text" });
   const error = h("div", { class: "dialog-error", role: "alert" }, refused ? h("p", null, "ddpm does not accept this token.") : null);
   const form = h("form", { novalidate: true }, h("h2", { id: "dialog-title" }, "This ddpm asks for a token"),
-    h("p", { id: "dialog-text" }, "It is what app.server.token is set to. This browser tab keeps it until it is closed."),
+    h("p", { id: "dialog-text" }, "It is what app.server.token is set to, or one of app.server.tokens. This browser tab keeps it until it is closed."),
     h("label", { for: "token", class: "field-label" }, "Token"), field, error,
     h("div", { class: "dialog-buttons" }, h("button", { type: "submit", class: "strong" }, "Open")));
   return ask(form, null, async () => {

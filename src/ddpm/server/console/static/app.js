@@ -2,6 +2,7 @@
 
 import { askToken, confirm, confirmDeed } from "./actions.js";
 import { Away, Refused, follow, get, token } from "./api.js";
+import { may } from "./audit.js";
 import { h, render } from "./dom.js";
 import { age, clock, plural } from "./format.js";
 import { lettersQuery, reasonKey, showLetter } from "./letters.js";
@@ -17,6 +18,7 @@ const NOTICE_MS = 20_000;
 const KEPT_EVENTS = 1_000;
 const PAGE_EVENTS = 50;
 const LOG_LINES = 200;
+const AUDIT_LINES = 12;
 // The server gives its time in whole seconds.
 const IGNORED_SKEW_MS = 2_000;
 
@@ -29,6 +31,8 @@ const known = {
   logs: null,
   letters: null, // the last answer about its dead letters, or {failure}
   opened: null, // the reason whose letters are shown: {key, lines}
+  who: null, // the last answer of /v1/whoami
+  audit: null, // the newest records of the audit log
   events: new Map(),
   receivedAt: null,
   failure: null, // why the last question was not answered
@@ -68,7 +72,9 @@ async function poll() {
 
 async function askAll() {
   const name = route();
-  const [list, detail, logs, letters] = await Promise.all([get("v1/pipelines"), askDetail(name), askLogs(name), askLetters(name)]);
+  const [list, who, detail, logs, letters] = await Promise.all([get("v1/pipelines"), get("v1/whoami"), askDetail(name), askLogs(name), askLetters(name)]);
+  known.who = who.body;
+  known.audit = name === null && may(known.who, "admin") ? (await get(`v1/audit?lines=${AUDIT_LINES}`)).body : null;
   announce(known.list?.pipelines ?? [], list.body.pipelines);
   known.list = list.body;
   known.receivedAt = Date.now();
@@ -130,6 +136,7 @@ async function failed(failure) {
     closeStream();
     const refused = token.get() !== null;
     token.forget();
+    known.who = null;
     known.failure = null;
     show();
     token.set(await askToken(refused));
@@ -217,7 +224,7 @@ function waiting() {
 }
 
 function overviewPage(now, stale) {
-  return overview({ pipelines: known.list.pipelines, changed: known.list.config_changed ?? null, events: newestEvents(null), filter: known.filter, now, stale });
+  return overview({ pipelines: known.list.pipelines, changed: known.list.config_changed ?? null, events: newestEvents(null), who: known.who, audit: known.audit, filter: known.filter, now, stale });
 }
 
 function detailPage(name, now, stale) {
@@ -231,7 +238,7 @@ function detailPage(name, now, stale) {
   const elapsed = (Date.now() - known.receivedAt) / 1000;
   const whole = known.detail.part_of;
   const siblings = whole === null ? [] : known.list.pipelines.filter((each) => each.part_of === whole);
-  return pipelinePage({ pipeline: known.detail, siblings, events: newestEvents(name), notice: known.notice, logs: known.logs, letters: known.letters, opened: known.opened, now, stale, elapsed, width });
+  return pipelinePage({ pipeline: known.detail, who: known.who, siblings, events: newestEvents(name), notice: known.notice, logs: known.logs, letters: known.letters, opened: known.opened, now, stale, elapsed, width });
 }
 
 function widthWithin(element) {
@@ -249,6 +256,7 @@ function titleOf(name) {
 
 function showBar() {
   render(place("version"), known.list === null ? "" : known.list.version);
+  render(place("who"), known.who === null || locked ? "" : `${known.who.name} · ${known.who.role}`);
   place("forget-token").hidden = token.get() === null;
   const [state, word] = locked ? ["stopped", "locked"] : known.failure !== null ? ["failed", "not answering"] :
     known.list === null ? ["starting", "asking"] : ["running", "live"];
@@ -321,7 +329,7 @@ async function openReason(reason) {
 async function openLetter(id) {
   const { name } = known.detail;
   const letter = await quietly(async () => (await get(lettersPath(name, `/${id}`))).body);
-  const deed = letter === null || route() !== name ? null : await showLetter(letter, Date.now() - known.skew);
+  const deed = letter === null || route() !== name ? null : await showLetter(letter, Date.now() - known.skew, known.who);
   if (deed !== null) {
     await carryOut(deed, { ids: [id] }, `dead letter ${id}`);
   }

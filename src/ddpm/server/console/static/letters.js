@@ -1,11 +1,13 @@
 // The dead letters of a pipeline: why records failed, single letters, and what is being done with them.
 
+import { lacks, may } from "./audit.js";
 import { h, render } from "./dom.js";
 import { clock, count, full, plural } from "./format.js";
 import { at, card, empty, records, table } from "./parts.js";
 
 const HEX_ROW = 16;
 const SHOWN = 20;
+const NEEDED = { replay: "operate", discard: "admin" };
 
 /** How to ask for the newest letters with a reason. */
 export function lettersQuery(reason) {
@@ -19,7 +21,7 @@ export function reasonKey({ stage, code, message }) {
 }
 
 /** The card; `letters` is ddpm's answer, {failure} if there is none, or null before it; `opened` {key, lines} or null. */
-export function lettersCard({ pipeline, letters, opened, now, stale }) {
+export function lettersCard({ pipeline, who, letters, opened, now, stale }) {
   const title = "Dead letters";
   if (letters === null) {
     return card("letters", title, null, empty("Asking for the dead letters…"));
@@ -29,9 +31,9 @@ export function lettersCard({ pipeline, letters, opened, now, stale }) {
   }
   const busy = letters.replay?.state === "running";
   const body = letters.reasons.length === 0 ? empty(letters.complete ? "None is open." : "They are being counted.") : [
-    reasons(letters, opened, { now, stale, busy }),
+    reasons(letters, opened, { who, now, stale, busy }),
     h("div", { class: "buttons letter-buttons", role: "group", "aria-label": `All open dead letters of ${pipeline.name}` },
-      button("replay", "Replay all", stale || busy), button("discard", "Discard all", stale))];
+      button(who, "replay", "Replay all", stale || busy), button(who, "discard", "Discard all", stale))];
   return card("letters", title, summary(letters), replayLine(letters.replay, now), body);
 }
 
@@ -55,7 +57,7 @@ function replayLine(replay, now) {
     `The replay of ${clock(replay.started, now)} ${replay.state === "failed" ? "failed" : "is done"}: ${replay.message}`);
 }
 
-function reasons(letters, opened, { now, stale, busy }) {
+function reasons(letters, opened, { who, now, stale, busy }) {
   const columns = [{ title: "Reason" }, { title: "Letters", number: true }, { title: "First" }, { title: "Last" }, { title: "What to do" }];
   const rows = letters.reasons.map((reason, index) => {
     const key = reasonKey(reason);
@@ -65,13 +67,14 @@ function reasons(letters, opened, { now, stale, busy }) {
         h("span", { class: "reason-code" }, `${reason.stage}/${reason.code}`), h("span", { class: "reason-message" }, reason.message)),
       open ? lines(opened.lines, reason, now) : null],
       records(reason.count), at(reason.first, now), at(reason.last, now),
-      h("div", { class: "row-buttons" }, button("replay", "Replay", stale || busy, index, reason), button("discard", "Discard", stale, index, reason))] };
+      h("div", { class: "row-buttons" }, button(who, "replay", "Replay", stale || busy, index, reason), button(who, "discard", "Discard", stale, index, reason))] };
   });
   return table("Reasons of dead letters", columns, rows);
 }
 
-function button(action, text, off, index = "", reason = null) {
-  return h("button", { type: "button", "data-action": `letters-${action}`, "data-reason": index, disabled: off,
+function button(who, action, text, off, index = "", reason = null) {
+  const lacking = lacks(who, NEEDED[action]);
+  return h("button", { type: "button", "data-action": `letters-${action}`, "data-reason": index, disabled: off || lacking !== null, title: lacking,
     "aria-label": reason === null ? null : `${text} ${reason.stage}/${reason.code}: ${reason.message}` }, text);
 }
 
@@ -96,12 +99,12 @@ function originOf({ origin }) {
   return origin === null ? "unknown origin" : `${origin.topic}:${origin.partition}:${origin.offset}${origin.index === null ? "" : ` document ${origin.index}`}`;
 }
 
-/** Shows a letter in a dialog; gives "replay" or "discard" when that was asked for, else null. */
-export function showLetter(letter, now) {
+/** Shows a letter in a dialog, with what `who` may do; gives "replay" or "discard" when that was asked for, else null. */
+export function showLetter(letter, now, who) {
   const close = h("button", { type: "button" }, "Close");
   const mode = h("button", { type: "button", "aria-pressed": "false" }, "Hexadecimal");
   const box = h("div");
-  const deeds = letter.handled !== null ? [] : ["replay", "discard"].map((deed) =>
+  const deeds = letter.handled !== null ? [] : ["replay", "discard"].filter((deed) => may(who, NEEDED[deed])).map((deed) =>
     h("button", { type: "button", "data-deed": deed }, deed === "replay" ? "Replay" : "Discard"));
   const dialog = h("dialog", { class: "wide", "aria-labelledby": "dialog-title", "data-of-page": true },
     h("h2", { id: "dialog-title", tabindex: "-1" }, `Dead letter ${letter.id}`), facts(letter, now), box,

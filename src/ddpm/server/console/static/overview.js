@@ -1,5 +1,6 @@
 // All pipelines on one page.
 
+import { auditCard, may } from "./audit.js";
 import { h, unseen } from "./dom.js";
 import { count, duration, plural, rate } from "./format.js";
 import { sparkline } from "./chart.js";
@@ -49,8 +50,8 @@ function tally(pipelines) {
   return STATES.map((state) => [state, pipelines.filter((each) => each.state === state).length]).filter(([, number]) => number > 0);
 }
 
-/** The page; `view` has pipelines, changed (what ddpm says of its files, or null), events, filter (a state or null), now, stale. */
-export function overview({ pipelines, changed, events, filter, now, stale }) {
+/** The page; `view` has pipelines, who (asks), audit, changed (what ddpm says of its files, or null), events, filter (a state or null), now, stale. */
+export function overview({ pipelines, who, audit, changed, events, filter, now, stale }) {
   const shown = filter === null ? pipelines : pipelines.filter((each) => each.state === filter);
   const sign = signOf(pipelines);
   return [
@@ -63,6 +64,7 @@ export function overview({ pipelines, changed, events, filter, now, stale }) {
     card("pipelines", "Pipelines", filter === null ? null : `${shown.length} of ${pipelines.length} shown`,
       pipelines.length === 0 ? empty("The configuration names no pipeline.") : shown.length === 0 ? empty(`No pipeline is ${filter} now.`) : list(shown, now, stale)),
     card("latest", "Latest events", null, eventList(events.slice(0, NEWEST_EVENTS), now, true)),
+    may(who, "admin") ? auditCard(audit, now) : null,
   ];
 }
 

@@ -1,5 +1,6 @@
 // One pipeline, whole.
 
+import { lacks } from "./audit.js";
 import { chart } from "./chart.js";
 import { h } from "./dom.js";
 import { eventList } from "./events.js";
@@ -11,11 +12,11 @@ import { tile } from "./overview.js";
 
 const RESTING = new Set(["paused", "stopped", "failed"]);
 
-/** The page; `view` has pipeline, events, notice, now, elapsed (seconds since the answer), stale, width, logs. */
+/** The page; `view` has pipeline, who (asks), events, notice, now, elapsed (seconds since the answer), stale, width, logs. */
 export function pipelinePage(view) {
-  const { pipeline, siblings, now, stale, notice, elapsed } = view;
+  const { pipeline, who, siblings, now, stale, notice, elapsed } = view;
   return [
-    head(pipeline, now, stale),
+    head(pipeline, who, now, stale),
     siblings.length > 1 ? otherSinks(pipeline, siblings) : null,
     changedBox(pipeline.config_changed ?? null),
     notice === null ? null : noticeBox(notice),
@@ -42,11 +43,12 @@ function back() {
   return h("nav", { "aria-label": "Breadcrumb", class: "back", "data-key": "back" }, h("a", { href: "#/" }, "All pipelines"));
 }
 
-function head(pipeline, now, stale) {
+function head(pipeline, who, now, stale) {
   const { state, reason, next_retry: retry, wish } = pipeline;
   const resumes = wish !== "run" || RESTING.has(state);
+  const lacking = lacks(who, "operate");
   const button = (key, action, text, { strong, off } = {}) => h("button",
-    { type: "button", "data-key": key, "data-action": action, class: strong ? "strong" : null, disabled: stale || off }, text);
+    { type: "button", "data-key": key, "data-action": action, class: strong ? "strong" : null, disabled: stale || off || lacking !== null, title: lacking }, text);
   return [
     back(),
     h("div", { class: "title", "data-key": "title" },
