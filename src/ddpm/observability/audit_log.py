@@ -24,6 +24,7 @@ import structlog
 from ddpm.observability.masking import Masker
 
 FOLDER = "audit"
+VERSION = 1
 LARGEST_BYTES = 4 * 1024 * 1024
 KEPT_FILES = 8
 """Files of each kind, the one that is written among them: 64 MiB are the most that all of them take."""
@@ -265,7 +266,7 @@ class AuditLog:
         cut = {name: _short(value) for name, value in self._masker(None, "", said).items()}
         if len(json.dumps(cut["parameters"], default=str)) > _LONGEST_PARAMETERS:
             cut["parameters"] = {"left out": "they are too long"}
-        head = {"id": record.id, "time": _iso(record.at)}
+        head = {"version": VERSION, "id": record.id, "time": _iso(record.at)}
         kept = {name: value for name, value in cut.items() if value not in (None, {})}
         tail = {"omitted": record.omitted} if record.omitted else {}
         return json.dumps({**head, **kept, **tail}, default=str).encode() + b"\n"

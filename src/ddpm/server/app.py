@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -30,7 +31,7 @@ def create(sources: Sources, engine_pages: EnginePages, policy: AccessPolicy | C
         policy: Who may come in; a function where that changes.
 
     """
-    app = FastAPI(title="ddpm", version=ddpm.__version__, docs_url=None, redoc_url=None)
+    app = _Application(title="ddpm", version=ddpm.__version__, docs_url=None, redoc_url=None)
     _probes(app, sources)
     own = process_registry()
 
@@ -45,22 +46,26 @@ def create(sources: Sources, engine_pages: EnginePages, policy: AccessPolicy | C
     console.mount(app)
     refusals(app)
     app.add_middleware(Guard, policy=policy, log=sources.audit)
-    _describe_tokens(app)
     return app
 
 
-def _describe_tokens(app: FastAPI) -> None:
-    """Let the OpenAPI document say which token each request of the API needs, where this ddpm asks for one."""
-    document = app.openapi()
-    about = "app.server.token, or one of app.server.tokens with the role that the request needs; none where none is set"
-    schemes = {"token": {"type": "http", "scheme": "bearer", "description": about}}
-    document.setdefault("components", {})["securitySchemes"] = schemes
-    for path, operations in document["paths"].items():
-        if path.startswith(("/v1/", "/metrics")):
-            for method, operation in operations.items():
-                # Without a token where none is set: either is enough.
-                operation["security"] = [{"token": []}, {}]
-                operation["x-ddpm-role"] = asked(method.upper(), path).role.value
+class _Application(FastAPI):
+    """An application whose OpenAPI document says which token, and which role, each request of the API needs."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is not None:
+            return self.openapi_schema
+        document = super().openapi()
+        about = "app.server.token, or one of app.server.tokens with the role that is needed; none where none is set"
+        schemes = {"token": {"type": "http", "scheme": "bearer", "description": about}}
+        document.setdefault("components", {})["securitySchemes"] = schemes
+        for path, operations in document["paths"].items():
+            if path.startswith(("/v1/", "/metrics")):
+                for method, operation in operations.items():
+                    # Either is enough: without a token where none is set.
+                    operation["security"] = [{"token": []}, {}]
+                    operation["x-ddpm-role"] = asked(method.upper(), path).role.value
+        return document
 
 
 def _probes(app: FastAPI, sources: Sources) -> None:
