@@ -90,6 +90,10 @@ def records(running: Ddpm) -> list[dict[str, Any]]:
     return found
 
 
+def configurations(running: Ddpm) -> list[dict[str, Any]]:
+    return [each for each in records(running) if each["action"] == "take configuration"]
+
+
 def command(running: Ddpm, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
     return ddpm(*words, cwd=running.folder, env=env)
 
@@ -155,11 +159,9 @@ def test_a_token_that_was_rotated_and_a_certificate_that_was_renewed_are_taken_u
     made, running = secured
     engine = running.engine_pid
     made.give("reader", ROTATED)
-    eventually(lambda: asked(running, "/v1/pipelines", ROTATED).status_code == 200, "the new token opens", 20)
+    taken = eventually(lambda: configurations(running), "it is recorded", 20)[-1]
+    assert asked(running, "/v1/pipelines", ROTATED).status_code == 200
     assert asked(running, "/v1/pipelines", READER).status_code == 401
-    taken = eventually(
-        lambda: [each for each in records(running) if each["action"] == "take configuration"], "it is recorded", 20
-    )[-1]
     assert (taken["who"], taken["outcome"]) == ("file watcher", "ok")
     assert taken["reason"] == "other tokens of the API are in force"
     made.certify("127.0.0.1", made.other)
@@ -169,6 +171,13 @@ def test_a_token_that_was_rotated_and_a_certificate_that_was_renewed_are_taken_u
     made.certify("127.0.0.1")
     assert asked(running, "/livez", None).status_code == 200
     assert running.engine_pid == engine
+    # Tests come in any order.
+    made.give("reader", READER)
+    eventually(lambda: len(configurations(running)) > 1, "the former token is back", 20)
+
+
+def kept(folder: Path) -> str:
+    return (folder / ".ddpm" / "audit" / "changes.jsonl").read_text()
 
 
 def test_it_is_kept_for_its_owner_alone(secured: tuple[Secured, Ddpm]) -> None:
@@ -180,23 +189,28 @@ def test_it_is_kept_for_its_owner_alone(secured: tuple[Secured, Ddpm]) -> None:
 
 def test_changes_without_the_api_are_recorded_and_outlive_ddpm(world: World, tmp_path: Path) -> None:
     world.create_topic()
-    with Ddpm(world.config(name="orders"), tmp_path) as running:
+    with Ddpm(world.config(name="orders", server={"port": 0}), tmp_path) as running:
         running.wait_healthy()
         local = httpx.post(f"{running.url}/v1/pipelines/orders/restart", json={}, trust_env=False)
         assert local.status_code == 202
         running.popen.send_signal(signal.SIGHUP)
-        eventually(lambda: "take configuration" in command(running, "audit", "--url", running.url).stdout, "SIGHUP", 20)
+        eventually(lambda: "take configuration" in kept(tmp_path), "the signal is recorded", 20)
+        good = running.config_path.read_text()
+        running.config_path.write_text("app: {}")
+        assert command(running, "reload", "--url", running.url).returncode == 1
+        running.config_path.write_text(good.replace("port: 0", "port: 1"))
         assert running.stop() == 0
     assert command(running, "provision").returncode == 0
-    # The configuration has no port of its own: nobody may answer there, or a stranger.
-    said = command(running, "audit", "--config", str(running.config_path), DDPM_URL="http://127.0.0.1:1")
-    assert said.returncode == 3, "an address that was named is not guessed around"
-    kept = [json.loads(line) for line in (tmp_path / ".ddpm/audit/changes.jsonl").read_text().splitlines()]
+    shown = command(running, "audit", "--json")
+    assert (shown.returncode, shown.stderr.startswith("no ddpm answers at")) == (0, True)
+    lines = [json.loads(line) for line in shown.stdout.splitlines()]
     user = getpass.getuser()
-    assert [(each["who"], each["kind"], each["action"], each["outcome"]) for each in kept] == [
+    assert [(each["who"], each["kind"], each["action"], each["outcome"]) for each in lines] == [
         (user, "local user", "start ddpm", "ok"),
         (user, "local user", "restart", "ok"),
         ("SIGHUP", "signal", "take configuration", "ok"),
+        (user, "local user", "ask for a reload", "ok"),
+        (user, "local user", "take configuration", "failed"),
         ("SIGTERM", "signal", "stop ddpm", "ok"),
         (user, "local user", "provision", "ok"),
     ]

@@ -240,7 +240,9 @@ def _in_words(error: ErrorDetails, found: Found, known: Known, *, secret: bool) 
         hint = did_you_mean(context["name"], context["known"]) or f"known: {', '.join(context['known'])}"
         return "invalid-value", f'"{context["name"]}" is not a {context["what"]}', hint
     if kind in ("string_too_short", "too_short"):
-        return "invalid-value", "must not be empty", _example(error["loc"], known)
+        least = context.get("min_length", 1)
+        said = "must not be empty" if least == 1 else f"must have at least {least} characters"
+        return "invalid-value", said, _example(error["loc"], known)
     return "invalid-value", _wrong_number(kind, context, node, secret) or _sentence(error), None
 
 

@@ -151,7 +151,7 @@ class Guard:
         api = path.startswith(_API)
         key, wanted = _key(policy, headers), asked(method, path)
         refusal = _refusal(policy, scope, headers, key, wanted)
-        if api and (refusal is not None or method not in READING or path == _WHOAMI):
+        if refusal is not None or (api and (method not in READING or path == _WHOAMI)):
             actor = await run_in_threadpool(_actor, policy, key, scope, headers)
         else:
             actor = _actor_of(policy, key, scope, headers)

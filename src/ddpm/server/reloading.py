@@ -269,7 +269,9 @@ def add_routes(api: APIRouter, supervisor: Supervisor, reloads: Reloads | None) 
     def reload(request: Request, body: Annotated[Wanted, Body()]) -> ReloadAcceptedView:
         """Read the configuration again, and run what differs as it says by then, or as planned; in the background."""
         changes, caller = open_for_changes(), caller_of(request)
-        return ReloadAcceptedView(number=changes.request_plan(body.plan, caller) if body.plan else changes.request(caller))
+        return ReloadAcceptedView(
+            number=changes.request_plan(body.plan, caller) if body.plan else changes.request(caller)
+        )
 
     @api.get("/reload")
     def last(

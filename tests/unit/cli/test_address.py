@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import trustme
 import yaml
 
 from ddpm.cli.address import DEFAULT_URL, resolve
+from ddpm.cli.trust import Trust
 from ddpm.errors import ConfigError, DdpmError, ExitCode
 
 TOKEN = "a-token-of-some-length"
@@ -113,3 +115,21 @@ def test_a_configuration_that_cannot_be_read_names_the_way_around_it(tmp_path: P
     assert resolve("http://host:1", None, None, {"CONFIG_PATH": str(path)}).token is None
     with pytest.raises(ConfigError):
         resolve("http://host:1", None, path, {})
+
+
+def test_a_configuration_with_tls_is_asked_over_https_and_its_certificate_is_trusted(tmp_path: Path) -> None:
+    issued = trustme.CA().issue_cert("ddpm.example.org")
+    issued.private_key_pem.write_to_path(tmp_path / "server.key")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
+    tls = {"cert": str(tmp_path / "server.pem"), "key": str(tmp_path / "server.key")}
+    path = written(tmp_path, port=4567, tls=tls)
+    address = resolve(None, None, path, {})
+    assert (address.url, address.trust.own) == ("https://127.0.0.1:4567", tmp_path / "server.pem")
+    assert resolve(None, None, path, {"DDPM_CA": "ca.pem"}).trust == Trust(ca=Path("ca.pem"))
+    assert resolve("https://other:1", None, path, {}).trust.usual
+
+
+def test_of_several_tokens_the_one_that_may_do_most_is_sent(tmp_path: Path) -> None:
+    tokens = [{"name": role, "role": role, "token": f"token-of-{role}-0123"} for role in ("read", "admin", "operate")]
+    address = resolve(None, None, written(tmp_path, tokens=tokens), {})
+    assert (address.token, '"admin"' in address.token_from) == ("token-of-admin-0123", True)

@@ -1,5 +1,6 @@
 """What requests leave in the audit log, and who may read it."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,23 @@ def test_whatever_a_body_holds_can_be_shown(api: Api) -> None:
         api.client.post("/v1/pipelines/orders/scale", headers=sent, content=body)
     assert len(api.records) == 5
     assert api.ask("/v1/audit").status_code == 200
+
+
+def test_a_stream_ends_when_its_token_is_taken_away(tmp_path: Path) -> None:
+    api = Api(tmp_path)
+    api.supervisor.events.add("orders", "state", "it runs", "running")
+
+    def take_away() -> None:
+        api.policy = AccessPolicy(token=ADMIN)
+
+    timer = threading.Timer(0.3, take_away)
+    timer.start()
+    # It would go on for ever.
+    assert "it runs" in api.ask("/v1/events", READER).text
+    timer.join()
+
+
+@pytest.mark.parametrize(("tls", "told"), [(True, "max-age=86400"), (False, None)])
+def test_browsers_are_told_to_come_back_in_tls(tls: bool, told: str | None, tmp_path: Path) -> None:
+    api = Api(tmp_path, AccessPolicy(tls=tls))
+    assert api.ask("/", None).headers.get("Strict-Transport-Security") == told

@@ -1,8 +1,12 @@
 """The HTTP server in TLS: who is let in, renewed certificates, and what the commands say when it does not work."""
 
 import getpass
+import json
+import re
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +28,6 @@ from ddpm.server.guard import AccessPolicy
 from ddpm.server.peers import local_user
 from ddpm.server.serve import listen, serving
 from ddpm.server.tls import Certificates
-from harness.waiting import eventually
 from unit.server.pictures import ORDERS, FakeSupervisor, sources
 
 AUTHORITY, OTHER = trustme.CA(), trustme.CA()
@@ -171,9 +174,29 @@ def test_half_of_a_client_certificate_is_told(tmp_path: Path) -> None:
         Trust.of({"DDPM_CA": str(tmp_path / "ca.pem")}).context()
 
 
+def test_the_health_check_of_the_image_asks_in_tls_too(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "deployments" / "docker" / "Dockerfile").read_text()
+    (found,) = re.findall(r"HEALTHCHECK.*\n *CMD (\[.*\])", text)
+    _, *arguments = json.loads(found)
+
+    def asks(url: str) -> int:
+        env = {"DDPM_HEALTH_URL": f"{url}/livez"}
+        return subprocess.run([sys.executable, *arguments], env=env, check=False, capture_output=True).returncode
+
+    with server(tmp_path) as url:
+        assert asks(url) == 0
+        assert asks(url.replace("https", "http")) == 1
+    with server(tmp_path, plain=True) as url:
+        assert asks(url) == 0
+
+
 def test_the_kernel_says_whose_connection_it_is() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as mine:
         assert local_user(*mine.getsockname()) == getpass.getuser()
-        eventually(lambda: local_user("127.0.0.1", 1) is None, "nobody has that port")
+        assert local_user("127.0.0.1", 1) is None
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        host, port = listener.getsockname()[:2]
+        with socket.create_connection((host, port)) as mine:
+            assert local_user(*mine.getsockname()[:2]) == getpass.getuser()
     assert local_user("192.0.2.1", 80) is None
     assert local_user("testclient", 50_000) is None

@@ -157,7 +157,10 @@ class Reloads:
         number = self._next(done)
         self._last = Reload(number, "running", time.time(), plan=self._plans.pop(number, None))
         self._thread = threading.Thread(
-            target=self._carry_out, args=(self._fleet, self._last, self._take_askers(number)), name="reload", daemon=True
+            target=self._carry_out,
+            args=(self._fleet, self._last, self._take_askers(number)),
+            name="reload",
+            daemon=True,
         )
         self._thread.start()
 
