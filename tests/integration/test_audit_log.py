@@ -1,7 +1,8 @@
 """HTTPS, tokens with roles and the audit log of a real ddpm, asked by real clients and its own commands."""
 
-import getpass
 import json
+import os
+import pwd
 import signal
 import ssl
 import stat
@@ -204,7 +205,7 @@ def test_changes_without_the_api_are_recorded_and_outlive_ddpm(world: World, tmp
     shown = command(running, "audit", "--json")
     assert (shown.returncode, shown.stderr.startswith("no ddpm answers at")) == (0, True)
     lines = [json.loads(line) for line in shown.stdout.splitlines()]
-    user = getpass.getuser()
+    user = pwd.getpwuid(os.getuid()).pw_name
     assert [(each["who"], each["kind"], each["action"], each["outcome"]) for each in lines] == [
         (user, "local user", "start ddpm", "ok"),
         (user, "local user", "restart", "ok"),

@@ -2,12 +2,17 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import trustme
 
 from ddpm.errors import ServiceError
 from ddpm.orchestrator.doctor.databases import clock_finding, connections_finding
 from ddpm.orchestrator.doctor.findings import Check, Finding, examine
+from ddpm.orchestrator.doctor.machine import machine_checks
+from unit.config.folder import MINIMAL, Folder
 
 
 def fine(name: str = "one") -> Finding:
@@ -62,3 +67,14 @@ def test_a_check_that_gets_no_answer_does_not_hold_the_others() -> None:
     found = examine([Check("one", "db", silent), Check("two", "", lambda: [fine("two")])], seconds=0.1)
     release.set()
     assert found == [Finding("one", "db", "fail", "no answer within 0.1 s"), fine("two")]
+
+
+def test_the_certificate_of_the_http_server_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    soon = datetime.now(UTC) + timedelta(days=3, hours=1)
+    issued = trustme.CA().issue_cert("localhost", not_after=soon)
+    issued.private_key_pem.write_to_path(tmp_path / "server.key")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
+    config = Folder(tmp_path).load(MINIMAL + "  server: {tls: {cert: server.pem, key: server.key}}\n").config
+    (found,) = examine([each for each in machine_checks(config) if each.name == "certificates"])
+    assert (found.verdict, "server.pem ends in 3 days" in found.text) == ("warn", True)

@@ -7,9 +7,9 @@ It is no accounting of records, which is `ddpm.supervisor.audit`.
 """
 
 import fcntl
-import getpass
 import json
 import os
+import pwd
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,6 +37,7 @@ _DONE, _REFUSED = "changes", "refused"
 _LONGEST_TEXT = 300
 _LONGEST_LIST = 20
 _LONGEST_PARAMETERS = 4_000
+_BLOCK = 64 * 1024
 
 Outcome = Literal["ok", "refused", "failed"]
 Kind = Literal["token", "local user", "anyone", "signal", "file watcher", "ddpm"]
@@ -92,12 +93,17 @@ class Record:
     at: float = 0.0
 
 
-def this_user() -> str:
-    """The user that this process belongs to, for people."""
+def user_named(uid: int) -> str:
+    """A user of this machine, for people: the name, or else `uid N`."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def this_user() -> str:
+    """The user that this process belongs to, as the kernel says: variables such as USER can hold any name."""
+    return user_named(os.getuid())
 
 
 class AuditLog:
@@ -164,19 +170,17 @@ class AuditLog:
         return sorted(found, key=lambda record: record.id)[-count:] if count else []
 
     def _newest(self, series: str, count: int, *, after: int, since: float) -> list[Record]:
-        found: list[Record] = []
+        lines: list[str] = []
         for number in range(KEPT_FILES):
             try:
-                lines = self._path(series, number).read_text(encoding="utf-8", errors="replace").splitlines()
+                lines = [*_last_lines(self._path(series, number), count - len(lines)), *lines]
             except FileNotFoundError:
                 break
-            records = [record for line in lines if (record := _decoded(line)) is not None]
-            wanted = [record for record in records if record.id > after and record.at >= since]
-            found = [*wanted, *found]
-            # Older files have nothing younger.
-            if len(found) >= count or len(wanted) < len(records):
+            if len(lines) >= count:
                 break
-        return found[-count:] if count else []
+        # Records that are wanted follow all that are not.
+        records = [record for line in lines if (record := _decoded(line)) is not None]
+        return [record for record in records if record.id > after and record.at >= since]
 
     def _path(self, series: str, number: int) -> Path:
         return self._folder / (f"{series}.{number}.jsonl" if number else f"{series}.jsonl")
@@ -270,6 +274,18 @@ class AuditLog:
         kept = {name: value for name, value in cut.items() if value not in (None, {})}
         tail = {"omitted": record.omitted} if record.omitted else {}
         return json.dumps({**head, **kept, **tail}, default=str).encode() + b"\n"
+
+
+def _last_lines(path: Path, count: int) -> list[str]:
+    """The last lines of a file, of which only so much is read."""
+    content = b""
+    with path.open("rb") as file:
+        begin = file.seek(0, os.SEEK_END)
+        while begin > 0 and content.count(b"\n") <= count:
+            size = min(begin, _BLOCK)
+            begin = file.seek(begin - size)
+            content = file.read(size) + content
+    return content.decode("utf-8", "replace").splitlines()[-count:] if count else []
 
 
 def _sync(folder: Path) -> None:

@@ -1,8 +1,9 @@
 """Which user of this machine a connection over loopback belongs to, as the kernel of Linux says: nobody can pretend."""
 
 import ipaddress
-import pwd
 from pathlib import Path
+
+from ddpm.observability.audit_log import user_named
 
 _TABLES = {4: Path("/proc/net/tcp"), 6: Path("/proc/net/tcp6")}
 _LOCAL, _UID = 1, 7
@@ -22,12 +23,7 @@ def local_user(address: str, port: int) -> str | None:
         uid = _uid(_written(found, port), _TABLES[found.version]) if found.is_loopback else None
     except (OSError, ValueError, IndexError):
         return None
-    if uid is None:
-        return None
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
+    return None if uid is None else user_named(uid)
 
 
 def _written(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -125,3 +126,21 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     log.add(PAUSE)
     assert (tmp_path / "else").read_bytes() == b""
     assert log.trouble is not None
+
+
+def test_the_newest_records_are_found_behind_more_than_one_block(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path)
+    for number in range(400):
+        log.add(replace(PAUSE, parameters={"n": number}, reason="x" * 250))
+    assert (tmp_path / "audit" / "changes.jsonl").stat().st_size > 2 * 64 * 1024
+    for count in (1, 130, 399, 1_000):
+        kept = [record.parameters["n"] for record in log.newest(count)]
+        assert kept == list(range(400))[-count:]
+    assert log.newest(0) == []
+
+
+def test_the_user_is_the_one_whom_the_kernel_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "mallory")
+    monkeypatch.setenv("LOGNAME", "mallory")
+    assert audit_log.this_user() == pwd.getpwuid(os.getuid()).pw_name
+    assert audit_log.user_named(2**31 - 7) == f"uid {2**31 - 7}"

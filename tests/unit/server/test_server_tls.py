@@ -1,6 +1,5 @@
 """The HTTP server in TLS: who is let in, renewed certificates, and what the commands say when it does not work."""
 
-import getpass
 import json
 import re
 import socket
@@ -22,6 +21,7 @@ from ddpm.cli.client import Client, ForeignError
 from ddpm.cli.trust import Trust
 from ddpm.config.model import ServerTls
 from ddpm.errors import ConfigError, MissingToolError
+from ddpm.observability.audit_log import this_user
 from ddpm.server import connections
 from ddpm.server.app import create
 from ddpm.server.guard import AccessPolicy
@@ -192,11 +192,11 @@ def test_the_health_check_of_the_image_asks_in_tls_too(tmp_path: Path) -> None:
 
 def test_the_kernel_says_whose_connection_it_is() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as mine:
-        assert local_user(*mine.getsockname()) == getpass.getuser()
+        assert local_user(*mine.getsockname()) == this_user()
         assert local_user("127.0.0.1", 1) is None
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
         host, port = listener.getsockname()[:2]
         with socket.create_connection((host, port)) as mine:
-            assert local_user(*mine.getsockname()[:2]) == getpass.getuser()
+            assert local_user(*mine.getsockname()[:2]) == this_user()
     assert local_user("192.0.2.1", 80) is None
     assert local_user("testclient", 50_000) is None

@@ -187,6 +187,8 @@ def _certificate_files(pipeline: Pipeline) -> Iterator[tuple[Path, bool]]:
     """The files, and whether a file holds ddpm's own certificate."""
     tls = pipeline.kafka.cluster.security.tls
     named = [(tls.ca, False), (tls.cert, True)] if tls else []
+    if (server := pipeline.server.tls) is not None:
+        named += [(server.cert, True), (server.client_ca, False)]
     if pipeline.table is not None and not any(sink.embedded for sink in pipeline.configured):
         # Here, since the command that has no database to ask does without its client.
         from ddpm.store.connection import parts
