@@ -113,6 +113,12 @@ def test_roles_and_what_the_audit_log_says_of_them(secured: tuple[Secured, Ddpm]
     assert asked(running, "/v1/audit", OPERATOR).status_code == 403
     assert asked(running, "/v1/pipelines/orders/dead-letters/discard", OPERATOR, "POST").status_code == 403
     assert asked(running, "/v1/pipelines/orders/scale", OPERATOR, "POST", json={"replicas": 1}).status_code == 202
+    headers = {"Authorization": f"Bearer {READER}"}
+    live = httpx.stream(
+        "GET", f"{running.url}/v1/events", headers=headers, verify=running.verify, timeout=10, trust_env=False
+    )
+    with live as stream:
+        assert any(line.startswith("data:") for line in stream.iter_lines())
     newest = records(running)
     (scaled,) = [each for each in newest if each["action"] == "scale"]
     assert (scaled["who"], scaled["role"], scaled["address"]) == ("shift", "operate", "127.0.0.1")
