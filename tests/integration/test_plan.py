@@ -119,7 +119,10 @@ def test_what_no_plan_can_do_is_said(shop: Shop) -> None:
         shop.write(orders={"processors": [{"mapping": "root = thiss.("}]})
         refused = ddpm("plan", "--url", running.url, cwd=shop.folder)
         assert (refused.returncode, "processors[0].mapping" in refused.stderr) == (1, True)
-        shop.write(orders={"replicas": 2})
+        settings = shop.settings(orders={"replicas": 2})
+        settings["app"]["logger"] = {"level": "DEBUG"}
+        (shop.folder / "app-config.yaml").write_text(yaml.safe_dump(settings))
+        assert "~ ddpm: log as app.logger says by then [in place]" in plan(running, shop)[0]
         code, said, error = apply(running, shop)
         assert (code, "there is no terminal on which to confirm this" in error) == (2, True)
         assert apply(running, shop, "--yes")[0] == 0

@@ -117,6 +117,8 @@ def _show(plan: PlanView, *, as_json: bool) -> None:
 
 def _picture(plan: PlanView) -> RenderableType:
     lines = [line for each in plan.pipelines if each.steps for line in _pipeline(each)]
+    for each in plan.process:
+        lines.append(Text.assemble(("~ ", "yellow"), ("ddpm", "bold"), f": {plain(each.text)} [{plain(each.effect)}]"))
     for each in plan.obstacles:
         lines += [Text.assemble(("! ", "bold red"), plain(each.text)), *_details(each)]
     same = [each.name for each in plan.pipelines if not each.steps]

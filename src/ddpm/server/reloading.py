@@ -126,6 +126,10 @@ class Plan(Protocol):
         """Why it cannot be applied to what runs."""
 
     @property
+    def process(self) -> Sequence[Step]:
+        """What changes of ddpm itself."""
+
+    @property
     def changes(self) -> bool:
         """Whether it does anything."""
 
@@ -205,6 +209,7 @@ class PlanView(View):
     changes: bool
     pipelines: tuple[PipelinePlanView, ...]
     obstacles: tuple[StepView, ...]
+    process: tuple[StepView, ...] = Field(description="what changes of ddpm itself")
 
 
 def plan_view(plan: Plan) -> PlanView:
@@ -219,6 +224,7 @@ def plan_view(plan: Plan) -> PlanView:
             for each in plan.pipelines
         ),
         obstacles=tuple(map(_step_view, plan.obstacles)),
+        process=tuple(map(_step_view, plan.process)),
     )
 
 

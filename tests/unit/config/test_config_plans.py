@@ -71,6 +71,7 @@ def test_the_same_plan_can_be_carried_out() -> None:
             plan(pipelines=(PipelinePlan("orders", "added", (MADE, replace(MADE, text="grow it"))),)),
             'orders has "grow it" by now',
         ),
+        (plan(process=(MADE,)), "what changes of ddpm itself is something else"),
         (plan(obstacles=(MADE,)), "what stands in its way is something else"),
     ],
 )

@@ -50,6 +50,7 @@ class Plan:
         wanted: Names what would run.
         pipelines: All of them, by the configuration's order, and those that would go.
         obstacles: Why it cannot be applied to what runs.
+        process: What changes of ddpm itself.
         before: The fingerprints of what runs.
         after: Those of what would run.
 
@@ -59,6 +60,7 @@ class Plan:
     wanted: str
     pipelines: tuple[PipelinePlan, ...]
     obstacles: tuple[Step, ...] = ()
+    process: tuple[Step, ...] = ()
     before: tuple[tuple[str, Fingerprint], ...] = ()
     after: tuple[tuple[str, Fingerprint], ...] = ()
 
@@ -70,7 +72,7 @@ class Plan:
     @property
     def changes(self) -> bool:
         """Whether it does anything."""
-        return bool(self.obstacles or any(each.steps for each in self.pipelines))
+        return bool(self.obstacles or self.process or any(each.steps for each in self.pipelines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ def make_plan(config: Config, running: Running | None, linter: Linter, progress:
         named(after),
         tuple(_masked(each, masker) for each in pipelines),
         tuple(obstacles(config, running.config, changes)) if running else (),
+        tuple(_of_process(config, running.config)) if running else (),
         tuple(sorted(before.items())),
         tuple(sorted(after.items())),
     )
@@ -171,6 +174,14 @@ def obstacles(config: Config, running: Config, changes: Changes) -> Iterator[Ste
         if any(one.once for one in those):
             text = f"{each.name} has changed, and ends by itself (once)"
             yield Step("process", text, "needs a person", again)
+
+
+def _of_process(config: Config, running: Config) -> Iterator[Step]:
+    """What changes of ddpm itself while it runs on."""
+    if config.logger != running.logger:
+        yield Step("process", "log as app.logger says by then", "in place")
+    if (config.server.token, config.server.tokens) != (running.server.token, running.server.tokens):
+        yield Step("process", "let in by other tokens of the API (app.server)", "in place")
 
 
 def _lasting(section: Model) -> Model:
@@ -277,6 +288,8 @@ def moved(made: Plan, now: Plan) -> list[str]:
         found += [f'{name} has "{each.text}" by now' for each in by_now.get(name, ()) if each not in before]
     if made.obstacles != now.obstacles:
         found.append("what stands in its way is something else")
+    if made.process != now.process:
+        found.append("what changes of ddpm itself is something else")
     return found
 
 
