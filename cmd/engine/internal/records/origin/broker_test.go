@@ -44,6 +44,8 @@ type broker struct {
 	end     int64
 	// throttled holds the records back once, because of a quota. Of a compacted log none are left. An unknown topic is gone.
 	throttled, compacted, unknown bool
+	// leaderless are partitions that nobody leads any more.
+	leaderless map[int32]bool
 }
 
 func startBroker(t *testing.T, logs ...[]string) *broker {
@@ -181,6 +183,9 @@ func (b *broker) metadata() kmsg.Response {
 			partition := kmsg.NewMetadataResponseTopicPartition()
 			partition.Partition, partition.Leader, partition.LeaderEpoch = int32(i), 1, b.epoch
 			partition.Replicas, partition.ISR = []int32{1}, []int32{1}
+			if b.leaderless[int32(i)] {
+				partition.Leader, partition.ErrorCode = -1, kerr.LeaderNotAvailable.Code
+			}
 			one.Partitions = append(one.Partitions, partition)
 		}
 	}

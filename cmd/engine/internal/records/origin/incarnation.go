@@ -64,7 +64,9 @@ type round struct {
 	// asked are the partitions whose leaders are asked.
 	asked map[place]bool
 	done  chan struct{}
-	err   error
+	// unknown are partitions of which the brokers did not say it, and err is why they said it of none.
+	unknown map[place]error
+	err     error
 }
 
 // Ticket is the answer for one batch.
@@ -140,7 +142,7 @@ func (i *Incarnations) join(asked map[place]bool) *round {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.next == nil {
-		i.next = &round{asked: map[place]bool{}, done: make(chan struct{})}
+		i.next = &round{asked: map[place]bool{}, unknown: map[place]error{}, done: make(chan struct{})}
 		go i.run(i.next)
 	}
 	maps.Copy(i.next.asked, asked)
@@ -154,58 +156,75 @@ func (i *Incarnations) run(r *round) {
 	// Who comes from now on needs an answer that is asked for from now on.
 	i.next = nil
 	i.mu.Unlock()
-	r.err = i.ask(r.asked)
+	r.err = i.ask(r)
 	close(r.done)
 }
 
-func (i *Incarnations) ask(asked map[place]bool) error {
+func (i *Incarnations) ask(r *round) error {
 	if i.another != nil {
 		return i.another
 	}
-	err := i.compare(asked)
+	err := i.compare(r)
 	if errors.Is(err, ErrAnotherIncarnation) {
 		i.another = err
 	}
 	return err
 }
 
-func (i *Incarnations) compare(asked map[place]bool) error {
+// compare asks the leaders. One that is down is no reason for what others lead to wait.
+func (i *Incarnations) compare(r *round) error {
 	client := i.reading.client.Load()
 	if client == nil {
 		return errNoInput
 	}
-	leaders := map[int32]bool{}
-	for at := range asked {
+	leaders := map[int32][]place{}
+	for at := range r.asked {
 		leader, _, err := client.PartitionLeader(at.topic, at.partition)
 		if leader < 0 {
-			return failed(at, cmp.Or(err, error(kerr.LeaderNotAvailable)))
+			r.unknown[at] = failed(at, cmp.Or(err, error(kerr.LeaderNotAvailable)))
+			continue
 		}
-		leaders[leader] = true
+		leaders[leader] = append(leaders[leader], at)
 	}
 	answers := make(chan answer, len(leaders))
-	for leader := range leaders {
-		go func() { answers <- i.question(client.Broker(int(leader))) }()
+	for leader, led := range leaders {
+		go func() {
+			said := i.question(client.Broker(int(leader)))
+			said.about = led
+			answers <- said
+		}()
 	}
-	epochs := map[place]int32{}
-	var err error
+	var epochs map[place]int32
+	var another error
 	for range leaders {
-		got := <-answers
-		if err == nil || errors.Is(got.err, ErrAnotherIncarnation) {
-			err = got.err
+		said := <-answers
+		if errors.Is(said.err, ErrAnotherIncarnation) {
+			another = said.err
 		}
-		for at, epoch := range got.epochs {
+		if said.err != nil {
+			for _, at := range said.about {
+				r.unknown[at] = said.err
+			}
+			continue
+		}
+		if epochs == nil {
+			epochs = map[place]int32{}
+		}
+		for at, epoch := range said.epochs {
 			// Brokers learn of a leader one after the other.
 			epochs[at] = max(epochs[at], epoch)
 		}
 	}
-	if err != nil {
-		return err
+	if another != nil || epochs == nil {
+		return another
 	}
-	return i.compareLogs(epochs)
+	return i.compareLogs(epochs, r.unknown)
 }
 
-// answer is what a broker says: the epochs of the topics' leaders, or why that is of no use.
+// answer is what a broker says of the partitions that it was asked for: the epochs of the topics' leaders, or why that is of
+// no use.
 type answer struct {
+	about  []place
 	epochs map[place]int32
 	err    error
 }
@@ -252,8 +271,9 @@ func (i *Incarnations) question(broker *kgo.Broker) answer {
 const topicIDVersion = 10
 
 // compareLogs looks at the records that were read last of those partitions whose leader is another one than when they were last
-// looked at, and of all behind a new connection.
-func (i *Incarnations) compareLogs(epochs map[place]int32) error {
+// looked at, and of all behind a new connection. Where that does not go now, it is done before anything of that partition is
+// confirmed.
+func (i *Incarnations) compareLogs(epochs map[place]int32, unknown map[place]error) error {
 	connections := i.reading.connections.Load()
 	now := map[place]standing{}
 	changed := i.marks.of(func(at place) bool {
@@ -264,7 +284,10 @@ func (i *Incarnations) compareLogs(epochs map[place]int32) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	err := i.logs.compare(changed)
+	err := i.logs.compare(changed, unknown)
+	for at := range unknown {
+		delete(now, at)
+	}
 	if errors.Is(err, errShort) {
 		if i.short.IsZero() {
 			i.short = time.Now()
@@ -292,6 +315,9 @@ func (t *Ticket) Confirm(ctx context.Context) error {
 		return ctx.Err()
 	}
 	err := t.round.err
+	for at := range t.asked {
+		err = cmp.Or(err, t.round.unknown[at])
+	}
 	if err != nil {
 		t.round = t.of.join(t.asked)
 	}

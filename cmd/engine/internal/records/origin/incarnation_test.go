@@ -190,6 +190,40 @@ func TestBehindANewEpochLogsAreCompared(t *testing.T) {
 	}
 }
 
+func TestAPartitionWithoutALeaderHoldsUpNoOther(t *testing.T) {
+	b := startBroker(t, []string{"a"}, []string{"b"})
+	p := startPipeline(t, b)
+	of := map[int]*Origin{}
+	for len(of) < len(b.logs) {
+		for _, o := range p.read() {
+			of[o.Partition] = o
+		}
+	}
+	if err := confirm(t, ask(p.of, of[0], of[1])); err != nil {
+		t.Fatal(err)
+	}
+	b.change(func() {
+		b.leaderless = map[int32]bool{1: true}
+		b.epoch++
+	})
+	b.restart()
+	// The first question may find the connection closed.
+	_ = confirm(t, ask(p.of, of[0]))
+	if err := confirm(t, ask(p.of, of[0])); err != nil {
+		t.Errorf("another one: %v", err)
+	}
+	if err := confirm(t, ask(p.of, of[1])); !errors.Is(err, kerr.LeaderNotAvailable) {
+		t.Errorf("the one without: %v", err)
+	}
+	b.change(func() {
+		b.leaderless = nil
+		b.logs[1] = []string{"x"}
+	})
+	if err := confirm(t, ask(p.of, of[1])); !errors.Is(err, ErrAnotherIncarnation) {
+		t.Errorf("its log is not looked at when it has one again: %v", err)
+	}
+}
+
 func TestALogThatEndsBeforeWhatWasReadMayOnlyBeLate(t *testing.T) {
 	b := startBroker(t, []string{"a", "b", "c"})
 	p := startPipeline(t, b)

@@ -49,24 +49,30 @@ type look struct {
 }
 
 // compare returns ErrAnotherIncarnation if a log has another record at a mark, and errShort if it ends before one, which may
-// pass.
-func (l *logs) compare(all map[place][]mark) error {
+// pass. Of some partitions it may not be known, since they have no leader, say: why, it puts into unknown.
+func (l *logs) compare(all map[place][]mark, unknown map[place]error) error {
 	if err := l.connect(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), comparing)
 	defer cancel()
-	leaders, err := l.leaders(ctx, all)
+	leaders, err := l.leaders(ctx, all, unknown)
 	if err != nil {
 		return err
 	}
 	var short error
 	for leader, looks := range leaders {
-		for err == nil && len(looks) > 0 {
-			looks, err = l.fetch(ctx, leader, looks, &short)
-		}
-		if err != nil {
-			return err
+		for len(looks) > 0 {
+			left, err := l.fetch(ctx, leader, looks, unknown, &short)
+			if errors.Is(err, ErrAnotherIncarnation) {
+				return err
+			}
+			if err != nil {
+				for _, one := range looks {
+					unknown[one.at] = err
+				}
+			}
+			looks = left
 		}
 	}
 	return short
@@ -90,8 +96,8 @@ func (l *logs) connect() error {
 	return err
 }
 
-// leaders returns what to look at by leader. Of a partition that is gone it cannot be known.
-func (l *logs) leaders(ctx context.Context, all map[place][]mark) (map[int32][]look, error) {
+// leaders returns what to look at by leader. Of a partition that is gone there is nothing to be known.
+func (l *logs) leaders(ctx context.Context, all map[place][]mark, unknown map[place]error) (map[int32][]look, error) {
 	request := kmsg.NewPtrMetadataRequest()
 	for at := range all {
 		named := func(t kmsg.MetadataRequestTopic) bool { return *t.Topic == at.topic }
@@ -118,7 +124,8 @@ func (l *logs) leaders(ctx context.Context, all map[place][]mark) (map[int32][]l
 				continue
 			}
 			if err := kerr.ErrorForCode(partition.ErrorCode); err != nil {
-				return nil, failed(at, err)
+				unknown[at] = failed(at, err)
+				continue
 			}
 			slices.SortStableFunc(marks, func(a, b mark) int { return cmp.Compare(a.offset, b.offset) })
 			found[partition.Leader] = append(found[partition.Leader], look{at, marks})
@@ -130,7 +137,7 @@ func (l *logs) leaders(ctx context.Context, all map[place][]mark) (map[int32][]l
 func failed(at place, err error) error { return fmt.Errorf("%s/%d: %w", at.topic, at.partition, err) }
 
 // fetch asks a leader for the first mark of each partition, and returns what is left to look at.
-func (l *logs) fetch(ctx context.Context, leader int32, looks []look, short *error) ([]look, error) {
+func (l *logs) fetch(ctx context.Context, leader int32, looks []look, unknown map[place]error, short *error) ([]look, error) {
 	answer, err := l.client.Broker(int(leader)).RetriableRequest(ctx, fetchRequest(looks))
 	if err != nil {
 		return nil, err
@@ -149,7 +156,8 @@ func (l *logs) fetch(ctx context.Context, leader int32, looks []look, short *err
 	for i, one := range looks {
 		part := found[one.at]
 		if part == nil {
-			return nil, failed(one.at, errors.New("the broker's answer is incomplete"))
+			unknown[one.at] = failed(one.at, errors.New("the broker's answer is incomplete"))
+			continue
 		}
 		seen, err := l.see(ctx, leader, one, part)
 		if errors.Is(err, errShort) {
@@ -157,8 +165,12 @@ func (l *logs) fetch(ctx context.Context, leader int32, looks []look, short *err
 			*short = err
 			continue
 		}
-		if err != nil {
+		if errors.Is(err, ErrAnotherIncarnation) {
 			return nil, err
+		}
+		if err != nil {
+			unknown[one.at] = err
+			continue
 		}
 		// The first partition always finds room in an answer: where it has nothing there is nothing, unless a quota holds it back.
 		if seen == 0 && i == 0 && response.ThrottleMillis == 0 {
