@@ -30,6 +30,7 @@ from kafka.errors import (
 from kafka.net.compat import KafkaNetClient
 from kafka.net.selector import NetworkSelector
 
+from ddpm.broker.manager import ConnectionManager
 from ddpm.broker.security import client_options, refusal
 from ddpm.config.model import Cluster
 from ddpm.errors import ConfigError, DdpmError, ServiceError
@@ -188,7 +189,8 @@ class _NetClientFactory:
 
     def __call__(self, **configs: object) -> KafkaNetClient:
         self._selector = NetworkSelector(**configs)
-        self._client = KafkaNetClient(net=self._selector, **configs)
+        manager = ConnectionManager(self._selector, **configs)
+        self._client = KafkaNetClient(net=self._selector, manager=manager, **configs)
         return self._client
 
     def advertised(self) -> list[str]:
@@ -227,6 +229,9 @@ def _lost_connection(brokers: Sequence[str], advertised: Sequence[str], error: K
     if not advertised and isinstance(error, KafkaTimeoutError):
         msg = f"{_list(brokers)} accepts connections but does not answer as a Kafka broker"
         return ServiceError(msg, hint=_HINT_ADDRESS)
+    if isinstance(error, NodeNotReadyError) or "ECONNREFUSED" in str(error):
+        # Which of the two it is depends on how long ago it was tried before.
+        return ServiceError(f"the broker at {_list(brokers)} cannot be connected to", hint=_HINT_ADDRESS)
     return ServiceError(
         f"the connection to the broker at {_list(brokers)} was lost: {answer(error)}", hint=_HINT_ADDRESS
     )

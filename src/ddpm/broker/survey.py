@@ -7,15 +7,22 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from kafka.errors import BrokerResponseError, UnknownTopicOrPartitionError
 
 from ddpm.broker.offsets import Partition, Watermarks, behind
 from ddpm.broker.wire import Offsets, RefusedError, Topic, Wire
+from ddpm.errors import ServiceError
 
 _MAP_SECONDS = 30.0
 
-Trouble = type[BrokerResponseError]
+# What a broker answers, or that it does not answer.
+Trouble = type[BrokerResponseError] | ServiceError
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,15 @@ class PartitionLag:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """A partition of which the cluster does not say how far the group has come, and why."""
+
+    topic: str
+    partition: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterMap:
     """What changes rarely in a cluster: who leads which partition."""
 
@@ -88,16 +104,20 @@ class ClusterMap:
 
 @dataclass(frozen=True, slots=True)
 class BrokerSnapshot:
-    """What was seen of all groups at one time."""
+    """What was seen of all groups at one time; `silent` are the brokers that did not answer."""
 
     where: ClusterMap
     starts: Mapping[Partition, int | Trouble]
-    reached: Mapping[str, Offsets | Trouble]
+    reached: Mapping[str, Mapping[Partition, int | Trouble] | Trouble]
     ends: Mapping[Partition, int | Trouble]
     topics: Mapping[str, Topic]
+    silent: frozenset[int] = frozenset()
 
-    def lags(self, group: Group) -> list[PartitionLag]:
-        """How far `group` has come in all of its partitions; raises RefusedError when the cluster does not say all."""
+    def lags(self, group: Group) -> tuple[list[PartitionLag], list[Unseen]]:
+        """How far `group` has come in its partitions, and those of which the cluster does not say it.
+
+        Raises RefusedError when it says so of none.
+        """
         for topic in group.topics:
             known = self.where.topics.get(topic, Topic({}, UnknownTopicOrPartitionError))
             if known.error is UnknownTopicOrPartitionError:
@@ -105,9 +125,20 @@ class BrokerSnapshot:
             if known.error is not None:
                 raise _refusal(f"topic {topic}", known.error)
         reached = self.reached[group.group]
-        if isinstance(reached, type):
+        if not isinstance(reached, Mapping):
             raise _refusal(f"the offsets of consumer group {group.group}", reached)
-        return [self._lag(each, reached.get(each, -1)) for each in self.where.partitions(group.topics)]
+        lags: list[PartitionLag] = []
+        unseen: list[Unseen] = []
+        refusal = None
+        for each in self.where.partitions(group.topics):
+            try:
+                lags.append(self._lag(each, reached.get(each, -1)))
+            except RefusedError as error:
+                refusal = refusal or error
+                unseen.append(Unseen(*each, error.message))
+        if refusal and not lags:
+            raise refusal
+        return lags, unseen
 
     def _lag(self, partition: Partition, reached: int | Trouble) -> PartitionLag:
         self.where.leader(partition)
@@ -143,11 +174,16 @@ class Survey:
     def take(self, wire: Wire) -> BrokerSnapshot:
         """Ask the cluster; raises ServiceError when it does not answer."""
         where = self._fresh(wire)
+        silent: dict[int, ServiceError] = {}
         # In this order a group that reads on meanwhile seems to be behind by a little more, never by less than nothing,
         # and one that retention is close behind does not seem to have been overtaken.
-        starts = _everywhere(where, wire.starts)
-        reached = self._reached(wire, where)
-        return BrokerSnapshot(where, starts, reached, _everywhere(where, wire.ends), self._known)
+        starts = _everywhere(where, wire.starts, silent)
+        reached = self._reached(wire, where, silent)
+        ends = _everywhere(where, wire.ends, silent)
+        leaders = where.by_leader().keys()
+        if leaders and leaders <= silent.keys():
+            raise next(iter(silent.values()))
+        return BrokerSnapshot(where, starts, reached, ends, self._known, frozenset(silent))
 
     def _fresh(self, wire: Wire) -> ClusterMap:
         """The map, made again as soon as a topic is gone or another one, or has other leaders."""
@@ -164,8 +200,10 @@ class Survey:
             self._map = ClusterMap(now, topics)
         return self._map
 
-    def _reached(self, wire: Wire, where: ClusterMap) -> dict[str, Offsets | Trouble]:
-        reached: dict[str, Offsets | Trouble] = {}
+    def _reached(
+        self, wire: Wire, where: ClusterMap, silent: dict[int, ServiceError]
+    ) -> dict[str, Mapping[Partition, int | Trouble] | Trouble]:
+        reached: dict[str, Mapping[Partition, int | Trouble] | Trouble] = {}
         kept: defaultdict[int, dict[str, list[Partition]]] = defaultdict(dict)
         for group, topics in self._topics.items():
             if group not in self._coordinators:
@@ -176,8 +214,9 @@ class Survey:
                 self._coordinators[group] = answer
             kept[self._coordinators[group]][group] = where.partitions(topics)
         for node, groups in kept.items():
-            reached.update(wire.committed(node, groups))
-        for group in [group for group, answer in reached.items() if isinstance(answer, type)]:
+            said = _asked(node, silent, partial(wire.committed, node, groups))
+            reached.update(dict.fromkeys(groups, said) if isinstance(said, ServiceError) else said)
+        for group in [group for group, answer in reached.items() if not isinstance(answer, Mapping)]:
             self._coordinators.pop(group, None)
         return reached
 
@@ -188,19 +227,33 @@ def named(partition: Partition) -> str:
 
 
 def _everywhere(
-    where: ClusterMap, ask: Callable[[int, Sequence[Partition]], Offsets]
+    where: ClusterMap, ask: Callable[[int, Sequence[Partition]], Offsets], silent: dict[int, ServiceError]
 ) -> dict[Partition, int | Trouble]:
     answers: dict[Partition, int | Trouble] = {}
     for leader, partitions in where.by_leader().items():
-        answers.update(ask(leader, partitions))
+        said = _asked(leader, silent, partial(ask, leader, partitions))
+        answers.update(dict.fromkeys(partitions, said) if isinstance(said, ServiceError) else said)
     return answers
 
 
+def _asked(node: int, silent: dict[int, ServiceError], ask: Callable[[], T]) -> T | ServiceError:
+    """What a broker says, or why it says nothing, which is found out once: the others need the time."""
+    if node not in silent:
+        try:
+            return ask()
+        except ServiceError as error:
+            # Without what led to it, which holds sockets.
+            silent[node] = ServiceError(error.message, hint=error.hint)
+    return silent[node]
+
+
 def _number(answer: int | Trouble, what: str) -> int:
-    if isinstance(answer, type):
-        raise _refusal(what, answer)
-    return answer
+    if isinstance(answer, int):
+        return answer
+    raise _refusal(what, answer)
 
 
 def _refusal(what: str, trouble: Trouble) -> RefusedError:
+    if isinstance(trouble, ServiceError):
+        return RefusedError(f"{what}: {trouble.message}", hint=trouble.hint)
     return RefusedError(f"{what}: the broker answers {trouble.message}")

@@ -14,13 +14,13 @@ from typing import TypeVar
 from ddpm.broker.connection import opened
 from ddpm.broker.marks import Marks, parted, taken
 from ddpm.broker.offsets import Partition
-from ddpm.broker.survey import BrokerSnapshot, Group, PartitionLag, Survey
+from ddpm.broker.survey import BrokerSnapshot, Group, PartitionLag, Survey, Unseen
 from ddpm.broker.waiting import EndHistory, Waiting
 from ddpm.broker.wire import Record, RefusedError, Topic, Wire
 from ddpm.config.model import Cluster
 from ddpm.errors import ServiceError
 
-__all__ = ["ClusterWatch", "Group", "PartitionLag", "Topic"]
+__all__ = ["ClusterWatch", "Group", "PartitionLag", "Topic", "Unseen"]
 
 _PAUSE = 0.1
 _RECORDS_A_LOOK = 4
@@ -52,7 +52,9 @@ class ClusterWatch:
         self._wire: Wire | None = None
         # How often a connection was made: behind a new one there may be a broker that was started again.
         self.connected = 0
+        self._silent: frozenset[int] = frozenset()
         self._problems: dict[str, ServiceError] = {}
+        self._unseen: dict[str, tuple[Unseen, ...]] = {}
         self._histories: defaultdict[Partition, EndHistory] = defaultdict(EndHistory)
         self._waiting: defaultdict[tuple[str, Partition], Waiting] = defaultdict(Waiting)
 
@@ -62,12 +64,19 @@ class ClusterWatch:
         return self._problems
 
     @property
+    def unseen(self) -> Mapping[str, tuple[Unseen, ...]]:
+        """The partitions that the last look has no answer for, by group; those whose leader is down, say."""
+        return self._unseen
+
+    @property
     def topics(self) -> Mapping[str, Topic]:
         """What the last look that got an answer saw of each topic: its id, and why the broker says nothing of it."""
         return self._topics
 
     def look(self) -> dict[str, tuple[PartitionLag, ...]]:
-        """Return how far each group is behind, sorted by topic and partition; `problems` says which are missing.
+        """Return how far each group is behind, sorted by topic and partition.
+
+        `problems` says which groups are missing, and `unseen` which partitions of the others.
 
         Raises:
             ServiceError: The cluster does not answer; the next look tries again.
@@ -147,31 +156,43 @@ class ClusterWatch:
             raise
 
     def _look(self, wire: Wire) -> dict[str, tuple[PartitionLag, ...]]:
-        known, pause = self._problems, _PAUSE
+        known, pause = self._troubles(), _PAUSE
         while True:
             found, self._problems = self._sorted_out(wire, self._survey.take(wire))
             # What is new may pass in a moment, as when a leader moves.
-            if self._problems.keys() <= known.keys() or wire.left - pause < self._timeout / 2:
+            if self._troubles() <= known or wire.left - pause < self._timeout / 2:
                 return found
             time.sleep(pause)
             pause *= 2
+
+    def _troubles(self) -> set[object]:
+        return {*self._problems, *((each.topic, each.partition) for all_ in self._unseen.values() for each in all_)}
 
     def _sorted_out(
         self, wire: Wire, seen: BrokerSnapshot
     ) -> tuple[dict[str, tuple[PartitionLag, ...]], dict[str, ServiceError]]:
         now = time.monotonic()
         self._topics = seen.topics
+        if self._silent - seen.silent:
+            # It may have been started again.
+            self.connected += 1
+        self._silent = seen.silent
         for partition, end in seen.ends.items():
             if isinstance(end, int):
                 self._histories[partition].add(now, end)
         found: dict[str, tuple[PartitionLag, ...]] = {}
         problems: dict[str, ServiceError] = {}
+        self._unseen = {}
         for key, group in self._groups.items():
             try:
-                found[key] = tuple(seen.lags(group))
+                lags, unseen = seen.lags(group)
             except RefusedError as error:
                 problems[key] = error
-        if problems:
+                continue
+            found[key] = tuple(lags)
+            if unseen:
+                self._unseen[key] = tuple(unseen)
+        if problems or self._unseen:
             self._survey.refresh()
         self._sample(wire, found)
         return {key: tuple(self._timed(key, lag) for lag in lags) for key, lags in found.items()}, problems

@@ -24,7 +24,6 @@ from kafka.errors import (
     UnsupportedCodecError,
     for_code,
 )
-from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.protocol.consumer import (
     FetchRequest,
@@ -38,6 +37,7 @@ from kafka.record import MemoryRecords
 from kafka.record.default_records import DefaultRecordBatch
 
 from ddpm.broker.connection import answer, spelled_id, translate_errors
+from ddpm.broker.manager import ConnectionManager
 from ddpm.broker.offsets import Partition
 from ddpm.broker.security import only_security
 from ddpm.config.model import Cluster, Security
@@ -126,7 +126,7 @@ class Wire:
             **only_security(options),
         }
         self._net = NetworkSelector(**configs)
-        self._manager = KafkaConnectionManager(self._net, **configs)
+        self._manager = ConnectionManager(self._net, **configs)
         try:
             begun = self._manager.bootstrap_async(bootstrap_timeout_ms)
             # Its own limit does not hold when a broker falls silent in the middle.
@@ -283,10 +283,9 @@ class Wire:
 
     def _ask(self, node: int | None, request: _Untyped) -> _Untyped:
         async def answered() -> _Untyped:
-            milliseconds = max(1.0, self.left * 1000)
+            milliseconds = max(1.0, self._share() * 1000)
             return await self._manager.wait_for(self._manager.send(request, node_id=node), milliseconds)
 
-        node = self._manager.least_loaded_node() if node is None else node
         with translate_errors(Cluster([self._address(node)], self._security), patience=self.left / 2):
             try:
                 return self._manager.run(answered)
@@ -294,8 +293,15 @@ class Wire:
                 msg = f"the broker at {self._address(node)} does not answer"
                 raise ServiceError(msg, hint="see whether it is frozen, overloaded or cut off") from error
 
+    def _share(self) -> float:
+        """How many seconds one question may take: a broker that is silent must leave some for the others."""
+        return self.left / 2 if len(self._manager.cluster.brokers()) > 1 else self.left
+
     def _address(self, node: int | None) -> str:
-        broker = None if node is None else self._manager.cluster.broker_metadata(node)
+        if node is None:
+            known = self._manager.cluster.brokers() or self._manager.cluster.bootstrap_brokers()
+            return ", ".join(sorted(f"{each.host}:{each.port}" for each in known))
+        broker = self._manager.cluster.broker_metadata(node)
         return f"{broker.host}:{broker.port}" if broker else f"broker {node}"
 
 

@@ -21,6 +21,7 @@ from ddpm.server.views import (
     ProbeView,
     ReplicaView,
     TroubleView,
+    UnseenPartitionView,
     iso,
 )
 from ddpm.words import counted
@@ -90,6 +91,8 @@ def detail(pipeline: PipelineDetailView, now: datetime, *, terminal: bool) -> Re
     sections += _section("replicas", _replica_rows(pipeline.replicas, now, terminal=terminal))
     if pipeline.partitions:
         sections += _section("partitions", _partitions(pipeline.partitions, terminal=terminal))
+    if pipeline.unseen:
+        sections += _section("partitions without an answer", _unseen(pipeline.unseen))
     if pipeline.last_exit is not None:
         sections += _section("last exit", _exit(pipeline.last_exit, now))
     if pipeline.errors:
@@ -208,6 +211,12 @@ def _partitions(partitions: Sequence[PartitionView], *, terminal: bool) -> Rende
         table.add_row(*map(Text, cells))
     left = len(partitions) - len(shown)
     return Group(table, Text(f"and {left} more with less lag; --json has them all")) if left else table
+
+
+def _unseen(unseen: Sequence[UnseenPartitionView]) -> RenderableType:
+    left = len(unseen) - _SHOWN_PARTITIONS
+    rows = [Text(plain(each.reason), style="red") for each in unseen[:_SHOWN_PARTITIONS]]
+    return Group(*rows, *([Text(f"and {left} more; --json has them all")] if left > 0 else []))
 
 
 def _exit(last: ExitView, now: datetime) -> RenderableType:

@@ -265,6 +265,14 @@ class PartitionView(View):
     audit: PartitionAuditView | None
 
 
+class UnseenPartitionView(View):
+    """A partition of which the cluster does not say how far the pipeline has come, and why."""
+
+    topic: str
+    partition: int
+    reason: str
+
+
 class EventView(View):
     """One thing that happened."""
 
@@ -277,9 +285,13 @@ class EventView(View):
 
 
 class PipelineDetailView(PipelineView, Description):
-    """One pipeline, with all its details; errors and events have the newest first."""
+    """One pipeline, with all its details; errors and events have the newest first.
+
+    `unseen` are partitions that are missing among `partitions` and in the lag.
+    """
 
     partitions: tuple[PartitionView, ...] | None
+    unseen: tuple[UnseenPartitionView, ...] = ()
     errors: tuple[TroubleView, ...]
     events: tuple[EventView, ...]
     config_changed: str | None = None

@@ -40,6 +40,7 @@ from ddpm.supervisor.status import (
     Probe,
     Status,
     Trouble,
+    UnseenPartition,
 )
 
 _SEVERITY = {State.DEGRADED: "warning", State.RECOVERING: "warning", State.FAILED: "error"}
@@ -105,6 +106,7 @@ class _Seen:
     probes: dict[str, Probe]
     probed_at: dict[str, float] = field(default_factory=dict)
     partitions: tuple[PartitionStatus, ...] | None = None
+    unseen: tuple[UnseenPartition, ...] = ()
     dead_letters: OpenLetters | None = None
 
 
@@ -270,13 +272,16 @@ class SupervisedPipeline:
         )
         self._seen.probed_at[name] = self._clock()
 
-    def partitions_seen(self, partitions: tuple[PartitionStatus, ...] | None) -> None:
+    def partitions_seen(
+        self, partitions: tuple[PartitionStatus, ...] | None, unseen: tuple[UnseenPartition, ...] = ()
+    ) -> None:
         """Take how far the pipeline has come (None: not known), and let the lag decide on replicas where it may."""
         self._seen.partitions = partitions
+        self._seen.unseen = unseen
         self._auditor.committed(partitions or ())
         if partitions:
             self._meter.lag(sum(partition.lag for partition in partitions))
-            topics = Counter(partition.topic for partition in partitions)
+            topics = Counter([*(each.topic for each in partitions), *(each.topic for each in unseen)])
             self._scale.partitions = max(topics.values())
         for loss in self._expiry.seen(partitions or ()):
             self._log.error(
@@ -440,6 +445,7 @@ class SupervisedPipeline:
             trips=self._trips,
             audit=self._auditor.totals(),
             config_since=self._config_since,
+            unseen=self._seen.unseen,
         )
 
     def _snapshot(self, wish: DesiredState, forced: bool) -> Snapshot:

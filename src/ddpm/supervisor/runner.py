@@ -21,7 +21,7 @@ from ddpm.supervisor.pipeline import PipelineSpec, SupervisedPipeline, Vitals
 from ddpm.supervisor.policy import WaitReason
 from ddpm.supervisor.replicas import Launch
 from ddpm.supervisor.states import State
-from ddpm.supervisor.status import OpenLetters, PartitionStatus, Status
+from ddpm.supervisor.status import OpenLetters, PartitionStatus, Status, UnseenPartition
 
 TICK_SECONDS = 0.2
 PUBLISH_EVERY_SECONDS = 1.0
@@ -138,9 +138,11 @@ class Supervisor:
         """Note the answer of the broker or a sink; `problem` is None when all is well, `broken` waits for a person."""
         self._notes.put(partial(self._pipelines[name].probed, probe, problem, broken=broken))
 
-    def partitions_seen(self, name: str, partitions: tuple[PartitionStatus, ...] | None) -> None:
-        """Note how far a pipeline has come; None when that is not known any more."""
-        self._notes.put(partial(self._pipelines[name].partitions_seen, partitions))
+    def partitions_seen(
+        self, name: str, partitions: tuple[PartitionStatus, ...] | None, unseen: tuple[UnseenPartition, ...] = ()
+    ) -> None:
+        """Note how far a pipeline has come, and where that is unknown; None when it is not known any more."""
+        self._notes.put(partial(self._pipelines[name].partitions_seen, partitions, unseen))
 
     def skip_tried(self, name: str, skip: Skip, readable: int | None) -> None:
         """Note the first offset from `skip.begin` on that has a record; None when there is none."""

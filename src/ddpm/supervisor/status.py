@@ -99,6 +99,15 @@ class PartitionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class UnseenPartition:
+    """A partition of which the cluster does not say how far the pipeline has come, and why: its leader is down, say."""
+
+    topic: str
+    partition: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionAudit:
     """What became of what was read from one partition since ddpm started, over all replicas and restarts.
 
@@ -195,7 +204,8 @@ class Status:
     before they were read, by topic and partition; `dead_letters` is None while that is not known; `tripped` while it is
     paused because too many records were dead, which happened `trips` times since ddpm started; `external` when others
     start and end its engine; `audit` is what became of what was read, by topic and partition; `config_since` is when
-    the configuration of `config_hash` came into force.
+    the configuration of `config_hash` came into force; `unseen` are partitions that are missing among `partitions`, and
+    in the lag.
     """
 
     name: str
@@ -223,10 +233,11 @@ class Status:
     external: bool = False
     audit: Mapping[tuple[str, int], PartitionAudit] = field(default_factory=dict)
     config_since: float | None = None
+    unseen: tuple[UnseenPartition, ...] = ()
 
     @property
     def lag(self) -> int | None:
-        """Offsets behind, over all partitions; None while unknown."""
+        """Offsets behind, over all partitions of which it is known; None while it is of none."""
         return None if self.partitions is None else sum(partition.lag for partition in self.partitions)
 
     @property

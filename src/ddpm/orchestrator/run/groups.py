@@ -146,7 +146,9 @@ class GroupWatch:
         self._doubted = {each: looks for each, looks in self._doubted.items() if marks.get(each)}
         self._doubt(lags, marks, suspected=suspected)
         places: dict[Partition, int] = {}
-        for partition in list(self._doubted)[:_LOOKS]:
+        # One whose leader is down stays in doubt, and holds up nothing of the others.
+        seen = {Partition(lag.topic, lag.partition) for lag in lags}
+        for partition in [each for each in self._doubted if each in seen][:_LOOKS]:
             first = self._logs.parted(partition, marks[partition])
             if first is None:
                 del self._doubted[partition]
@@ -156,13 +158,14 @@ class GroupWatch:
             self._doubted[partition] += 1
             if self._doubted[partition] > 1:
                 places[partition] = first
-        if suspected and not self._doubted:
+        doubted = seen & self._doubted.keys()
+        if suspected and not doubted:
             # The engines have seen records without marks: all that a newer leader has written is doubtful.
             lately = _LATELY_SECONDS + _LATELY_SECONDS_A_PARTITION * len(marks)
             places = begun_lately(self._pipeline.kafka.cluster, marks, lately, _LOOK_SECONDS)
         if places:
             self._renewal.parted(places)
-        return bool(places or self._doubted)
+        return bool(places or doubted)
 
     def _doubt(self, lags: Sequence[PartitionLag], marks: Mapping[Partition, Marks], *, suspected: bool) -> None:
         known = [lag for lag in lags if marks.get(Partition(lag.topic, lag.partition))]
@@ -253,7 +256,8 @@ class GroupWatch:
             for name, numbers in sorted(now.items())
             if len(numbers) > before.get(name, len(numbers))
         ]
-        self._partitions |= {name: len(numbers) for name, numbers in now.items()}
+        # Fewer are only those that can be looked at: a topic never loses any.
+        self._partitions |= {name: max(len(numbers), before.get(name, 0)) for name, numbers in now.items()}
         if grown:
             reason = f"partitions were added to {', '.join(grown)}: they are read from their beginning"
             if self._pipeline.pipeline_template is None:

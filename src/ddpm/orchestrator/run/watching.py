@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 import structlog
 
-from ddpm.broker.watch import ClusterWatch, Group, PartitionLag
+from ddpm.broker.watch import ClusterWatch, Group, PartitionLag, Unseen
 from ddpm.config.model import Pipeline, ProbeSpec
 from ddpm.contract import PostgresWait
 from ddpm.deadletters.store import DeadLetterStore
@@ -35,7 +35,7 @@ from ddpm.supervisor.meter import Reading
 from ddpm.supervisor.replicas import ENGINE_PROBE_SECONDS
 from ddpm.supervisor.runner import Supervisor
 from ddpm.supervisor.stall import StallWatch
-from ddpm.supervisor.status import OpenLetters, PartitionStatus
+from ddpm.supervisor.status import OpenLetters, PartitionStatus, UnseenPartition
 
 CLUSTER_SECONDS = 3.0
 DATABASE_SECONDS = 3.0
@@ -47,6 +47,7 @@ _LETTERS_AT_ONCE = 5_000
 COUNTERS_EVERY = 2
 MOST_ENGINES = 64
 MAKE_TOPIC_SECONDS = 5.0
+_NAMED_PARTITIONS = 3
 
 Key = TypeVar("Key")
 
@@ -415,12 +416,14 @@ class _Cluster:
         for reader in self._readers:
             name = reader.pipeline.name
             problem = self._watch.problems.get(name)
-            self._supervisor.probed(name, BROKER_PROBE, problem.message if problem else self._dead_letters(reader))
+            unseen = self._watch.unseen.get(name, ())
+            said = problem.message if problem else _about(unseen) or self._dead_letters(reader)
+            self._supervisor.probed(name, BROKER_PROBE, said)
             reader.renewal.seen(self._watch.topics)
             if name in seen:
                 self._follow_group(reader, seen[name])
                 reader.strangers.look()
-                self._partitions_seen(reader, tuple(_status(each) for each in seen[name]))
+                self._partitions_seen(reader, tuple(_status(each) for each in seen[name]), unseen)
             else:
                 self._supervisor.partitions_seen(name, None)
 
@@ -462,9 +465,13 @@ class _Cluster:
         structlog.get_logger().warning(said, pipeline=reader.pipeline.name)
         return None
 
-    def _partitions_seen(self, reader: _Reader, partitions: tuple[PartitionStatus, ...]) -> None:
+    def _partitions_seen(
+        self, reader: _Reader, partitions: tuple[PartitionStatus, ...], unseen: Sequence[Unseen]
+    ) -> None:
         name, bound = reader.pipeline.name, self._bounds.get(reader.pipeline.name)
-        self._supervisor.partitions_seen(name, partitions)
+        self._supervisor.partitions_seen(
+            name, partitions, tuple(UnseenPartition(each.topic, each.partition, each.reason) for each in unseen)
+        )
         try:
             self._watch_for_stalls(reader, partitions)
             self._try_skips(name)
@@ -492,6 +499,13 @@ class _Cluster:
         for skip in self._supervisor.vitals(name).skips[:1]:
             readable = self._watch.readable(skip.topic, skip.partition, skip.begin)
             self._supervisor.skip_tried(name, skip, readable)
+
+
+def _about(unseen: Sequence[Unseen]) -> str:
+    """What is wrong with the partitions that cannot be looked at; empty if there are none."""
+    named = [each.reason for each in unseen[:_NAMED_PARTITIONS]]
+    left = len(unseen) - len(named)
+    return "; ".join([*named, *([f"and {left} partitions more"] if left else [])])
 
 
 def _status(seen: PartitionLag) -> PartitionStatus:
