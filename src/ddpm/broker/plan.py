@@ -14,6 +14,8 @@ HEADER_ROOM = 64 * 1024
 # What Kafka itself takes where neither topic nor broker says anything.
 _DEFAULT_MESSAGE_LIMIT = 1024 * 1024 + 12
 _LARGEST_INT = 2**31 - 1
+# With so many copies one broker may be restarted while another one is down, and everything is still there.
+_COPIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class TopicSpec:
     Attributes:
         name: Its name.
         min_partitions: How many partitions it has at least.
-        replication_factor: How many copies each partition gets when the topic is made.
+        replication_factor: How many copies each partition gets when the topic is made; None for what suits the cluster.
         configs: Settings to make it with, as Kafka names them.
         room_for: Topics whose largest record, with headers added, must fit into a record of this one.
 
@@ -31,7 +33,7 @@ class TopicSpec:
 
     name: str
     min_partitions: int = 1
-    replication_factor: int = 1
+    replication_factor: int | None = None
     configs: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     room_for: tuple[str, ...] = ()
 
@@ -85,16 +87,17 @@ class TopicPlan:
         return self.creates or self.grows or self.raise_limit is not None
 
 
-def plan(existing: Mapping[str, ExistingTopic], wanted: Sequence[TopicSpec]) -> list[TopicPlan]:
+def plan(existing: Mapping[str, ExistingTopic], wanted: Sequence[TopicSpec], brokers: int = 1) -> list[TopicPlan]:
     """Return what to do, one plan for each wanted topic and in that order.
 
     Args:
         existing: The topics that are there, by name: the wanted ones and those they must have room for.
         wanted: What shall be.
+        brokers: How many the cluster has now.
 
     """
     specs = {spec.name: spec for spec in wanted}
-    return [_plan_one(existing, specs, spec) for spec in wanted]
+    return [_plan_one(existing, specs, spec, min(brokers, _COPIES)) for spec in wanted]
 
 
 def as_text(value: str | float | bool) -> str:
@@ -106,14 +109,16 @@ def as_text(value: str | float | bool) -> str:
     return str(value)
 
 
-def _plan_one(existing: Mapping[str, ExistingTopic], specs: Mapping[str, TopicSpec], spec: TopicSpec) -> TopicPlan:
+def _plan_one(
+    existing: Mapping[str, ExistingTopic], specs: Mapping[str, TopicSpec], spec: TopicSpec, copies: int
+) -> TopicPlan:
     configs = {key: as_text(value) for key, value in spec.configs.items()}
     needed = _needed_limit(existing, specs, spec)
     topic = existing.get(spec.name)
     if topic is None:
         if needed > int(configs.get(MESSAGE_LIMIT, 0)):
             configs[MESSAGE_LIMIT] = str(needed)
-        return TopicPlan(spec.name, 0, spec.min_partitions, spec.replication_factor, configs)
+        return TopicPlan(spec.name, 0, spec.min_partitions, spec.replication_factor or copies, configs)
     limit = int(topic.configs.get(MESSAGE_LIMIT, needed))
     return TopicPlan(
         spec.name,
@@ -141,7 +146,7 @@ def _limit(existing: Mapping[str, ExistingTopic], specs: Mapping[str, TopicSpec]
 
 def _differences(topic: ExistingTopic, spec: TopicSpec, configs: Mapping[str, str], needed: int) -> list[str]:
     found = []
-    if topic.replication_factor < spec.replication_factor:
+    if spec.replication_factor is not None and topic.replication_factor < spec.replication_factor:
         found.append(
             f"topic {topic.name} exists with replication factor {topic.replication_factor}, the configuration asks "
             f"for {spec.replication_factor}; ddpm leaves it so (kafka-reassign-partitions changes it)"

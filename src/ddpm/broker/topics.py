@@ -214,7 +214,9 @@ class _Provisioning:
 
     def _plans(self) -> list[TopicPlan]:
         names = {name for spec in self.specs for name in (spec.name, *spec.room_for)}
-        return plan(_read(self.client, sorted(names)), self.specs)
+        there = _read(self.client, sorted(names))
+        missing = any(spec.name not in there and spec.replication_factor is None for spec in self.specs)
+        return plan(there, self.specs, len(self.client.describe_cluster()["brokers"]) if missing else 1)
 
     def _state(self, done: TopicPlan) -> TopicState:
         warnings = (*self.warnings.get(done.name, ()), *done.warnings)

@@ -35,7 +35,7 @@ class DeadLetterStore:
         self,
         brokers: Sequence[str],
         topic: str,
-        replication_factor: int = 1,
+        replication_factor: int | None = None,
         kept: Sequence[OversizedLetters] = (),
         owners: Owners | None = None,
     ) -> None:
@@ -44,7 +44,7 @@ class DeadLetterStore:
         Args:
             brokers: Addresses, `host:port`.
             topic: The topic of the dead letters.
-            replication_factor: Of the topic of handled ones, should it have to be made.
+            replication_factor: Of the topic of handled ones, if it has to be made; None for what suits the cluster.
             kept: Where letters are that were too large for the topic.
             owners: Whose letters are whose; without it each is that of the pipeline that it names.
 

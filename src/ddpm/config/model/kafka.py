@@ -51,8 +51,12 @@ class Kafka(Model):
     min_partitions: int = Field(
         default=1, ge=1, le=10_000, description="topics with fewer partitions are grown, never shrunk"
     )
-    replication_factor: int = Field(
-        default=1, ge=1, le=32_767, description="how many brokers keep each partition of topics that ddpm makes"
+    replication_factor: int | None = Field(
+        default=None,
+        ge=1,
+        le=32_767,
+        examples=[3],
+        description="how many brokers keep each partition of topics that ddpm makes; omitted: 3, if there are so many",
     )
     start_from: StartFrom = Field(
         default=StartFrom.EARLIEST, description="where a group begins in topics that are new to it"
