@@ -21,6 +21,8 @@ HEALTHY_AFTER = 300.0
 KILL_MARGIN = 5.0
 # What the breaker holds back is never finished; what else is in flight gets so long.
 HELD_BACK_SECONDS = 1.0
+# Neither is, as a rule, what waits for a sink.
+FRUITLESS_SECONDS = 0.3
 # A frozen engine is worth more alive than dead for a while: a paused machine or a debugger lets go of it again.
 UNRESPONSIVE_AFTER = 60.0
 # A probe that is older than this proves nothing any more.
@@ -62,6 +64,7 @@ class ReplicaView:
         reason: The reason of its present state.
         trouble: What keeps its engine from being started or looked after at the moment.
         held_back: Whether its engine holds records back because the breaker is open.
+        waits: Whether its engine waits for something, so that what is in flight may never be done.
 
     """
 
@@ -80,6 +83,7 @@ class ReplicaView:
     reason: str = ""
     trouble: str | None = None
     held_back: bool = False
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +221,10 @@ def _overdue(seen: Snapshot, replica: ReplicaView, now: float) -> Step | None:
         return Step(replica.index, Action.KILL, State.DRAINING, "ended by force on request", replica.failures)
     if replica.held_back and now - replica.since >= HELD_BACK_SECONDS:
         reason = "what the breaker holds back is not waited for"
+        return Step(replica.index, Action.KILL, State.DRAINING, reason, replica.failures)
+    if replica.waits and replica.restart is not None and now - replica.since >= FRUITLESS_SECONDS:
+        # Its successor reads them again, and may have what this one lacks: another password, say.
+        reason = f"{replica.restart}; what waits is left to the next engine"
         return Step(replica.index, Action.KILL, State.DRAINING, reason, replica.failures)
     if now - replica.since >= seen.drain + KILL_MARGIN:
         return Step(replica.index, Action.KILL, State.DRAINING, "drain budget spent, ended by force", replica.failures)

@@ -70,6 +70,7 @@ class Replica:
             reason=self.reason,
             trouble=self.engine.trouble() if self.engine else None,
             held_back=self.waiting is not None and self.waiting.kind == "breaker",
+            waits=self.waiting is not None,
         )
 
     def status(self, to_wall: float) -> ReplicaStatus:

@@ -19,6 +19,7 @@ app:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reloads, "SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(reloads, "SETTLED_SECRET_SECONDS", 0.0)
     monkeypatch.setattr(reloads, "LOOK_SECONDS", 0.0)
 
 

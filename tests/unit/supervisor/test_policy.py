@@ -126,6 +126,15 @@ class TestDecide:
         (step,) = decide(seen(draining, wish=wish), now=11.0)
         assert (step.action, step.reason) == (Action.KILL, "what the breaker holds back is not waited for")
 
+    def test_what_waits_is_left_to_the_engine_that_comes_next(self) -> None:
+        changed = replica(state=State.DRAINING, since=10.0, waits=True, restart="changed")
+        assert decide(seen(changed), now=10.2) == ()
+        (step,) = decide(seen(changed), now=10.3)
+        assert (step.action, step.state) == (Action.KILL, State.DRAINING)
+        # Nothing comes next.
+        stopped = replica(state=State.DRAINING, since=10.0, waits=True)
+        assert decide(seen(stopped, wish=DesiredState.STOP), now=20.0) == ()
+
     def test_a_second_request_forces_at_once(self) -> None:
         draining = replica(state=State.DRAINING, since=10.0)
         (step,) = decide(seen(draining, wish=DesiredState.STOP, kill_requested=True), now=10.1)

@@ -22,6 +22,8 @@ from ddpm.supervisor.runner import Supervisor
 # Someone who saves a file may save the next one a moment later.
 SETTLED_SECONDS = 1.0
 LOOK_SECONDS = 0.5
+# A secret is a file of its own, and pipelines may be at a stand without it: two looks alike are enough.
+SETTLED_SECRET_SECONDS = 0.3
 _END_SECONDS = 60.0
 _NOTHING = Changes()
 _FORMER = "the former configuration runs on"
@@ -198,10 +200,12 @@ class Reloads:
         digests = self._files.digests()
         if digests != self._seen:
             self._seen, self._seen_at = digests, now
-        elif digests != self._tried and now - self._seen_at >= SETTLED_SECONDS:
-            self._tried = digests
-            if self._by_itself or self._files.only_secrets(digests):
-                self.request(BY_FILES)
+        elif digests != self._tried:
+            secret = self._files.only_secrets(digests)
+            if now - self._seen_at >= (SETTLED_SECRET_SECONDS if secret else SETTLED_SECONDS):
+                self._tried = digests
+                if self._by_itself or secret:
+                    self.request(BY_FILES)
 
     def _carry_out(self, fleet: Fleet, reload: Reload, askers: list[Actor]) -> None:
         try:
