@@ -4,12 +4,14 @@ The story only; each step lives in a module of its own. Opens the file, the temp
 and changes nothing.
 """
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ddpm.config import tree
 from ddpm.config.document import Document, Span
+from ddpm.config.envfile import variables_in
 from ddpm.config.explain import judge, judge_options
 from ddpm.config.files import ValidationContext, check, digest_of, encoding_of, read_text, reason, resolved, text_of
 from ddpm.config.fill import Secrets, fill
@@ -26,6 +28,9 @@ from ddpm.config.sharing import shared_tables
 from ddpm.config.written import Written
 
 _JSON_ONLY: Mapping[str, type[Model]] = {"json": NoOptions}
+ENV_FILE = "DDPM_ENV_FILE"
+"""The variable that names environment files, with colons between them; their variables go before the process's."""
+
 _TOP = ("app", "pipelines")
 _START = Place(1, 1)
 
@@ -51,7 +56,7 @@ def load(
 
     Args:
         path: The YAML file.
-        env: The variables that `${NAME}` stands for.
+        env: The variables that `${NAME}` stands for; `DDPM_ENV_FILE` names files with others, which go before them.
         model: What a pipeline is, with the sinks that there are.
         parsers: The names that `source.parser` may have, each with the model of its `source.options`.
         installed: The names of the parsers that installed packages bring.
@@ -93,7 +98,7 @@ class _Loading:
         self._secret_files: dict[Path, str] = {}
 
     def result(self, env: Mapping[str, str]) -> LoadResult:
-        filled = self._filled(self._top, Variables(env, self._secret_file))
+        filled = self._filled(self._top, Variables(self._with_files(env), self._secret_file))
         pipelines = self._pipelines(filled)
         problems = self._document.problems(self._findings, self._spans(filled))
         if any(problem.severity is Severity.ERROR for problem in problems):
@@ -113,11 +118,28 @@ class _Loading:
         self._findings += filled.findings
         return normalised(filled.node, self._context.model.sections) if isinstance(filled.node, tree.Mapping) else known
 
+    def _with_files(self, env: Mapping[str, str]) -> Mapping[str, str]:
+        """The variables of the environment files before those of the process, which cannot change while it runs."""
+        variables = dict(env)
+        for path in filter(None, env.get(ENV_FILE, "").split(os.pathsep)):
+            try:
+                variables |= variables_in(self._watched(path))
+            except (OSError, ValueError) as error:
+                message = f"the environment file {path} cannot be read: {reason(error)}"
+                self._findings.append(
+                    Finding("file-unreadable", None, "", message, f"the variable {ENV_FILE} names it")
+                )
+        return variables
+
     def _secret_file(self, path: str) -> str:
+        return without_last_newline(self._watched(path))
+
+    def _watched(self, path: str) -> str:
+        """The text of a file with secrets, which is remembered, so that a change of it is noticed."""
         found = existing_file(Path(path), self._context.folders) or Path(path)
         text = read_text(found)
         self._secret_files[found.absolute()] = digest_of(text)
-        return without_last_newline(text)
+        return text
 
     def _pipelines(self, top: tree.Mapping) -> tuple[Pipeline, ...]:
         made = self._drafts(top)
