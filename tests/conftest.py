@@ -28,6 +28,7 @@ SLOWEST_FIRST = ("faults", "deploy", "integration", "browser", "unit")
 # What a test needs is known from the fixtures that it takes, its own and those of its fixtures.
 NEEDS = {
     "kafka": "needs_kafka",
+    "cluster": "needs_kafka",
     "postgres": "needs_postgres",
     "engine_binary": "needs_engine",
     "dockerd": "needs_docker",

@@ -15,6 +15,7 @@ from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from ddpm.engine import binary
 from ddpm.engine.progress import Progress, Terminal
 from harness import mutants
+from harness.cluster import Cluster, cluster_of_three
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +39,13 @@ def data_dir() -> Iterator[Path]:
 def kafka(data_dir: Path, progress: Progress) -> Iterator[EmbeddedKafka]:
     with EmbeddedKafka(data_dir / "kafka", progress=progress) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cluster(data_dir: Path, progress: Progress) -> Iterator[Cluster]:
+    """Three brokers, of which a test may stop and move one that it starts again."""
+    with cluster_of_three(data_dir / "cluster", progress) as servers:
+        yield servers
 
 
 @pytest.fixture(scope="session")

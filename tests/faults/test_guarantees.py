@@ -54,12 +54,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def servers_of(fault: Fault, servers: Servers, data_dir: Path, progress: Progress, tmp_path: Path) -> Iterator[Servers]:
+def servers_of(fault: Fault, servers: Servers, progress: Progress, request: pytest.FixtureRequest) -> Iterator[Servers]:
     """The servers of a fault; one that loses its primary has a pair of its own, for what was promoted never follows."""
+    if fault.cluster:
+        yield replace(servers, cluster=request.getfixturevalue("cluster"))
+        return
     if fault.standby is None:
         yield servers
         return
-    with standby_pair(data_dir / tmp_path.name, progress) as pair:
+    folder = request.getfixturevalue("data_dir") / request.getfixturevalue("tmp_path").name
+    with standby_pair(folder, progress) as pair:
         yield replace(servers, postgres=pair.primary, standby=pair.standby).admit()
 
 
@@ -73,7 +77,7 @@ def rig(fault: Fault, servers_of: Servers, tmp_path: Path, request: pytest.Fixtu
         folder = disk if disk and fault.disk == "ddpm" else tmp_path
         small = disk if fault.disk == "table" else None
         listed = None if fault.standby == "name" else fault.standby
-        yield stack.enter_context(Rig(servers_of, folder, times, small, fault.sections, listed))
+        yield stack.enter_context(Rig(servers_of, folder, times, small, fault.sections, listed, fault.rotates))
 
 
 # A broker that is killed costs the producer's client a socket that it does not close.

@@ -4,15 +4,18 @@ import contextlib
 import ctypes
 import os
 import resource
+import secrets
 import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx2 as httpx
 import psycopg
 import yaml
 from psycopg import sql
@@ -21,6 +24,7 @@ from ddpm.broker.connection import admin
 from ddpm.broker.offsets import Partition, watermarks
 from ddpm.broker.topics import TopicSpec, ensure_topics
 from ddpm.devstack.identity import account_for_server
+from harness.gaps import Gaps
 from harness.process import alive, ddpm
 from harness.proxy import Mode
 from harness.rig import Rig, scratch
@@ -125,7 +129,7 @@ def engine_out_of_memory(rig: Rig) -> None:
 
 def killed_while_one_batch_is_held_back(rig: Rig) -> None:
     """kill -9 of the engine while one batch waits for a transaction of somebody else, and later ones are done."""
-    held = watermarks([rig.world.bootstrap], [rig.world.topic])[Partition(rig.world.topic, 0)].end + AHEAD
+    held = watermarks(rig.world.brokers, [rig.world.topic])[Partition(rig.world.topic, 0)].end + AHEAD
     with rig.superuser() as other:
         other.autocommit = False
         # Whether its row is there twice is known when that transaction ends.
@@ -156,6 +160,16 @@ def kafka_killed(rig: Rig) -> None:
         rig.told("kafka")
     finally:
         rig.servers.kafka.start()
+
+
+def brokers_restarted_one_by_one(rig: Rig) -> None:
+    """Each of three brokers is restarted, as for an upgrade: the next one when all copies are in step again."""
+    cluster = rig.servers.cluster
+    assert cluster is not None
+    with Gaps(rig.world) as gaps:
+        cluster.restart_one_by_one([rig.world.topic, rig.world.dead_topic])
+        rig.wait(A_MOMENT)
+    print(f"the longest time without a new row was {gaps.longest:.1f} s")
 
 
 def postgres_restarted(rig: Rig) -> None:
@@ -359,6 +373,23 @@ def connection_black_holed(rig: Rig) -> None:
         rig.proxy.mode = Mode.PASS
 
 
+def password_rotated(rig: Rig) -> None:
+    """The password in a file is another one, and the former one is refused; then it is the first one again."""
+    with Gaps(rig.world) as gaps:
+        for password in (secrets.token_hex(12), rig.servers.password):
+            engine = rig.ddpm.engine_pid
+            rig.rotate(password)
+            with rig.superuser() as admin:
+                _terminate(rig, admin)
+            eventually(partial(_other_engine, rig, engine), "an engine with the new password is there")
+            rig.traffic.wait_for(2_000)
+    print(f"the longest time without a new row was {gaps.longest:.1f} s")
+
+
+def _other_engine(rig: Rig, before: int) -> bool:
+    return rig.ddpm.engine_pid != before and rig.ddpm.health()[0] == httpx.codes.OK
+
+
 def primary_lost_of_two_hosts(rig: Rig) -> None:
     """kill -9 of a primary, whose standby is promoted later; the address names both."""
     with _promoted(rig):
@@ -449,7 +480,7 @@ def partitions_grown(rig: Rig) -> None:
 
 
 def _grow(rig: Rig, partitions: int) -> None:
-    ensure_topics([rig.world.bootstrap], [TopicSpec(rig.world.topic, partitions)])
+    ensure_topics(rig.world.brokers, [TopicSpec(rig.world.topic, partitions)])
     rig.traffic.partitions = partitions
     rig.traffic.wait_for(500)
 
@@ -471,7 +502,7 @@ def forget_group(world: World) -> None:
     """Delete a group as soon as it has no members."""
 
     def forgotten() -> bool:
-        with admin([world.bootstrap]) as client:
+        with admin(world.brokers) as client:
             answers: dict[str, str] = client.delete_groups([world.group])
         return answers == {world.group: "OK"}
 
@@ -515,6 +546,8 @@ class Fault:
         short: Whether it is in the short form, which `make test-all` runs.
         disk: Whether the table, or ddpm, is on a small disk of its own.
         sections: What the configuration says besides the usual.
+        rotates: Whether the password stands in a file that may change.
+        cluster: Whether there are three brokers.
         standby: Whether Postgres has a standby, behind the same name or listed beside it, in one of two forms.
 
     """
@@ -524,6 +557,8 @@ class Fault:
     disk: Literal["table", "ddpm"] | None = None
     sections: Mapping[str, Any] = field(default_factory=dict)
     standby: Literal["name", "keywords", "url"] | None = None
+    cluster: bool = False
+    rotates: bool = False
 
     @property
     def name(self) -> str:
@@ -540,6 +575,7 @@ FAULTS = (
     Fault(engine_out_of_memory),
     Fault(killed_while_one_batch_is_held_back, short=True),
     Fault(kafka_killed, short=True),
+    Fault(brokers_restarted_one_by_one, short=True, cluster=True),
     Fault(postgres_restarted, short=True),
     Fault(postgres_frozen),
     Fault(connections_full),
@@ -556,6 +592,7 @@ FAULTS = (
     Fault(connection_delayed),
     Fault(connection_reset),
     Fault(connection_black_holed),
+    Fault(password_rotated, short=True, rotates=True),
     Fault(primary_lost_of_two_hosts, short=True, standby="keywords"),
     Fault(primary_lost_behind_a_name, short=True, standby="name"),
     Fault(primary_becomes_read_only, standby="keywords"),

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from harness.audit import Books, audit
+from harness.cluster import Cluster
 from harness.process import Ddpm
 from harness.proxy import Proxy
 from harness.standby import Standby
@@ -36,6 +37,8 @@ class Servers:
     engine: Path
     # A copy of the Postgres, which has all that was committed.
     standby: Standby | None = None
+    # Three brokers, where one is not enough; `kafka` is unused then.
+    cluster: Cluster | None = None
     # No superuser: rights can be taken from it.
     role: str = field(default_factory=lambda: f"loader_{secrets.token_hex(4)}")
     password: str = field(default_factory=lambda: secrets.token_hex(12), repr=False)
@@ -72,6 +75,7 @@ class Rig:
         times: How often a fault that repeats itself does so.
         disk: A small disk for the table.
         sections: What the configuration says besides the usual.
+        rotates: Whether the password stands in a file, `secret`, and others take its place.
         listed: Whether the address names the standby and the primary, in this order, without the proxy; in which form.
 
     """
@@ -82,11 +86,16 @@ class Rig:
     disk: Path | None = None
     sections: Mapping[str, Any] = field(default_factory=dict)
     listed: Literal["keywords", "url"] | None = None
+    rotates: bool = False
+    passwords: list[str] = field(default_factory=list, repr=False)
 
     def __enter__(self) -> Self:
         admin = urlsplit(self.servers.postgres.dsn)
         self.proxy = Proxy("127.0.0.1", self.servers.postgres.port).__enter__()
-        self.world = World(self.servers.kafka.bootstrap, self.servers.postgres.dsn, self.servers.engine)
+        brokers = self.servers.cluster or self.servers.kafka
+        self.world = World(
+            brokers.bootstrap, self.servers.postgres.dsn, self.servers.engine, replicas=3 if self.servers.cluster else 1
+        )
         if self.disk is not None:
             space = sql.Identifier(f"small_{self.world.tag}")
             self.admin(
@@ -94,7 +103,11 @@ class Rig:
                 sql.SQL("grant create on tablespace {} to {}").format(space, self.loader),
                 sql.SQL("alter role {} set default_tablespace to {}").format(self.loader, space),
             )
-        address = f"{self.servers.role}:{self.servers.password}@127.0.0.1:{self.proxy.port}"
+        self.passwords.append(self.servers.password)
+        if self.rotates:
+            self.secret.write_text(self.servers.password)
+        password = f"${{file:{self.secret}}}" if self.rotates else self.servers.password
+        address = f"{self.servers.role}:{password}@127.0.0.1:{self.proxy.port}"
         self.dsn = urlunsplit(admin._replace(netloc=address))
         if self.listed:
             self.dsn = self._list(admin.path[1:])
@@ -111,6 +124,17 @@ class Rig:
             f"host=127.0.0.1,127.0.0.1 port={ports[0]},{ports[1]} user={role} password={password} dbname={database} "
             "target_session_attrs=read-write"
         )
+
+    @property
+    def secret(self) -> Path:
+        """The file with the password, where it is in one."""
+        return self.folder / "secret"
+
+    def rotate(self, password: str) -> None:
+        """Give ddpm's user another password, first in Postgres and then in the file."""
+        self.passwords.append(password)
+        self.admin(sql.SQL("alter role {} password {}").format(self.loader, password))
+        self.secret.write_text(password)
 
     def switched(self) -> None:
         """From now on the standby is the server that rows are looked for on."""
@@ -171,10 +195,11 @@ class Rig:
         return books
 
     def look_for_secrets(self) -> None:
-        """The password stands in the configuration, and in no other file that ddpm wrote."""
+        """Passwords stand in the configuration or its file, and in no file that ddpm wrote, those of before neither."""
         for file in self.folder.rglob("*"):
-            if file.is_file() and file != self.ddpm.config_path:
-                assert self.servers.password.encode() not in file.read_bytes(), f"{file} holds the password"
+            if file.is_file() and file not in (self.ddpm.config_path, self.secret):
+                content = file.read_bytes()
+                assert not any(each.encode() in content for each in self.passwords), f"{file} holds a password"
 
     def admin(self, *statements: sql.Composed) -> None:
         """Run statements as the superuser, past the proxy."""

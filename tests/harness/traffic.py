@@ -83,7 +83,7 @@ class Traffic:
     def _produce(self, records: Iterator[Record], partitions: int) -> None:
         """Hand records over until the end, or until partitions were added, of which a new producer knows."""
         self._known = partitions
-        with producing([self._world.bootstrap], self._world.topic, timeout=PATIENCE) as producer:
+        with producing(self._world.brokers, self._world.topic, timeout=PATIENCE) as producer:
             for record in records:
                 producer.send(record)
                 self.produced += 1

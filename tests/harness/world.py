@@ -21,17 +21,27 @@ from harness.waiting import eventually
 
 # A healthy engine moves thousands of records a second; this only bounds a test that fails.
 DELIVERY_TIMEOUT = 120.0
+# So many copies have what is acknowledged, where there are more.
+_ENOUGH_IN_STEP = 2
 
 
 @dataclass(frozen=True)
 class World:
-    """Names and addresses of one test's own corner of the servers."""
+    """Names and addresses of one test's own corner of the servers.
+
+    `bootstrap` is the address of the broker, or the addresses of several with commas between them.
+    """
 
     bootstrap: str
     dsn: str
     engine: Path
     partitions: int = 3
+    replicas: int = 1
     tag: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+
+    @property
+    def brokers(self) -> list[str]:
+        return self.bootstrap.split(",")
 
     @property
     def topic(self) -> str:
@@ -53,10 +63,11 @@ class World:
         """A configuration for this world; sections given are merged over it, one level deep."""
         app: dict[str, Any] = {
             "kafka": {
-                "brokers": [self.bootstrap],
+                "brokers": self.brokers,
                 "topics": [self.topic],
                 "consumer_group": self.group,
                 "min_partitions": self.partitions,
+                "replication_factor": self.replicas,
             },
             "postgres": {"url": self.dsn, "table": self.table},
             "dead_letter": {"topic": self.dead_topic},
@@ -69,19 +80,21 @@ class World:
         return {"app": app}
 
     def create_topic(self, **configs: str) -> None:
-        ensure_topics([self.bootstrap], [TopicSpec(self.topic, self.partitions, 1, configs)])
+        if self.replicas > _ENOUGH_IN_STEP:
+            configs = {"min.insync.replicas": str(_ENOUGH_IN_STEP), **configs}
+        ensure_topics(self.brokers, [TopicSpec(self.topic, self.partitions, self.replicas, configs)])
 
     def produce(self, records: Iterable[Record]) -> int:
         """Produce into the topic and return how many the broker acknowledged."""
-        return produce([self.bootstrap], self.topic, records, timeout=DELIVERY_TIMEOUT)
+        return produce(self.brokers, self.topic, records, timeout=DELIVERY_TIMEOUT)
 
     def raw(self) -> list[RawRecord]:
         """Everything in the topic, as it was produced."""
-        return list(dump([self.bootstrap], [self.topic]))
+        return list(dump(self.brokers, [self.topic]))
 
     def dead(self) -> list[RawRecord]:
         """Everything in the dead-letter topic."""
-        return list(dump([self.bootstrap], [self.dead_topic]))
+        return list(dump(self.brokers, [self.dead_topic]))
 
     def rows(self, columns: str = "*", table: str | None = None) -> list[dict[str, Any]]:
         """All rows of the table, or of another one."""
@@ -103,7 +116,7 @@ class World:
 
     def lag(self, sink: str = "") -> int:
         """Records that the group has not committed yet, or that of a sink, `.kafka`."""
-        return sum(behind.offsets for behind in lag([self.bootstrap], self.group + sink, [self.topic]).values())
+        return sum(behind.offsets for behind in lag(self.brokers, self.group + sink, [self.topic]).values())
 
     def wait_consumed(self, *sinks: str, timeout: float = DELIVERY_TIMEOUT) -> None:
         """Wait until every record is in the table or dead and its offset committed, or in these sinks."""

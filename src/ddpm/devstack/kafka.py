@@ -91,18 +91,21 @@ class EmbeddedKafka(EmbeddedServer):
         return ()
 
     def _options(self) -> tuple[str, ...]:
-        return (*self._java_options(), *_JVM, *_JAVA_LOG, "-cp", self._classpath)
+        return (*_JVM, *self._java_options(), *_JAVA_LOG, "-cp", self._classpath)
+
+    def _cluster_id(self) -> str:
+        """The identifier that the data folder is formatted with; tests have several brokers share one."""
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # An identifier that begins like an option would be taken for one.
+        return cluster.replace("-", "a", 1) if cluster.startswith("-") else cluster
 
     def _format(self) -> None:
         """Make the data folder beside its place, so that a half-made one is never used."""
         fresh = self.data_dir / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         properties = self._write_properties(fresh, *free_ports(2))
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # An identifier that begins like an option would be taken for one.
-        cluster = cluster.replace("-", "a", 1) if cluster.startswith("-") else cluster
         command = [str(self._java), *self._options(), "kafka.tools.StorageTool", "format"]
-        command += ["--cluster-id", cluster, "--config", str(properties), "--ignore-formatted"]
+        command += ["--cluster-id", self._cluster_id(), "--config", str(properties), "--ignore-formatted"]
         command += self._format_options()
         ran = subprocess.run(
             command, cwd=self.data_dir, env=_environment(), capture_output=True, text=True, check=False
