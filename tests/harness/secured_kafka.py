@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 
+from ddpm.broker.connection import admin
 from ddpm.devstack import EmbeddedKafka
 from ddpm.devstack.ports import HOST, free_ports
 from ddpm.engine.progress import Progress
@@ -97,6 +99,14 @@ class SecuredKafka(EmbeddedKafka):
         self._authorizer = authorizer
         names = [name for name in _LISTENERS if name != "oauth" or keys_url is not None]
         self._ports = dict(zip(names, free_ports(len(names)), strict=True))
+
+    def let_in(self, password: str) -> None:
+        """Give the user another SCRAM password: that of before is refused from now on."""
+        mechanism = ScramMechanism.SCRAM_SHA_512
+        with admin([self.bootstrap]) as client:
+            # Its parameter is called password, and is bytes.
+            changed = UserScramCredentialUpsertion(USER, mechanism, password.encode())
+            assert client.alter_user_scram_credentials([changed]) == {USER: None}
 
     def at(self, listener: str, host: str = HOST) -> str:
         """The address of a listener: tls, mtls, sasl_ssl, sasl_plain or oauth."""

@@ -29,6 +29,8 @@ class TokenServer:
     scopes: list[str] = field(default_factory=list)
     # The audience of the tokens that it gives.
     audience: str = AUDIENCE
+    # What clients prove who they are with.
+    secret: str = SECRET
 
     @property
     def token_url(self) -> str:
@@ -52,7 +54,7 @@ def token_server() -> Iterator[TokenServer]:
 
         def do_POST(self) -> None:
             form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            wanted = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
+            wanted = base64.b64encode(f"{CLIENT}:{self.state.secret}".encode()).decode()
             if self.headers["Authorization"] != f"Basic {wanted}":
                 self._answer(401, {"error": "invalid_client", "error_description": "never shown"})
                 return
