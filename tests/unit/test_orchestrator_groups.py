@@ -190,6 +190,25 @@ def test_partitions_that_are_added_are_told_once(bench: Bench) -> None:
     assert not bench.told.restarts
 
 
+def test_partitions_that_cannot_be_looked_at_for_a_while_hold_up_no_other_and_are_none_that_are_added(
+    bench: Bench,
+) -> None:
+    bench.look(10, 20)
+    bench.look(10, 20)
+    # Behind a new connection all are in doubt, and then the leader of the second one ends.
+    bench.connected += 1
+    bench.other_log = {Partition("a", 1): 5}
+    bench.look(11, 20)
+    bench.look(12)
+    bench.watch.save()
+    assert bench.kept == {0: 12, 1: 20}
+    bench.other_log = {}
+    bench.look(13, 21)
+    bench.watch.save()
+    assert bench.kept == {0: 13, 1: 21}
+    assert (bench.told.mentions, bench.told.restarts, bench.renewal.places) == ([], [], [])
+
+
 def test_behind_a_new_connection_the_log_is_looked_at_before_anything_is_believed(bench: Bench) -> None:
     bench.look(50, 60)
     bench.connected += 1
