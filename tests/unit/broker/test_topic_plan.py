@@ -54,6 +54,13 @@ def test_too_few_replicas_are_told_and_more_are_welcome() -> None:
     assert more.warnings == ()
 
 
+@pytest.mark.parametrize(("brokers", "copies"), [(1, 1), (2, 2), (3, 3), (9, 3)])
+def test_a_missing_topic_gets_as_many_copies_as_suit_the_cluster(brokers: int, copies: int) -> None:
+    (made,) = plan({}, [TopicSpec("orders")], brokers)
+    (there,) = plan(existing("orders", replication_factor=1), [TopicSpec("orders")], brokers)
+    assert (made.replication_factor, there.warnings) == (copies, ())
+
+
 def test_settings_that_may_not_be_read_are_told() -> None:
     topic = {"orders": ExistingTopic("orders", 1, 1, {})}
     (one,) = plan(topic, [TopicSpec("orders", configs={"retention.ms": 1})])
