@@ -26,7 +26,9 @@ from ddpm.server.reloading import PipelinePlanView, PlanView, StepView, plan_vie
 PATH = "/v1/plan"
 _MARKS = {"added": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
 # How much of the way a step stands out.
-_EFFECTS = {"restart": "yellow", "stop": "yellow", "key order changes": "yellow", "needs a person": "bold red"}
+_EFFECTS = dict.fromkeys(("holds up writes", "restart", "stop", "key order changes"), "yellow") | {
+    "needs a person": "bold red"
+}
 _LINES = {"+": "green", "-": "red", "@": "dim"}
 
 

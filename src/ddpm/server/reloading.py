@@ -188,7 +188,10 @@ class StepView(View):
 
     about: Annotated[str, one_of("topic", "table", "configuration", "engine", "process")]
     text: str
-    effect: Annotated[str, one_of("none", "in place", "restart", "stop", "key order changes", "needs a person")]
+    effect: Annotated[
+        str,
+        one_of("none", "in place", "holds up writes", "restart", "stop", "key order changes", "needs a person"),
+    ]
     detail: str
 
 

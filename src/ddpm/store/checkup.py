@@ -1,10 +1,18 @@
 """What is asked of a database that is to be examined: its version, room, clock, and who holds a table."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ddpm.store import queries
 from ddpm.store.connection import connect
+
+# Locks that do not go with that of a writer, ROW EXCLUSIVE.
+KEEP_OFF_WRITERS = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
+ALL_MODES = (
+    *("AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock"),
+    *KEEP_OFF_WRITERS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,7 @@ class DatabaseFacts:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A session that holds a lock on a table under which nobody can write into it; `seconds` is since when."""
+    """A session that holds a lock on a table; `seconds` is for how long."""
 
     pid: int
     user: str
@@ -39,6 +47,12 @@ class Holder:
     mode: str
     seconds: float
     state: str
+
+    @property
+    def described(self) -> str:
+        """Who it is, and what it holds."""
+        who = f"process {self.pid} of {self.user}" + (f" ({self.application})" if self.application else "")
+        return f"{who} has held {self.mode} for {self.seconds:.0f} s ({self.state or 'in the background'})"
 
 
 def database_facts(url: str) -> DatabaseFacts:
@@ -56,8 +70,8 @@ def database_facts(url: str) -> DatabaseFacts:
     )
 
 
-def holders(url: str, schema: str | None, table: str) -> tuple[Holder, ...]:
-    """Who holds the table so that no row can be written, the longest first; raises as `connect` does."""
+def holders(url: str, schema: str | None, table: str, modes: Sequence[str] = KEEP_OFF_WRITERS) -> tuple[Holder, ...]:
+    """Who holds the table in one of these modes, the longest first; raises as `connect` does."""
     with connect(url) as connection:
-        rows = connection.execute(queries.HOLDERS, {"schema": schema, "name": table}).fetchall()
+        rows = connection.execute(queries.HOLDERS, {"schema": schema, "name": table, "modes": list(modes)}).fetchall()
     return tuple(Holder(*row) for row in rows)

@@ -20,7 +20,6 @@ SELECT current_setting('server_version'),
        pg_database_size(current_database())
 """
 
-# Locks that do not go with that of a writer, ROW EXCLUSIVE.
 HOLDERS = """
 SELECT l.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''), l.mode,
        extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::float8, coalesce(a.state, '')
@@ -31,7 +30,7 @@ SELECT l.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''), l
  WHERE c.relname = %(name)s AND n.nspname = coalesce(%(schema)s, current_schema()) AND l.granted
    AND l.locktype = 'relation' AND l.pid <> pg_backend_pid()
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+   AND l.mode = ANY (%(modes)s)
  ORDER BY a.xact_start
 """
 
@@ -118,6 +117,41 @@ TRIGGERS = """
 SELECT tgname::text FROM pg_trigger
  WHERE tgrelid = %(table)s AND NOT tgisinternal AND tgenabled <> 'D' AND (tgtype & 5) = 5
  ORDER BY tgname
+"""
+
+# One that changes a table at a time; the second half of the key is the table's oid, moved into the range of integers.
+LOCK_EVOLVING = "SELECT pg_advisory_xact_lock(6447077, (%(table)s::bigint - 2147483648)::int)"
+
+LOCK_ALONE = SQL("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+
+OWNED = """
+SELECT pg_has_role(c.relowner, 'USAGE'), pg_get_userbyid(c.relowner)::text, current_user::text,
+       coalesce(
+         (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree(c.oid)), pg_total_relation_size(c.oid)
+       )
+  FROM pg_class c
+ WHERE c.oid = %(table)s
+"""
+
+COLLATIONS = """
+SELECT a.attname::text, n.nspname::text, k.collname::text
+  FROM pg_attribute a
+  JOIN pg_type t ON t.oid = a.atttypid
+  JOIN pg_collation k ON k.oid = a.attcollation
+  JOIN pg_namespace n ON n.oid = k.collnamespace
+ WHERE a.attrelid = %(table)s AND a.attnum > 0 AND NOT a.attisdropped AND a.attcollation <> t.typcollation
+"""
+
+# Views that read some of a table's columns, whose types cannot be changed under them.
+VIEWS_ON = """
+SELECT DISTINCT n.nspname::text, v.relname::text, v.relkind::text, pg_get_viewdef(v.oid)
+  FROM pg_attribute a
+  JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+  JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+  JOIN pg_class v ON v.oid = r.ev_class
+  JOIN pg_namespace n ON n.oid = v.relnamespace
+ WHERE a.attrelid = %(table)s AND a.attname = ANY (%(columns)s) AND v.oid <> a.attrelid
+ ORDER BY 1, 2
 """
 
 TYPE = "SELECT oid, typtype::text FROM pg_type WHERE oid = to_regtype(%(type)s)"

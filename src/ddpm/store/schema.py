@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 from psycopg import sql
 
-from ddpm.config.model import IDENTITY_COLUMNS, INDEX_COLUMN
+from ddpm.config.model import IDENTITY_COLUMNS, INDEX_COLUMN, Evolve
 from ddpm.errors import SchemaMismatchError
 
 _IDENTITY_TYPES = {"source": "integer", "partition": "integer", "offset": "bigint", INDEX_COLUMN: "integer"}
@@ -95,15 +95,16 @@ class Mismatch:
     lines: tuple[str, ...]
     statements: tuple[str, ...]
 
-    def error(self) -> SchemaMismatchError:
-        """The error that shows all of it."""
+    def error(self, evolve: Evolve | None = None) -> SchemaMismatchError:
+        """The error that shows all of it; `evolve` is what would have ddpm run the statements itself."""
         shown = "\n".join(f"  {line}" for line in self.lines)
         statements = "\n".join(f"  {statement}" for statement in ("BEGIN;", *self.statements, "COMMIT;"))
         msg = (
             f"the table {self.table} exists and does not fit what this pipeline writes; nothing was changed\n"
             f"{shown}\nThese statements would make it fit and keep its rows:\n{statements}"
         )
-        return SchemaMismatchError(msg, hint="run them, or name another table in app.postgres.table")
+        way = f"run them, set app.postgres.evolve to {evolve.value}," if evolve else "run them,"
+        return SchemaMismatchError(msg, hint=f"{way} or name another table in app.postgres.table")
 
 
 def identity_columns(*, indexed: bool) -> tuple[str, ...]:

@@ -1,23 +1,32 @@
 """Makes the table of a pipeline exist, or says exactly why the one that is there cannot be used. Writes no rows.
 
-An existing table is never changed: what would have to be changed is said in statements that its owner can run.
+An existing table is changed only as far as `TableSpec.evolve` allows: what would have to be changed besides is said in
+statements that its owner can run.
 """
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from ddpm.config.model import Evolve
 from ddpm.config.names import join_table
 from ddpm.config.pgtypes import near
 from ddpm.errors import MismatchError, ServiceError
 from ddpm.store import queries
+from ddpm.store.checkup import ALL_MODES, holders
 from ddpm.store.connection import Connection, connect, where
+from ddpm.store.evolution import changes, kept_wide
+from ddpm.store.evolving import Evolution, TableHeldError, carry_out, examined, hold
 from ddpm.store.schema import Column, FoundColumn, FoundTable, Key, compare, identity_columns, with_identity
 from ddpm.store.version import check
 
+# How long a table that others work with is tried to be changed, and the pause in which these get on.
+EVOLVE_SECONDS = 30.0
+_EVOLVE_PAUSE = 1.0
 _ORDINARY = "r"
 _PARTITIONED = "p"
 _BY_RANGE = "r"
@@ -42,6 +51,8 @@ class TableSpec:
         columns: Name and Postgres type of each column behind the identity columns.
         indexed: Whether a record can become many rows, so that its identity needs the row's place in it.
         partitioned_by: The one of `columns` that holds the record's timestamp, if the table is partitioned by it.
+        evolve: How far a table that exists may be changed.
+        takes_wider: Whether one with wider types fits, though it could not be made so.
 
     """
 
@@ -50,6 +61,8 @@ class TableSpec:
     columns: tuple[tuple[str, str], ...] = ()
     indexed: bool = False
     partitioned_by: str | None = None
+    evolve: Evolve = Evolve.OFF
+    takes_wider: bool = False
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -77,6 +90,21 @@ class TableState:
     created: bool
     schema: str
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    url: str
+    user: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    oid: int
+    schema: str
+    kind: str
+    persistence: str
 
 
 def which_table(url: str, schema: str, name: str) -> tuple[str, ...]:
@@ -113,21 +141,101 @@ def ensure_table(url: str, spec: TableSpec) -> TableState:
         return TableState(created=False, schema=table.schema, warnings=warnings)
 
 
-def planned_table(url: str, spec: TableSpec) -> str | None:
-    """The statement by which `ensure_table` would create the table; None where it is there, and fits.
+@dataclass(frozen=True, slots=True)
+class PlannedTable:
+    """What would be done for a table: the statement that creates it, or its evolution; neither where it fits."""
 
-    Changes nothing, and raises what that would raise.
-    """
+    create: str | None = None
+    evolution: Evolution | None = None
+
+
+def planned_table(url: str, spec: TableSpec) -> PlannedTable:
+    """What `evolve_table` and `ensure_table` would do. Changes nothing, and raises what they would raise."""
     with connect(url) as connection:
         server = _writable_server(connection, url)
         columns = _columns(connection, spec)
         table = _find(connection, spec)
         if table is None:
             schema = schema_for_new_table(connection, spec.schema, server.user, str(spec), server.url)
-            return _create_statement(schema, spec, columns).as_string(connection)
+            return PlannedTable(create=_create_statement(schema, spec, columns).as_string(connection))
+        planned = _evolution(connection, spec, table, server, columns)
+        if planned is not None:
+            return PlannedTable(evolution=planned)
         _check(connection, spec, table, server, columns)
         _check_rights(connection, spec, table, server)
+        return PlannedTable()
+
+
+def evolve_table(url: str, spec: TableSpec, report: Callable[[str], object]) -> None:
+    """Have a table that exists follow the columns that are wanted, as far as `spec.evolve` allows.
+
+    It is one statement, or nothing where that would not make the table fit. While others work with the table they come
+    first, and it is tried again.
+
+    Args:
+        url: The database.
+        spec: The table.
+        report: Called with each thing that is done, in words.
+
+    Raises:
+        MismatchError: Postgres refuses it, or a view is in its way.
+        ServiceError: The database cannot be reached, ddpm does not own the table, or it is held for too long.
+
+    """
+    if spec.evolve is Evolve.OFF:
+        return
+    deadline = time.monotonic() + EVOLVE_SECONDS
+    while True:
+        try:
+            _evolve(url, spec, report)
+        except TableHeldError as error:
+            if time.monotonic() > deadline:
+                raise _held(url, spec, error) from error
+            time.sleep(_EVOLVE_PAUSE)
+        else:
+            return
+
+
+def _evolve(url: str, spec: TableSpec, report: Callable[[str], object]) -> None:
+    with connect(url) as connection:
+        server = _writable_server(connection, url)
+        table = _find(connection, spec)
+        if table is None:
+            return
+        # Whoever waited here finds what the other one has done.
+        connection.execute(queries.LOCK_EVOLVING, {"table": table.oid})
+        planned = _evolution(connection, spec, table, server, _columns(connection, spec))
+        if planned is None:
+            return
+        hold(connection, planned)
+        began = time.monotonic()
+        if planned.rewrites:
+            report(
+                f"the table {planned.name} is written anew by Postgres ({max(planned.size / 1e6, 1):,.0f} MB), and nobody "
+                "reads or writes it until that is done"
+            )
+        carry_out(connection, planned)
+    took = f", which wrote all of it anew in {time.monotonic() - began:.1f} s" if planned.rewrites else ""
+    for each in planned.changes:
+        report(f"the table {planned.name} was changed: {each.words}{took if each.rewrites else ''}")
+
+
+def _held(url: str, spec: TableSpec, error: TableHeldError) -> ServiceError:
+    found = holders(url, spec.schema, spec.name, ALL_MODES)
+    who = f": {found[0].described}" if found else ""
+    hint = f"end that transaction, or SELECT pg_terminate_backend({found[0].pid});" if found else "try again"
+    return ServiceError(f"{error.message}, which is to be changed, for {EVOLVE_SECONDS:.0f} s{who}", hint=hint)
+
+
+def _evolution(
+    connection: Connection, spec: TableSpec, table: _Table, server: _Server, columns: Sequence[Column]
+) -> Evolution | None:
+    if table.kind not in (_ORDINARY, _PARTITIONED):
         return None
+    found = _found_table(connection, spec, table, server)
+    made = changes(found, columns, spec.identity, spec.partition_columns, spec.evolve)
+    wanted = Evolution(table.oid, table.schema, spec.name, made)
+    return examined(connection, server.url, wanted) if made else None
 
 
 def rights(url: str, spec: TableSpec) -> None:
@@ -165,21 +273,6 @@ def count(url: str, spec: TableSpec) -> int:
             raise ServiceError(f"there is no table {spec} in {where(url)}", hint="`ddpm run` makes it")
         statement = queries.COUNT.format(table=sql.Identifier(table.schema, spec.name))
         return int(_one(connection.execute(statement).fetchone())[0])
-
-
-@dataclass(frozen=True, slots=True)
-class _Server:
-    url: str
-    user: str
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    oid: int
-    schema: str
-    kind: str
-    persistence: str
 
 
 def _writable_server(connection: Connection, url: str) -> _Server:
@@ -246,10 +339,10 @@ def _check(
     if table.kind not in (_ORDINARY, _PARTITIONED):
         msg = f"{full_name} in {where(server.url)} is {_KINDS.get(table.kind, 'something else')}, not a table"
         raise MismatchError(msg, hint="name a table in app.postgres.table")
-    found = FoundTable(
-        table.schema, spec.name, _found_columns(connection, table), _found_keys(connection, table), server.version
-    )
+    found = _found_table(connection, spec, table, server)
     _check_partitioning(connection, spec, table, server)
+    if spec.takes_wider or spec.evolve is Evolve.WIDEN:
+        columns = kept_wide(found, columns)
     mismatch = compare(found, columns, spec.identity, spec.partition_columns)
     if mismatch and table.kind == _PARTITIONED and not _could_have_key(connection, spec, table):
         msg = (
@@ -258,7 +351,9 @@ def _check(
         )
         raise MismatchError(msg, hint="name a plain table in app.postgres.table, or see app.postgres.partition")
     if mismatch:
-        raise mismatch.error()
+        modes = (Evolve.ADD, Evolve.WIDEN) if spec.evolve is not Evolve.WIDEN else ()
+        ways = (each for each in modes if changes(found, columns, spec.identity, spec.partition_columns, each))
+        raise mismatch.error(next(ways, None))
     return tuple(_doubts(connection, table, full_name))
 
 
@@ -303,6 +398,11 @@ def _check_partitioning(connection: Connection, spec: TableSpec, table: _Table, 
             f"not by ranges of ({spec.partitioned_by})"
         )
         raise MismatchError(msg, hint="correct app.postgres.partition.column, or name another table")
+
+
+def _found_table(connection: Connection, spec: TableSpec, table: _Table, server: _Server) -> FoundTable:
+    columns, keys = _found_columns(connection, table), _found_keys(connection, table)
+    return FoundTable(table.schema, spec.name, columns, keys, server.version)
 
 
 def _found_columns(connection: Connection, table: _Table) -> tuple[FoundColumn, ...]:

@@ -24,6 +24,7 @@ from ddpm.config.model import (
     ColumnName,
     Duration,
     EngineFamily,
+    Evolve,
     MonthlyPartitions,
     Pipeline,
     RowTable,
@@ -140,7 +141,7 @@ class Postgres(Sink):
     )
     table: TableName = Field(
         examples=["orders"],
-        description="`table` or `schema.table`, a part with a dot in quotes; made when missing, never altered",
+        description="`table` or `schema.table`, a part with a dot in quotes; made when missing, else see `evolve`",
     )
     columns: dict[ColumnName, Column] | None = Field(
         default=None,
@@ -152,6 +153,13 @@ class Postgres(Sink):
         default=None,
         examples=[{"by": "month", "retention": 24}],
         description="a partition for each month (docs/operations.md#monthly-partitions)",
+    )
+    evolve: Evolve = Field(
+        default=Evolve.OFF,
+        examples=[Evolve.ADD],
+        description="how far a table that exists follows `columns`: `off` (the statements are printed), `add` (new "
+        "columns are added), `widen` (types get wider, too); never drops, never narrows "
+        "(docs/columns.md#when-columns-change)",
     )
     write_timeout: Duration = Field(default=30.0, description="a server that is silent for so long counts as away")
     max_in_flight: int = Field(default=4, ge=1, le=64, description="how many batches may be on their way at once")
@@ -271,6 +279,12 @@ class Postgres(Sink):
             else column
             for name, column in columns.items()
         }
+
+    @field_validator("evolve", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, evolve: object) -> object:
+        """YAML reads `off` as a boolean."""
+        return Evolve.OFF if evolve is False else evolve
 
     @field_validator("columns")
     @classmethod

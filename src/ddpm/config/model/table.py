@@ -1,6 +1,7 @@
 """A table that records end in: its identity, its columns and its partitions."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Literal, Protocol
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -177,6 +178,14 @@ class MonthlyPartitions(Model):
         return self
 
 
+class Evolve(StrEnum):
+    """How far a table that exists follows the columns of the configuration; nothing is ever dropped or narrowed."""
+
+    OFF = "off"
+    ADD = "add"
+    WIDEN = "widen"
+
+
 class RowTable(Protocol):
     """A table whose rows have the identity of their records, and where it is.
 
@@ -202,6 +211,10 @@ class RowTable(Protocol):
     @property
     def partition(self) -> MonthlyPartitions | None:
         """How it is partitioned."""
+
+    @property
+    def evolve(self) -> Evolve:
+        """How far it follows its columns once it exists."""
 
     def renamed(self, table: str) -> "RowTable":
         """A table of the same columns under another name."""

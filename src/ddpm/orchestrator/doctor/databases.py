@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from ddpm.config.model import Pipeline, RowTable
 from ddpm.orchestrator.doctor.findings import Check, Finding
 from ddpm.orchestrator.provisioning.provision import table_spec
-from ddpm.store.checkup import Holder, database_facts, holders
+from ddpm.store.checkup import database_facts, holders
 from ddpm.store.connection import reachable, where
 from ddpm.store.tables import planned_table
 
@@ -78,8 +78,13 @@ def clock_finding(about: str, ahead: float, uncertain: float) -> Finding:
 
 
 def _table(pipeline: Pipeline, rows: RowTable) -> Iterator[Finding]:
-    statement = planned_table(rows.url, table_spec(pipeline, rows))
-    text = f"there is no table {rows.table}; `ddpm run` makes it" if statement else f"the table {rows.table} fits"
+    planned = planned_table(rows.url, table_spec(pipeline, rows))
+    text = f"the table {rows.table} fits"
+    if planned.create:
+        text = f"there is no table {rows.table}; `ddpm run` makes it"
+    elif planned.evolution:
+        listed = "; ".join(each.words for each in planned.evolution.changes)
+        text = f"`ddpm run` makes the table {rows.table} fit: {listed}"
     yield Finding("table.fits", pipeline.name, "pass", text)
 
 
@@ -87,13 +92,8 @@ def _locks(pipeline: Pipeline, rows: RowTable) -> Iterator[Finding]:
     spec = table_spec(pipeline, rows)
     found = [each for each in holders(rows.url, spec.schema, spec.name) if each.seconds >= _HELD_SECONDS]
     for each in found:
-        text = f"no row can be written into {rows.table}: {_described(each)}"
+        text = f"no row can be written into {rows.table}: {each.described}"
         hint = f"end that transaction, or SELECT pg_terminate_backend({each.pid});"
         yield Finding("table.locks", pipeline.name, "fail", text, hint)
     if not found:
         yield Finding("table.locks", pipeline.name, "pass", f"nobody holds the table {rows.table}")
-
-
-def _described(holder: Holder) -> str:
-    who = f"process {holder.pid} of {holder.user}" + (f" ({holder.application})" if holder.application else "")
-    return f"{who} has held {holder.mode} for {holder.seconds:.0f} s ({holder.state or 'in the background'})"

@@ -10,13 +10,14 @@ from ddpm.broker.topics import planned_topics
 from ddpm.config.model import Pipeline
 from ddpm.errors import DdpmError
 from ddpm.orchestrator.provisioning.provision import table_spec, topic_specs
+from ddpm.store.evolving import Evolution
 from ddpm.store.tables import planned_table
 from ddpm.words import counted
 
 Subject = Literal["topic", "table", "configuration", "engine", "process"]
-# What a step does to what runs: nothing, nothing that would stop it, an engine that is started again or ends, records
-# of one key in another order, and what ddpm leaves to a person.
-Effect = Literal["none", "in place", "restart", "stop", "key order changes", "needs a person"]
+# What a step does to what runs: nothing, nothing that would stop it, rows that wait until it is done, an engine that
+# is started again or ends, records of one key in another order, and what ddpm leaves to a person.
+Effect = Literal["none", "in place", "holds up writes", "restart", "stop", "key order changes", "needs a person"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,25 @@ def _table_steps(pipeline: Pipeline) -> Iterator[Step]:
         return
     spec = table_spec(pipeline, rows)
     try:
-        statement = planned_table(rows.url, spec)
+        planned = planned_table(rows.url, spec)
     except DdpmError as error:
         yield _for_a_person("table", error)
         return
-    if statement is not None:
-        yield Step("table", f"create the table {rows.table}", "none", f"{statement};")
+    if planned.create is not None:
+        yield Step("table", f"create the table {rows.table}", "none", f"{planned.create};")
+    if planned.evolution is not None:
+        yield from evolution_steps(planned.evolution)
+
+
+def evolution_steps(evolution: Evolution) -> Iterator[Step]:
+    """Each change of a table that exists."""
+    for each in evolution.changes:
+        text, detail = f"{each.words} in the table {evolution.name}", evolution.statement_of(each)
+        if each.rewrites:
+            cost = f"Postgres writes the whole table anew ({evolution.magnitude}); nobody reads or writes it meanwhile"
+            yield Step("table", text, "holds up writes", f"{detail}\n{cost}")
+        else:
+            yield Step("table", text, "in place", detail)
 
 
 def _topic_steps(pipeline: Pipeline) -> Iterator[Step]:

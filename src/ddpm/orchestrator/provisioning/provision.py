@@ -30,7 +30,7 @@ from ddpm.orchestrator.provisioning.strangers import strangers
 from ddpm.store.shape import WatchedTable
 from ddpm.store.sources import Fork, Parting, add_forks, ensure_sources, forks, known_sources
 from ddpm.store.sources import remade as unnumbered
-from ddpm.store.tables import TableSpec, TableState, ensure_table, which_table
+from ddpm.store.tables import TableSpec, TableState, ensure_table, evolve_table, which_table
 from ddpm.store.trace import first_offsets
 
 # An engine that was killed stays a member of its group for its session timeout, 10 s.
@@ -85,10 +85,14 @@ def provision(
     parted: Mapping[Partition, int] | None = None,
     *,
     runs: bool = True,
+    former: bool = False,
+    report: Callable[[str], object] = lambda _: None,
 ) -> Provisioned:
     """Create what is missing and check what is there; idempotent, and safe when two start at once.
 
-    With `runs` its engines are about to start: only then its group takes over from others, as `handover` says.
+    With `runs` its engines are about to start: only then its group takes over from others, as `handover` says. A
+    `former` configuration is gone back to: what another one has widened meanwhile fits it, too. `report` is given each
+    change of a table that exists, in words.
 
     Topics that were deleted and made again are read from their beginning: those that the numbers of sources report,
     and those in `remade`. Partitions that have another log than what is remembered of them get another number from
@@ -103,7 +107,7 @@ def provision(
     log = structlog.get_logger().bind(pipeline=pipeline.name)
     # In this order nothing is made unless all services answer, and no topic for a table that does not fit.
     with kept_open(pipeline.kafka.cluster):
-        table = _table(pipeline, log)
+        table = _table(pipeline, log, report, former=former)
         for sink in pipeline.sinks:
             sink.provision(pipeline)
         return _provision(pipeline, table, remade, parted or {}, log, runs=runs)
@@ -357,11 +361,20 @@ def make_dead_letter_topic(pipeline: Pipeline, timeout: float) -> None:
     ensure_topics(pipeline.kafka.cluster, dead, timeout)
 
 
-def _table(pipeline: Pipeline, log: structlog.stdlib.BoundLogger) -> TableState | None:
+def _table(
+    pipeline: Pipeline, log: structlog.stdlib.BoundLogger, report: Callable[[str], object], *, former: bool
+) -> TableState | None:
     rows = pipeline.table
     if rows is None:
         return None
-    table = ensure_table(rows.url, table_spec(pipeline, rows))
+    spec = replace(table_spec(pipeline, rows), takes_wider=former)
+
+    def changed(said: str) -> None:
+        log.info(said)
+        report(said)
+
+    evolve_table(rows.url, spec, changed)
+    table = ensure_table(rows.url, spec)
     for warning in table.warnings:
         log.warning(warning)
     if table.created:
@@ -432,4 +445,5 @@ def table_spec(pipeline: Pipeline, rows: RowTable) -> TableSpec:
     schema, name = split_table(rows.table)
     types = tuple((column.name, column.type) for column in columns(rows, pipeline.source))
     by = rows.partition.column if rows.partition else None
-    return TableSpec(schema, name, types, indexed=gives_many(pipeline.source), partitioned_by=by)
+    many = gives_many(pipeline.source)
+    return TableSpec(schema, name, types, indexed=many, partitioned_by=by, evolve=rows.evolve)

@@ -222,7 +222,7 @@ class Fleet:
         starting = self._launchers.enter_context(launchers(config.model_copy(update={"pipelines": tuple(fresh)})))
         return self._runtimes(config, fresh, binaries, starting)
 
-    def _switch(self, to: "_Fleet", changes: Changes) -> None:
+    def _switch(self, to: "_Fleet", changes: Changes, *, former: bool = False) -> None:
         """Prepare what is new, and then let the supervisor run it in place of what was there."""
         runtimes = {each.name: to.runtimes[each.name] for each in to.config.pipelines}
         # Their groups take over from those of the ones that are removed, whose engines have to end first.
@@ -233,7 +233,7 @@ class Fleet:
         for name in changes.removed:
             self._tables.drop(name)
         try:
-            made = {name: runtimes[name].prepare() for name in changes.fresh if name not in after}
+            made = {name: runtimes[name].prepare(former=former) for name in changes.fresh if name not in after}
         except BaseException:
             self._tables.restore(tables)
             raise
@@ -249,7 +249,7 @@ class Fleet:
             self._take(to, runtimes)
             if after:
                 self._await_left(changes.removed, longest)
-                late = {name: runtimes[name].prepare() for name in after}
+                late = {name: runtimes[name].prepare(former=former) for name in after}
                 self._tell(runtimes, list(runtimes), late, replace(changes, changed=(), removed=()), reason)
                 made |= late
         finally:
@@ -328,7 +328,7 @@ class Fleet:
         changes = compare(now.prints, before.prints)
         try:
             if changes:
-                self._switch(before, changes)
+                self._switch(before, changes, former=True)
         except DdpmError as error:
             msg = f"{cause.message}; and the former configuration cannot be run again: {error.message}"
             raise HalfWayError(msg, hint="correct the cause, and start ddpm again") from error

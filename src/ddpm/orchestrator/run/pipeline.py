@@ -93,9 +93,11 @@ class PipelineRuntime:
         """The pipeline's name."""
         return self.pipeline.name
 
-    def prepare(self) -> PreparedPipeline:
-        """Make its topics and tables; raises DdpmError where that fails."""
-        provisioned = provision(self.pipeline)
+    def prepare(self, *, former: bool = False) -> PreparedPipeline:
+        """Make its topics and tables; raises DdpmError where that fails. A `former` one is gone back to."""
+        provisioned = provision(
+            self.pipeline, former=former, report=lambda said: self.supervisor.events.add(self.name, "control", said)
+        )
         for alarm in provisioned.alarms:
             self.supervisor.events.add(self.name, "alarm", alarm)
         return PreparedPipeline(provisioned, self.launchable(provisioned))
