@@ -326,6 +326,32 @@ def columns_added_under_poison(rig: Rig) -> None:
         rig.traffic.wait_for(300)
 
 
+def table_evolved_under_poison(rig: Rig) -> None:
+    """The configuration gets columns and wider types, and the table follows by reload, over and over."""
+    before = rig.ddpm.config_path.read_text()
+    base = yaml.safe_load(before)
+
+    def reload(more: dict[str, Any]) -> None:
+        postgres = base["app"]["postgres"]
+        app = base["app"] | {"postgres": postgres | {"columns": postgres["columns"] | more, "evolve": "widen"}}
+        rig.ddpm.config_path.write_text(yaml.safe_dump({"app": app}))
+        ran = ddpm("reload", "--url", rig.ddpm.url, cwd=rig.folder)
+        assert ran.returncode == 0, ran.stderr
+        rig.traffic.wait_for(500)
+
+    names = [f"more_{number}" for number in range(CHANGES // 2)]
+    for name in names:
+        reload({name: {"type": "smallint", "from": {"partition": True}}, "n": "integer"})
+        reload({name: {"type": "bigint", "from": {"partition": True}}, "n": "integer"})
+    reload({"n": "bigint", "padding": "text"})
+    drops = sql.SQL(", ").join(sql.SQL("drop {}").format(sql.Identifier(name)) for name in names)
+    rig.admin(sql.SQL("alter table {} {}").format(rig.table, drops))
+    events = ddpm("events", "--json", "--lines", "500", "--url", rig.ddpm.url, cwd=rig.folder).stdout
+    assert events.count("was changed: add the column more_") == len(names)
+    assert events.count("from smallint to bigint") == len(names)
+    assert events.count("widen the column n from integer to bigint") == 1
+
+
 def right_revoked(rig: Rig) -> None:
     """The right to insert is taken away, and given back."""
     rig.admin(sql.SQL("revoke insert on {} from {}").format(rig.table, rig.loader))
@@ -587,6 +613,7 @@ FAULTS = (
     Fault(key_dropped),
     Fault(error_that_comes_and_goes),
     Fault(columns_added_under_poison),
+    Fault(table_evolved_under_poison),
     Fault(right_revoked),
     Fault(cut_in_the_middle_of_commits, short=True),
     Fault(connection_delayed),

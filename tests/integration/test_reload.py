@@ -103,10 +103,13 @@ def test_an_engine_that_does_not_come_up_gives_way_to_the_former_configuration(s
         # The engine accepts it, and gets no connection to what it reads from.
         deaf = "input:\n  socket: {network: tcp, address: '127.0.0.1:1'}\n"
         template.write_text(usual.replace("input:\n  {{ input | yaml(2) }}\n", deaf))
-        shop.write(orders={"pipeline_template": str(template)})
+        wide = {"table": shop.table("orders"), "columns": {"n": "numeric"}, "evolve": "widen"}
+        shop.write(orders={"pipeline_template": str(template), "postgres": wide})
         ran = ddpm("reload", "--url", running.url, cwd=shop.folder)
         assert ran.returncode == 1, ran.stdout
         assert "the former configuration runs on: orders does not run with the new configuration" in ran.stderr
+        # The table has followed, and takes what the former configuration writes.
+        assert "widen the column n from bigint to numeric" in running.log
         running.wait_healthy()
         shop.produce("orders", 1)
         shop.wait_for("orders", 1)

@@ -94,7 +94,16 @@ def carry_out(connection: Connection, evolution: Evolution) -> None:
     """Do it; raises MismatchError if Postgres refuses it."""
     try:
         connection.execute(evolution.statement)
-    except (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError) as error:
+    except errors.InsufficientPrivilege:
+        # The connection names the right that is missing.
+        raise
+    except (
+        psycopg.DataError,
+        psycopg.IntegrityError,
+        psycopg.NotSupportedError,
+        psycopg.ProgrammingError,
+        errors.QueryCanceled,
+    ) as error:
         raise _refused(connection, evolution, error) from error
 
 

@@ -191,6 +191,29 @@ def test_what_depends_on_a_column_otherwise_is_said_by_postgres(url: str) -> Non
     assert 'do it otherwise than by ALTER TABLE "public"."orders" ALTER COLUMN "n" TYPE bigint' in hint
 
 
+def test_a_partition_does_not_change_without_its_table(url: str) -> None:
+    parted = replace(wants([("n", "int"), ("at", "timestamptz")]), partitioned_by="at")
+    ensure_table(url, parted)
+    run(url, "CREATE TABLE all_of_them PARTITION OF orders DEFAULT")
+    message, _ = refusal(url, replace(parted, name="all_of_them", columns=(*parted.columns, ("more", "text"))))
+    assert "the table public.all_of_them could not be changed: cannot add column to a partition" in message
+
+
+def test_a_limit_of_time_ends_it_and_nothing_is_changed(url: str) -> None:
+    ensure_table(url, wants([("n", "int")]))
+    insert(url, "n", "1")
+    run(
+        url,
+        "CREATE FUNCTION slow(bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS "
+        "$$ BEGIN IF current_setting('statement_timeout') <> '0' THEN PERFORM pg_sleep(60); END IF; RETURN $1; END $$",
+        "CREATE INDEX ON orders (slow(n))",
+    )
+    impatient = f"{url}&options=-c%20statement_timeout%3D2s"
+    message, hint = refusal(impatient, wants([("n", "bigint")]))
+    assert "canceling statement due to statement timeout; nothing was changed" in message
+    assert "do it otherwise than by" in hint
+
+
 def test_a_reader_holds_it_up_and_is_named_but_no_other_reader_waits_long(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

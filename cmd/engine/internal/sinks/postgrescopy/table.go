@@ -1,6 +1,7 @@
 package postgrescopy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -169,7 +170,7 @@ func takesAll(now, before tableColumn) bool {
 	}
 	return now.Type == before.Type || now.Type == "text" || slices.Contains(wider[before.Type], now.Type) ||
 		strings.HasPrefix(before.Type, now.Type+"(") || // varchar(3) became varchar
-		isLarger(now.Type, before.Type)
+		isLarger(now.Type, before.Type) || isFiner(now.Type, before.Type)
 }
 
 var sized = regexp.MustCompile(`^(character varying|character|bit varying|numeric)\((\d+)(?:,(-?\d+))?\)((?:\[\])?)$`)
@@ -188,10 +189,18 @@ func isLarger(now, before string) bool {
 	return scale >= scaleBefore && number(is[2])-scale >= number(was[2])-scaleBefore
 }
 
+var timed = regexp.MustCompile(`^(time|timestamp|interval)(?:\((\d)\))?( with(?:out)? time zone)?$`)
+
+// isFiner reports whether a type is another one of times with more digits of a second; without a number there are six.
+func isFiner(now, before string) bool {
+	is, was := timed.FindStringSubmatch(now), timed.FindStringSubmatch(before)
+	return is != nil && was != nil && is[1] == was[1] && is[3] == was[3] && cmp.Or(is[2], "6") >= cmp.Or(was[2], "6")
+}
+
 // wider holds types that take each value of another one.
 var wider = map[string][]string{
-	"smallint": {"integer", "bigint", "numeric"},
-	"integer":  {"bigint", "numeric"},
+	"smallint": {"integer", "bigint", "numeric", "real", "double precision"},
+	"integer":  {"bigint", "numeric", "double precision"},
 	"bigint":   {"numeric"},
 	"real":     {"double precision"},
 }

@@ -19,7 +19,13 @@ func TestAColumnWithMoreRoomTakesWhatItTookBefore(t *testing.T) {
 		{"numeric", "numeric(5,2)", false},
 		{"character varying(3)[]", "character varying(4)[]", true},
 		{"character varying(3)[]", "character varying(4)", false},
-		{"timestamp(0) without time zone", "timestamp(3) without time zone", false},
+		{"timestamp(0) without time zone", "timestamp(3) without time zone", true},
+		{"timestamp(3) without time zone", "timestamp without time zone", true},
+		{"timestamp without time zone", "timestamp(3) without time zone", false},
+		{"timestamp(3) without time zone", "timestamp(3) with time zone", false},
+		{"interval(3)", "interval", true},
+		{"integer", "double precision", true},
+		{"bigint", "double precision", false},
 	} {
 		if got := takesAll(tableColumn{Type: c.now}, tableColumn{Type: c.before}); got != c.want {
 			t.Errorf("%s takes all of %s: %t, want %t", c.now, c.before, got, c.want)
