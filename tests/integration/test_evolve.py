@@ -7,10 +7,13 @@ from typing import Any
 import psycopg
 import yaml
 
+from ddpm.broker.produce import produce
 from harness.audit import audit
 from harness.process import Ddpm, ddpm
+from harness.shop import Shop
 from harness.traffic import Traffic, expected
-from harness.world import World
+from harness.waiting import eventually
+from harness.world import World, json_records
 
 NARROW = {"n": "smallint", "padding": "varchar(400)"}
 WIDE = {"n": "bigint", "padding": "text"}
@@ -102,3 +105,24 @@ def test_a_start_and_a_reload_have_the_table_follow_under_traffic(world: World, 
     world.execute(f'ALTER TABLE {world.table} DROP "later", DROP "mo""re; %"')
     books = audit(world, expected)
     assert set(books.reasons) == {"22P02"}
+
+
+def test_engines_of_another_pipeline_go_on_writing_into_the_table(world: World, tmp_path: Path) -> None:
+    shop = Shop(world, tmp_path)
+    before = {"table": shop.table("both"), "columns": {"n": "integer"}, "evolve": "widen"}
+    with Ddpm(shop.settings(one={"postgres": before}, other={"postgres": before}), tmp_path) as running:
+        running.wait_healthy()
+        shop.produce("other", 1)
+        shop.wait_for("both", 1)
+        shop.write(one={"postgres": before | {"columns": WIDE}}, other={"postgres": before})
+        assert ddpm("reload", "--url", running.url, cwd=tmp_path).returncode == 0
+        # A bad record among good ones is judged by the table as it is now.
+        bad = [Record(value=b'{"n": "bad"}', partition=0)]
+        produce(
+            [world.bootstrap], shop.topic("other"), [*json_records([{"n": 2}], 1), *bad, *json_records([{"n": 3}], 1)]
+        )
+        shop.produce("one", 2**40)
+        shop.wait_for("both", 1, 2, 3, 2**40)
+        eventually(lambda: len(world.dead()) == 1, "the bad one is dead")
+        running.wait_healthy()
+        assert running.stop() == 0
