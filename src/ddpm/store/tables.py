@@ -211,8 +211,8 @@ def _evolve(url: str, spec: TableSpec, report: Callable[[str], object]) -> None:
         began = time.monotonic()
         if planned.rewrites:
             report(
-                f"the table {planned.name} is written anew by Postgres ({max(planned.size / 1e6, 1):,.0f} MB), and nobody "
-                "reads or writes it until that is done"
+                f"the table {planned.name} is written anew by Postgres ({max(planned.size / 1e6, 1):,.0f} MB), and "
+                "nobody reads or writes it until that is done"
             )
         carry_out(connection, planned)
     took = f", which wrote all of it anew in {time.monotonic() - began:.1f} s" if planned.rewrites else ""
