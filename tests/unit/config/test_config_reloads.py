@@ -1,12 +1,17 @@
-"""When files that have changed are read again by themselves."""
+"""When files that have changed are read again by themselves, and in which order what was asked for is done."""
+
+from typing import cast
 
 import pytest
 
 from ddpm.config.model import Config
-from ddpm.observability.audit_log import AuditLog
+from ddpm.errors import ConfigError
+from ddpm.observability.audit_log import Actor, AuditLog
 from ddpm.orchestrator.run import reloads
+from ddpm.orchestrator.run.fleet import Fleet
 from ddpm.orchestrator.run.reloads import Reloads
 from ddpm.supervisor.runner import Supervisor
+from harness.waiting import eventually
 from unit.config.folder import Folder
 
 TEXT = """\
@@ -29,9 +34,8 @@ def config(folder: Folder) -> Config:
     return folder.load(TEXT).config
 
 
-def asked_after(config: Config, *, by_itself: bool) -> int:
-    """How many reloads are asked for in some looks."""
-    found = Reloads(
+def reloads_of(config: Config, *, by_itself: bool = False) -> Reloads:
+    return Reloads(
         config,
         None,
         supervisor=Supervisor([]),
@@ -40,9 +44,46 @@ def asked_after(config: Config, *, by_itself: bool) -> int:
         audit=AuditLog(config.path.parent),
         by_itself=by_itself,
     )
+
+
+def asked_after(config: Config, *, by_itself: bool) -> int:
+    """How many reloads are asked for in some looks."""
+    found = reloads_of(config, by_itself=by_itself)
     for _ in range(4):
         found.ticked()
     return found.request() - 1
+
+
+class Recorded:
+    """In place of the pipelines: the plans that were carried out, each refused."""
+
+    def __init__(self) -> None:
+        self.plans: list[str | None] = []
+
+    def exchange(self, _: object, plan: str | None) -> None:
+        self.plans.append(plan)
+        raise ConfigError(f"refused {plan}")
+
+
+def test_requests_are_carried_out_together_but_a_plan_by_itself(config: Config) -> None:
+    found, fleet = reloads_of(config), Recorded()
+    someone = Actor("someone", "token")
+    numbers = [found.request(), found.request(), found.request_plan("abc", someone), found.request()]
+
+    def all_done() -> bool:
+        found.ticked()
+        return len(fleet.plans) == 3
+
+    with found.of(cast("Fleet", fleet)):
+        eventually(all_done, "all are carried out")
+    assert fleet.plans == [None, "abc", None]
+    ended = [found.of_number(number) for number in numbers]
+    assert [each and each.message for each in ended] == [
+        f"the former configuration runs on: refused {plan}" for plan in (None, None, "abc", None)
+    ]
+    assert ended[0] is ended[1]
+    assert ended[0] is not ended[3]
+    assert found.of_number(numbers[-1] + 1) is None
 
 
 @pytest.mark.parametrize("by_itself", [True, False])

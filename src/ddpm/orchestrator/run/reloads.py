@@ -4,8 +4,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import count, takewhile
+from queue import Empty, SimpleQueue
 from typing import Literal
 
 import structlog
@@ -44,6 +46,7 @@ class Reload:
         message: What it did, or why it failed, and `hint` the way out.
         changes: Which pipelines it was about.
         plan: The hash of the plan that it carries out; None where nobody asked for one.
+        numbers: Those of all requests that it carries out.
 
     """
 
@@ -55,6 +58,7 @@ class Reload:
     hint: str | None = None
     changes: Changes = _NOTHING
     plan: str | None = None
+    numbers: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,13 @@ class Configuration:
 
     hash: str
     since: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    number: int
+    actor: Actor
+    plan: str | None
 
 
 class Reloads:
@@ -101,11 +112,11 @@ class Reloads:
         self._seen, self._seen_at = self._tried, 0.0
         self._looked_at = 0.0
         self._fleet: Fleet | None = None
-        # Plain, since a signal handler writes them.
-        self._asked = 0
-        self._plans: dict[int, str] = {}
+        # Any thread may use them, and a signal handler in the middle of that.
+        self._numbers = count(1)
+        self._requests: SimpleQueue[_Request] = SimpleQueue()
+        self._waiting: list[_Request] = []
         self._ended: deque[Reload] = deque(maxlen=_KEPT)
-        self._askers: dict[int, Actor] = {}
         self._last: Reload | None = None
         self._since = time.time()
         self._thread: threading.Thread | None = None
@@ -126,20 +137,19 @@ class Reloads:
 
     def of_number(self, number: int) -> Reload | None:
         """The one that was asked for under a number, or that which did the same for it; None while it has not begun."""
-        return next((each for each in (*self._ended, self._last) if each is not None and each.number >= number), None)
+        return next((each for each in (self._last, *self._ended) if each is not None and number in each.numbers), None)
 
     def request(self, actor: Actor = BY_SIGNAL) -> int:
         """Ask for one on behalf of someone; returns its number."""
-        self._askers[self._asked + 1] = actor
-        self._asked += 1
-        return self._asked
+        return self._ask(actor, None)
 
     def request_plan(self, plan: str, actor: Actor) -> int:
         """Ask for one that carries out a plan and nothing else, on behalf of someone; returns its number."""
-        number = self._asked + 1
-        self._plans[number] = plan
-        self._askers[number] = actor
-        self._asked = number
+        return self._ask(actor, plan)
+
+    def _ask(self, actor: Actor, plan: str | None) -> int:
+        number = next(self._numbers)
+        self._requests.put(_Request(number, actor, plan))
         return number
 
     def plan(self) -> Plan:
@@ -152,30 +162,27 @@ class Reloads:
     def ticked(self) -> None:
         """Called again and again by the thread that looks after the pipelines: begins what was asked for."""
         self._look()
+        with suppress(Empty):
+            while True:
+                self._waiting.append(self._requests.get_nowait())
         busy = self._thread is not None and self._thread.is_alive()
-        done = self._last.number if self._last else 0
-        if self._fleet is None or busy or self._asked <= done or self._supervisor.draining:
+        if self._fleet is None or busy or not self._waiting or self._supervisor.draining:
             return
-        number = self._next(done)
-        self._last = Reload(number, "running", time.time(), plan=self._plans.pop(number, None))
+        together = self._next()
+        numbers = frozenset(each.number for each in together)
+        self._last = Reload(max(numbers), "running", time.time(), plan=together[-1].plan, numbers=numbers)
+        askers = [each.actor for each in together]
         self._thread = threading.Thread(
-            target=self._carry_out,
-            args=(self._fleet, self._last, self._take_askers(number)),
-            name="reload",
-            daemon=True,
+            target=self._carry_out, args=(self._fleet, self._last, askers), name="reload", daemon=True
         )
         self._thread.start()
 
-    def _take_askers(self, number: int) -> list[Actor]:
-        """Who has asked for what is carried out under this number."""
-        return [self._askers.pop(each) for each in sorted(self._askers) if each <= number] or [BY_SIGNAL]
-
-    def _next(self, done: int) -> int:
-        """Those without a plan are carried out together; one with a plan is by itself."""
-        planned = min((number for number in self._plans if number > done), default=None)
-        if planned is None:
-            return self._asked
-        return planned - 1 if planned - 1 > done else planned
+    def _next(self) -> list[_Request]:
+        """What is carried out next: all that want what the files say, together, or one that wants a plan."""
+        self._waiting.sort(key=lambda each: each.number)
+        alike = list(takewhile(lambda each: each.plan is None, self._waiting)) or self._waiting[:1]
+        del self._waiting[: len(alike)]
+        return alike
 
     @contextmanager
     def of(self, fleet: Fleet) -> Iterator[None]:
