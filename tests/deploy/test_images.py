@@ -114,9 +114,10 @@ def test_records_arrive_health_is_told_and_a_stop_drains(
     path = tmp_path / "app-config.yaml"
     path.write_text(yaml.safe_dump(config))
     # The image's own probe, at the port of this test.
-    (*probe, code) = client.images.get(image).attrs["Config"]["Healthcheck"]["Test"]
-    health = {"test": [*probe, code.replace(":4195/", f":{port}/")], "interval": 10**9, "timeout": 4 * 10**9}
-    with Run(client, image, path, port, healthcheck=health) as run:
+    probe = client.images.get(image).attrs["Config"]["Healthcheck"]["Test"]
+    health = {"test": probe, "interval": 10**9, "timeout": 4 * 10**9}
+    place = {"DDPM_HEALTH_URL": f"http://127.0.0.1:{port}/livez"}
+    with Run(client, image, path, port, healthcheck=health, environment=place) as run:
         eventually(run.ready, "it is ready", 60)
         world.produce(json_records([{"n": number} for number in range(1_000)]))
         eventually(lambda: world.count() == 1_000, "all records are in the table", 60)
