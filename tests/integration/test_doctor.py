@@ -2,8 +2,6 @@
 
 import json
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +20,7 @@ from ddpm.devstack import EmbeddedPostgres
 from ddpm.engine.process import free_port
 from ddpm.engine.progress import Progress
 from harness.faults import may_mount, small_disk
-from harness.process import Ddpm, ddpm
+from harness.process import THIS_DDPM, Ddpm, ddpm
 from harness.secured_kafka import PASSWORD, USER, Certificates, SecuredKafka, certificates
 from harness.waiting import eventually
 from harness.world import World
@@ -90,8 +88,7 @@ class Patient:
     def examined(self, *before: str) -> tuple[int, list[dict[str, str]]]:
         """The exit code of `ddpm doctor`, and its findings; `before` is what runs it."""
         (self.folder / "app-config.yaml").write_text(yaml.safe_dump(self.config))
-        command = [*before, sys.executable, "-m", "ddpm", "doctor", "--json"]
-        ran = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=60)
+        ran = ddpm("doctor", "--json", cwd=self.folder, program=(*before, *THIS_DDPM))
         assert "Traceback" not in ran.stderr, ran.stderr
         return ran.returncode, json.loads(ran.stdout)["findings"]
 
