@@ -42,6 +42,8 @@ _PIPELINE = "/v1/pipelines/{name}"
 # What reads needs `read`, and what is not named here `admin`: a route that was forgotten is open to nobody else.
 RULES: tuple[Rule, ...] = (
     Rule("GET", "/v1/audit", Role.ADMIN, "read the audit log"),
+    # It reads files and asks brokers, databases and the engine.
+    Rule("GET", "/v1/plan", Role.OPERATE, "plan a change"),
     Rule("POST", f"{_PIPELINE}/pause", Role.OPERATE, "pause"),
     Rule("POST", f"{_PIPELINE}/resume", Role.OPERATE, "resume"),
     Rule("POST", f"{_PIPELINE}/restart", Role.OPERATE, "restart"),
