@@ -50,6 +50,16 @@ def test_what_differs_is_shown_without_secrets(
     assert shown(before, folder.load(edit(TEXT)).config) == [(text, detail)]
 
 
+@pytest.mark.parametrize("secret", ["@it's: s3cret#", "a: b\x07ell\N{PARTY POPPER}"])
+def test_a_secret_is_not_shown_as_yaml_would_write_it(folder: Folder, secret: str) -> None:
+    folder.write(secret, "secret")
+    text = TEXT.replace("group: g", "group: g, topic_configs: {a: '${file:secret}'}")
+    folder.write("1", "lookup.txt")
+    before, now = folder.load(text), folder.load(text.replace("{a:", "{b:"))
+    (_, detail), *_ = shown(before.config, now.config)
+    assert "+    b: '***'" in detail.splitlines()
+
+
 def plan(**changes: Any) -> Plan:
     steps = (PipelinePlan("orders", "added", (MADE,)),)
     return replace(Plan("", "wanted", steps, after=(("orders", ONE),)), **changes)

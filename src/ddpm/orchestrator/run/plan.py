@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from ddpm.config.model import Config, Model, Pipeline, Secret, Server
+from ddpm.config.model import Config, Model, Pipeline, Server
 from ddpm.config.several import PROCESS_WIDE
 from ddpm.engine.progress import Progress
 from ddpm.errors import ConfigError
@@ -212,24 +212,24 @@ def _difference(old: Pipeline, new: Pipeline, masker: Masker) -> Iterator[str]:
 def _shown(pipeline: Pipeline, masker: Masker) -> list[str]:
     """The keys of a pipeline that are not as by default, as YAML without secrets."""
     keys = pipeline.model_dump(exclude=set(PROCESS_WIDE), exclude_defaults=True)
-    text = yaml.dump(_plain(keys), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    text = yaml.dump(_plain(keys, masker), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
     return masker.text(text).splitlines()
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 -- whatever a model holds
+def _plain(value: Any, masker: Masker) -> Any:  # noqa: ANN401 -- whatever a model holds
+    """The same of plain types, masked before YAML has quotes and escapes of its own in a secret."""
     match value:
-        case Secret():
-            return str(value)
         case Enum():
             return value.value
         case dict():
-            return {str(key): _plain(each) for key, each in value.items()}
+            return {masker.text(str(key)): _plain(each, masker) for key, each in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [_plain(each) for each in value]
-        case str() | bool() | int() | float() | None:
+            return [_plain(each, masker) for each in value]
+        case bool() | int() | float() | None:
             return value
         case _:
-            return str(value)
+            # As text, a Secret is masked whatever the masker knows.
+            return masker.text(str(value))
 
 
 class _Dumper(yaml.SafeDumper):
