@@ -1,5 +1,6 @@
 """When files that have changed are read again by themselves, and in which order what was asked for is done."""
 
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -8,6 +9,7 @@ from ddpm.config.model import Config
 from ddpm.errors import ConfigError
 from ddpm.observability.audit_log import Actor, AuditLog
 from ddpm.orchestrator.run import reloads
+from ddpm.orchestrator.run.comparing import Changes
 from ddpm.orchestrator.run.fleet import Fleet
 from ddpm.orchestrator.run.reloads import Reloads
 from ddpm.supervisor.runner import Supervisor
@@ -34,13 +36,19 @@ def config(folder: Folder) -> Config:
     return folder.load(TEXT).config
 
 
-def reloads_of(config: Config, *, by_itself: bool = False) -> Reloads:
+def reloads_of(
+    config: Config,
+    *,
+    by_itself: bool = False,
+    load: Callable[[], Config] | None = None,
+    admit: Callable[[Config], Callable[[], bool]] = lambda _: lambda: False,
+) -> Reloads:
     return Reloads(
         config,
-        None,
+        load,
         supervisor=Supervisor([]),
         log_as=lambda _: None,
-        admit=lambda _: lambda: False,
+        admit=admit,
         audit=AuditLog(config.path.parent),
         by_itself=by_itself,
     )
@@ -84,6 +92,47 @@ def test_requests_are_carried_out_together_but_a_plan_by_itself(config: Config) 
     assert ended[0] is ended[1]
     assert ended[0] is not ended[3]
     assert found.of_number(numbers[-1] + 1) is None
+
+
+def test_an_edit_while_pipelines_are_exchanged_is_one_that_nobody_has_read(folder: Folder) -> None:
+    template = folder.write("first", "template.yaml")
+    config = folder.load(TEXT.replace("${file:password}", "p") + "  pipeline_template: template.yaml\n").config
+
+    class Edited:
+        def __init__(self) -> None:
+            self.config, self.config_hash = config, ""
+
+        def exchange(self, load: Callable[[], Config], _plan: str | None) -> Changes:
+            load()
+            template.write_text("second")
+            return Changes()
+
+    found = reloads_of(config, load=lambda: config)
+
+    def taken() -> bool:
+        found.ticked()
+        return found.last is not None and found.last.state == "done"
+
+    with found.of(cast("Fleet", Edited())):
+        found.request()
+        eventually(taken, "it is taken")
+    assert "template.yaml changed since it was read" in (found.changed() or "")
+
+
+def test_what_would_lock_everybody_out_is_not_planned(config: Config) -> None:
+    class Planning:
+        def __init__(self) -> None:
+            self.config = config
+
+        def plan(self, load: Callable[[], Config]) -> None:
+            load()
+
+    def refuse(_: Config) -> Callable[[], bool]:
+        raise ConfigError("anyone could come in")
+
+    found = reloads_of(config, load=lambda: config, admit=refuse)
+    with found.of(cast("Fleet", Planning())), pytest.raises(ConfigError, match="anyone could come in"):
+        found.plan()
 
 
 @pytest.mark.parametrize("by_itself", [True, False])

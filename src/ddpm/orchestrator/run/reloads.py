@@ -157,7 +157,14 @@ class Reloads:
         if self._fleet is None:
             raise ServiceError("ddpm starts, or ends: nothing can be planned", hint="try again in a moment")
         fleet = self._fleet
-        return fleet.plan(lambda: self._loaded(fleet))
+
+        def load() -> Config:
+            loaded = self._loaded(fleet)
+            # As the reload that carries it out would.
+            self._admit(loaded)
+            return loaded
+
+        return fleet.plan(load)
 
     def ticked(self) -> None:
         """Called again and again by the thread that looks after the pipelines: begins what was asked for."""
@@ -230,10 +237,13 @@ class Reloads:
         log = structlog.get_logger()
         log.info("the configuration is read again")
         loaded: list[Config] = []
+        read: list[ConfigFiles] = []
         admitting: list[Callable[[], bool]] = []
 
         def load() -> Config:
             loaded.append(self._loaded(fleet))
+            # Now: an edit while pipelines are exchanged is one that nobody has read.
+            read.append(ConfigFiles(loaded[0]))
             admitting.append(self._admit(loaded[0]))
             return loaded[0]
 
@@ -249,8 +259,7 @@ class Reloads:
             raise
         else:
             self._log_as(loaded[0])
-            files = ConfigFiles(loaded[0])
-            self._tried, self._files, self._since = files.read, files, time.time()
+            self._tried, self._files, self._since = read[0].read, read[0], time.time()
             # Only now: a configuration that cannot be run must not lock out those who would correct it.
             other_tokens = admitting[0]()
             said = _TOKENS if not changes else f"{changes}; {_TOKENS}"
