@@ -69,6 +69,18 @@ def test_a_check_that_gets_no_answer_does_not_hold_the_others() -> None:
     assert found == [Finding("one", "db", "fail", "no answer within 0.1 s"), fine("two")]
 
 
+def test_a_check_behind_another_one_is_named_when_it_gets_no_answer() -> None:
+    release = threading.Event()
+
+    def silent() -> Iterator[Finding]:
+        release.wait(30)
+        yield fine()
+
+    found = examine([Check("one", "db", lambda: [fine()], (Check("two", "orders", silent),))], seconds=0.1)
+    release.set()
+    assert found == [fine(), Finding("two", "orders", "fail", "no answer within 0.1 s")]
+
+
 def test_the_certificate_of_the_http_server_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     soon = datetime.now(UTC) + timedelta(days=3, hours=1)

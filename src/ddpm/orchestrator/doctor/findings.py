@@ -58,22 +58,25 @@ def examine(checks: Sequence[Check], seconds: float = LONGEST_SECONDS) -> list[F
     One that is not through after so many seconds is a failure: what it asks does not answer.
     """
     found: list[list[Finding]] = [[] for _ in checks]
+    under_way = [[each] for each in checks]
     deadline = time.monotonic() + seconds
     # Daemons, because nothing can cut a look-up of a name short.
     threads = [
-        threading.Thread(target=_carry_out, args=(check, into), name=f"check {check.about}", daemon=True)
-        for check, into in zip(checks, found, strict=True)
+        threading.Thread(target=_carry_out, args=(check, into, now), name=f"check {check.about}", daemon=True)
+        for check, into, now in zip(checks, found, under_way, strict=True)
     ]
     for thread in threads:
         thread.start()
-    for thread, check, into in zip(threads, checks, found, strict=True):
+    for thread, now, into in zip(threads, under_way, found, strict=True):
         thread.join(max(0.0, deadline - time.monotonic()))
         if thread.is_alive():
-            into.append(Finding(check.name, check.about, "fail", f"no answer within {seconds:g} s"))
+            (slow,) = now
+            into.append(Finding(slow.name, slow.about, "fail", f"no answer within {seconds:g} s"))
     return [finding for each in found for finding in tuple(each)]
 
 
-def _carry_out(check: Check, into: list[Finding]) -> None:
+def _carry_out(check: Check, into: list[Finding], under_way: list[Check]) -> None:
+    under_way[0] = check
     try:
         found = list(check.find())
     except DdpmError as error:
@@ -83,4 +86,4 @@ def _carry_out(check: Check, into: list[Finding]) -> None:
     into += found
     if all(each.verdict != "fail" for each in found):
         for each in check.then:
-            _carry_out(each, into)
+            _carry_out(each, into, under_way)
