@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from ddpm.broker.topics import TopicSpec, ensure_topics
 from ddpm.devstack import EmbeddedPostgres
 from ddpm.engine.process import free_port
 from ddpm.engine.progress import Progress
+from ddpm.store.checkup import database_facts
 from harness.faults import may_mount, small_disk
 from harness.process import THIS_DDPM, Ddpm, ddpm
 from harness.secured_kafka import PASSWORD, USER, Certificates, SecuredKafka, certificates
@@ -242,6 +244,23 @@ def test_a_lock_that_somebody_holds(patient: Patient) -> None:
         held = other.info.backend_pid
         eventually(lambda: aged(patient.world, held), "it has been held for a while")
         patient.blamed("table.locks", f"process {held}", "a-migration", f"pg_terminate_backend({held})")
+
+
+def test_what_a_role_may_not_see_of_the_sessions_of_others(patient: Patient, secured_role: str) -> None:
+    made_table(patient)
+    table, url = patient.world.table, patient.address(user=secured_role, password="secret-of-role")
+    patient.world.execute(f"GRANT SELECT, INSERT, UPDATE ON {table} TO {secured_role}")
+    patient.app["postgres"]["url"] = url
+    with ExitStack() as others:
+        sessions = [others.enter_context(psycopg.connect(patient.world.dsn)) for _ in range(8)]
+        facts = database_facts(url)
+        taken = facts.connections - facts.connections_left
+        sessions[0].execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        held = sessions[0].info.backend_pid
+        _, shown = patient.examined()
+    (locks,) = (each for each in shown if each["check"] == "table.locks")
+    assert taken > len(sessions), locks
+    assert (locks["verdict"], f"process {held} of " in locks["text"]) == ("warn", True)
 
 
 def aged(world: World, pid: int) -> bool:

@@ -39,19 +39,21 @@ class DatabaseFacts:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A session that holds a lock on a table; `seconds` is for how long."""
+    """A session that holds a lock on a table; `seconds` is for how long, None where this user may not see that."""
 
     pid: int
     user: str
     application: str
     mode: str
-    seconds: float
+    seconds: float | None
     state: str
 
     @property
     def described(self) -> str:
         """Who it is, and what it holds."""
         who = f"process {self.pid} of {self.user}" + (f" ({self.application})" if self.application else "")
+        if self.seconds is None:
+            return f"{who} holds {self.mode}; for how long, only members of pg_read_all_stats may see"
         return f"{who} has held {self.mode} for {self.seconds:.0f} s ({self.state or 'in the background'})"
 
 

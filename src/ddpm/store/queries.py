@@ -11,9 +11,12 @@ SELECT current_user::text,
        current_setting('server_version_num')::int
 """
 
+# Of sessions of others, who is not in pg_read_all_stats sees the database and the user, and neither kind nor times.
 CHECKUP = """
 SELECT current_setting('server_version'),
-       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+       (SELECT count(*)
+          FROM pg_stat_activity
+         WHERE datid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'),
        current_setting('max_connections')::int,
        current_setting('superuser_reserved_connections')::int,
        extract(epoch FROM clock_timestamp())::float8,
