@@ -16,6 +16,7 @@ from ddpm.engine import binary
 from ddpm.engine.progress import Progress, Terminal
 from harness import mutants
 from harness.cluster import Cluster, cluster_of_three
+from harness.folders import FreshDir, fresh_in
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,12 @@ def data_dir() -> Iterator[Path]:
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def fresh_dir(data_dir: Path) -> FreshDir:
+    """Makes a folder for a server of a test's own."""
+    return partial(fresh_in, data_dir)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from ddpm.engine.progress import Progress
 from harness.fault_results import Results, results_of
 from harness.faults import FAULTS, Fault, kill_engine, killed_while_one_batch_is_held_back, may_mount, small_disk
+from harness.folders import FreshDir
 from harness.mutants import Mutate
 from harness.rig import Rig, Servers
 from harness.standby import standby_pair
@@ -30,11 +31,11 @@ LOST_SECONDS = 5
 
 
 @pytest.fixture(scope="module")
-def servers(data_dir: Path, progress: Progress, engine_binary: Path) -> Iterator[Servers]:
+def servers(fresh_dir: FreshDir, progress: Progress, engine_binary: Path) -> Iterator[Servers]:
     """Servers that no other test uses: they are killed and frozen."""
     with (
-        EmbeddedKafka(data_dir / "faults-kafka", progress=progress) as kafka,
-        EmbeddedPostgres(data_dir / "faults-postgres", progress=progress) as postgres,
+        EmbeddedKafka(fresh_dir("faults-kafka"), progress=progress) as kafka,
+        EmbeddedPostgres(fresh_dir("faults-postgres"), progress=progress) as postgres,
     ):
         yield Servers(kafka, postgres, engine_binary).admit()
 
@@ -62,8 +63,7 @@ def servers_of(fault: Fault, servers: Servers, progress: Progress, request: pyte
     if fault.standby is None:
         yield servers
         return
-    folder = request.getfixturevalue("data_dir") / request.getfixturevalue("tmp_path").name
-    with standby_pair(folder, progress) as pair:
+    with standby_pair(request.getfixturevalue("fresh_dir")("pair"), progress) as pair:
         yield replace(servers, postgres=pair.primary, standby=pair.standby).admit()
 
 
@@ -140,10 +140,10 @@ def promoted_without_all_commits(rig: Rig) -> None:
 
 
 def test_the_suite_fails_if_a_standby_lacks_commits(
-    servers: Servers, data_dir: Path, progress: Progress, tmp_path: Path
+    servers: Servers, fresh_dir: FreshDir, progress: Progress, tmp_path: Path
 ) -> None:
     with (
-        standby_pair(data_dir / "lacking", progress) as pair,
+        standby_pair(fresh_dir("lacking"), progress) as pair,
         Rig(replace(servers, postgres=pair.primary, standby=pair.standby).admit(), tmp_path, 1, listed="url") as rig,
         pytest.raises(AssertionError, match="lost: in neither table nor dead letters"),
     ):

@@ -13,15 +13,16 @@ import pytest
 from ddpm.broker.produce import Record
 from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from ddpm.engine.progress import Progress
+from harness.folders import FreshDir
 from harness.process import Ddpm
 from harness.waiting import eventually
 from harness.world import World
 
 
 @pytest.fixture(scope="module")
-def old_kafka(data_dir: Path, progress: Progress) -> Iterator[EmbeddedKafka]:
+def old_kafka(fresh_dir: FreshDir, progress: Progress) -> Iterator[EmbeddedKafka]:
     """A broker that no other test uses: its disk is put back."""
-    with EmbeddedKafka(data_dir / "older-kafka", progress=progress) as kafka:
+    with EmbeddedKafka(fresh_dir("older-kafka"), progress=progress) as kafka:
         yield kafka
 
 

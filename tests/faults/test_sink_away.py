@@ -17,6 +17,7 @@ from ddpm.broker.produce import Record
 from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from ddpm.engine.progress import Progress
 from harness.audit import audit
+from harness.folders import FreshDir
 from harness.process import Ddpm
 from harness.waiting import eventually
 from harness.world import World
@@ -28,8 +29,8 @@ MOST_LINES = 40
 
 
 @pytest.fixture(scope="module")
-def own_postgres(data_dir: Path, progress: Progress) -> Iterator[EmbeddedPostgres]:
-    with EmbeddedPostgres(data_dir / "away-postgres", progress=progress) as server:
+def own_postgres(fresh_dir: FreshDir, progress: Progress) -> Iterator[EmbeddedPostgres]:
+    with EmbeddedPostgres(fresh_dir("away-postgres"), progress=progress) as server:
         with psycopg.connect(server.dsn, autocommit=True) as connection:
             connection.execute(f"create role {ROLE} login password '{ROLE}'")
             connection.execute("grant create on schema public to public")

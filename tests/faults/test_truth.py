@@ -11,6 +11,7 @@ import pytest
 
 from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
 from ddpm.engine.progress import Progress
+from harness.folders import FreshDir
 from harness.process import Ddpm
 from harness.waiting import eventually
 from harness.world import World, json_records
@@ -20,14 +21,14 @@ TOLD_WITHIN = 10.0
 
 
 @pytest.fixture(scope="module")
-def own_kafka(data_dir: Path, progress: Progress) -> Iterator[EmbeddedKafka]:
-    with EmbeddedKafka(data_dir / "truth-kafka", progress=progress) as server:
+def own_kafka(fresh_dir: FreshDir, progress: Progress) -> Iterator[EmbeddedKafka]:
+    with EmbeddedKafka(fresh_dir("truth-kafka"), progress=progress) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def own_postgres(data_dir: Path, progress: Progress) -> Iterator[EmbeddedPostgres]:
-    with EmbeddedPostgres(data_dir / "truth-postgres", progress=progress) as server:
+def own_postgres(fresh_dir: FreshDir, progress: Progress) -> Iterator[EmbeddedPostgres]:
+    with EmbeddedPostgres(fresh_dir("truth-postgres"), progress=progress) as server:
         yield server
 
 

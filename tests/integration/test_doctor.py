@@ -22,6 +22,7 @@ from ddpm.engine.process import free_port
 from ddpm.engine.progress import Progress
 from ddpm.store.checkup import database_facts
 from harness.faults import may_mount, small_disk
+from harness.folders import FreshDir
 from harness.process import THIS_DDPM, Ddpm, ddpm
 from harness.secured_kafka import PASSWORD, USER, Certificates, SecuredKafka, certificates
 from harness.waiting import eventually
@@ -52,8 +53,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(scope="module")
-def secured(data_dir: Path, made: Certificates, progress: Progress) -> Iterator[SecuredKafka]:
-    with DeadEnd(data_dir / "doctor", made, progress=progress, authorizer=True) as server:
+def secured(fresh_dir: FreshDir, made: Certificates, progress: Progress) -> Iterator[SecuredKafka]:
+    with DeadEnd(fresh_dir("doctor"), made, progress=progress, authorizer=True) as server:
         yield server
 
 

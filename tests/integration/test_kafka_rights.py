@@ -25,6 +25,7 @@ from ddpm.broker.topics import TopicSpec, ensure_topics
 from ddpm.deadletters.resolution import topic_of
 from ddpm.devstack import EmbeddedPostgres
 from ddpm.engine.progress import Progress
+from harness.folders import FreshDir
 from harness.process import Ddpm, ddpm
 from harness.secured_kafka import PASSWORD, USER, SecuredKafka, certificates
 from harness.waiting import eventually
@@ -39,9 +40,11 @@ OPERATIONS = {
 
 
 @pytest.fixture(scope="module")
-def secured(data_dir: Path, tmp_path_factory: pytest.TempPathFactory, progress: Progress) -> Iterator[SecuredKafka]:
+def secured(
+    fresh_dir: FreshDir, tmp_path_factory: pytest.TempPathFactory, progress: Progress
+) -> Iterator[SecuredKafka]:
     made = certificates(tmp_path_factory.mktemp("certificates"))
-    with SecuredKafka(data_dir / "rights", made, progress=progress, authorizer=True) as server:
+    with SecuredKafka(fresh_dir("rights"), made, progress=progress, authorizer=True) as server:
         yield server
 
 

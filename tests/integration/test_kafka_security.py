@@ -18,6 +18,7 @@ from ddpm.config.model import Cluster, Security
 from ddpm.devstack import EmbeddedPostgres
 from ddpm.engine.progress import Progress
 from ddpm.errors import ServiceError
+from harness.folders import FreshDir
 from harness.process import Ddpm, ddpm
 from harness.secured_kafka import PASSWORD, USER, Certificates, SecuredKafka, certificates
 from harness.tls import tls_in_front_of
@@ -41,8 +42,8 @@ def tokens() -> Iterator[TokenServer]:
 
 
 @pytest.fixture(scope="module")
-def secured(data_dir: Path, made: Certificates, tokens: TokenServer, progress: Progress) -> Iterator[SecuredKafka]:
-    with SecuredKafka(data_dir / "secured", made, tokens.keys_url, progress=progress) as server:
+def secured(fresh_dir: FreshDir, made: Certificates, tokens: TokenServer, progress: Progress) -> Iterator[SecuredKafka]:
+    with SecuredKafka(fresh_dir("secured"), made, tokens.keys_url, progress=progress) as server:
         yield server
 
 

@@ -14,6 +14,7 @@ from ddpm.errors import ServiceError
 from ddpm.store.connection import reachable
 from harness.addresses import read_by_the_engine
 from harness.audit import audit
+from harness.folders import FreshDir
 from harness.process import Ddpm, ddpm
 from harness.secured import PASSWORD, ROLE, SecuredPostgres, secured_postgres
 from harness.waiting import eventually
@@ -23,8 +24,8 @@ COLUMNS = {"n": "integer"}
 
 
 @pytest.fixture(scope="module")
-def server(data_dir: Path, progress: Progress) -> Iterator[SecuredPostgres]:
-    with secured_postgres(data_dir / "secured", progress) as server:
+def server(fresh_dir: FreshDir, progress: Progress) -> Iterator[SecuredPostgres]:
+    with secured_postgres(fresh_dir("secured"), progress) as server:
         yield server
 
 

@@ -16,6 +16,7 @@ from ddpm.devstack import EmbeddedPostgres
 from ddpm.engine.progress import Progress
 from ddpm.errors import ServiceError
 from harness.audit import audit
+from harness.folders import FreshDir
 from harness.leaks import answers, assert_nowhere, files, processes
 from harness.process import Ddpm, ddpm
 from harness.secured_kafka import PASSWORD, USER, Certificates, SecuredKafka, certificates
@@ -43,8 +44,8 @@ def tokens() -> Iterator[TokenServer]:
 
 
 @pytest.fixture(scope="module")
-def secured(data_dir: Path, made: Certificates, tokens: TokenServer, progress: Progress) -> Iterator[SecuredKafka]:
-    with SecuredKafka(data_dir / "secrets-kafka", made, tokens.keys_url, progress=progress) as server:
+def secured(fresh_dir: FreshDir, made: Certificates, tokens: TokenServer, progress: Progress) -> Iterator[SecuredKafka]:
+    with SecuredKafka(fresh_dir("secrets-kafka"), made, tokens.keys_url, progress=progress) as server:
         yield server
 
 

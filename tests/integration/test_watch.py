@@ -6,7 +6,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -23,6 +22,7 @@ from ddpm.engine.progress import Progress
 from ddpm.errors import ServiceError
 from ddpm.store.shape import WatchedTable
 from ddpm.store.watch import DatabaseWatch
+from harness.folders import FreshDir
 from harness.waiting import eventually
 
 TIMEOUT = 3.0
@@ -285,8 +285,8 @@ class TestReadable:
 
 
 class TestTroubleWithKafka:
-    def test_freezing_and_dying_are_noticed_and_recovered_from(self, data_dir: Path, progress: Progress) -> None:
-        with EmbeddedKafka(data_dir / "kafka-to-freeze", progress=progress) as kafka:
+    def test_freezing_and_dying_are_noticed_and_recovered_from(self, fresh_dir: FreshDir, progress: Progress) -> None:
+        with EmbeddedKafka(fresh_dir("kafka-to-freeze"), progress=progress) as kafka:
             topic = Topic([kafka.bootstrap])
             topic.produce(b"1")
             assert topic.lags()[0].lag == 1
@@ -311,8 +311,8 @@ class TestTroubleWithKafka:
 
 
 class TestTroubleWithPostgres:
-    def test_freezing_and_dying_are_noticed_and_recovered_from(self, data_dir: Path, progress: Progress) -> None:
-        with EmbeddedPostgres(data_dir / "postgres-to-freeze", progress=progress) as postgres:
+    def test_freezing_and_dying_are_noticed_and_recovered_from(self, fresh_dir: FreshDir, progress: Progress) -> None:
+        with EmbeddedPostgres(fresh_dir("postgres-to-freeze"), progress=progress) as postgres:
             watch = DatabaseWatch(postgres.dsn, TIMEOUT)
             watch.look()
             where = f"Postgres at 127.0.0.1:{postgres.port}/ddpm"
