@@ -6,7 +6,7 @@ engine's own textual substitution (`${…}`) out of its reach.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import Any
@@ -19,7 +19,8 @@ from ddpm.component import Component, Concealed, EngineEnv, Value
 from ddpm.components.concealing import Concealer
 from ddpm.components.pipeline import sections
 from ddpm.config.model import Pipeline
-from ddpm.errors import ConfigError
+from ddpm.config.problems import ConfigProblems, Place
+from ddpm.config.skeleton import Skeleton
 
 # What the engine substitutes (`${NAME}`) or un-escapes (`${{NAME}}`) in the text of its configuration.
 _SUBSTITUTED = re.compile(r"\$(?=\{[0-9A-Za-z_.{])")
@@ -36,14 +37,21 @@ class Rendered:
 
     text: str
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    skeleton: Skeleton | None = None
+
+    def mistakes(self, said: Sequence[tuple[Place, str]], hint: str) -> ConfigProblems:
+        """An error about places of the text, shown at those of the template that they come from."""
+        if self.skeleton is None:
+            raise ValueError("it was made without a template")
+        body = self.text.partition("\n")[2]
+        return self.skeleton.mistakes([(Place(at.line - 1, at.column), message) for at, message in said], body, hint)
 
 
 def render(
     pipeline: Pipeline,
-    template: str,
+    skeleton: Skeleton,
     *,
     origin: str,
-    template_name: str = "template",
     made: Mapping[str, Value] | None = None,
     secrets: Collection[str] = (),
 ) -> Rendered:
@@ -51,14 +59,14 @@ def render(
 
     Args:
         pipeline: The complete pipeline.
-        template: The jinja skeleton's text; see `pipelines/benthos/pipeline.yaml` for the variables it may use.
+        skeleton: The jinja template; see `pipelines/benthos/pipeline.yaml` for the variables it may use.
         origin: What the pipeline was read from, for the first line.
-        template_name: How errors call the template.
         made: The sections that the template may use, where they are not those of a run.
         secrets: Texts that may not stand in what is rendered.
 
     Raises:
-        ConfigError: The template has a mistake, or what it renders is not a YAML mapping; or the secrets are too large.
+        ConfigProblems: The template has a mistake, or what it renders is not a YAML mapping.
+        ConfigError: The secrets are too large.
 
     """
     environment = ImmutableSandboxedEnvironment(
@@ -68,15 +76,15 @@ def render(
     try:
         concealer = Concealer(secrets, _double_quoted)
         concealed = {name: concealer.value(value) for name, value in (made or sections(pipeline)).items()}
-        text = environment.from_string(template).render(concealed)
+        text = environment.from_string(skeleton.text).render(concealed)
     except TemplateSyntaxError as error:
-        msg = f"{template_name}:{error.lineno}: {error.message}"
-        raise ConfigError(msg, hint="the template is jinja2 around YAML") from error
+        hint = "the template is jinja2 around YAML"
+        raise skeleton.mistake(skeleton.place_of(error), error.message or "it cannot be read", hint) from error
     except TemplateError as error:
-        msg = f"{template_name}: {error.message}"
-        raise ConfigError(msg, hint=f"a template may use: {', '.join(sorted(sections(pipeline)))}") from error
-    _check_is_mapping(text, template_name)
-    return Rendered(HEADER.format(origin=_harmless(origin)) + text, concealer.environment())
+        hint = f"a template may use: {', '.join(sorted(sections(pipeline)))}"
+        raise skeleton.mistake(skeleton.place_of(error), error.message or "it cannot be rendered", hint) from error
+    _check_is_mapping(text, skeleton)
+    return Rendered(HEADER.format(origin=_harmless(origin)) + text, concealer.environment(), skeleton)
 
 
 def render_component(component: Component, *, origin: str, secrets: Collection[str] = ()) -> Rendered:
@@ -91,17 +99,18 @@ def _harmless(name: str) -> str:
     return name.encode("unicode_escape").decode().replace("${", "$ {")
 
 
-def _check_is_mapping(text: str, template_name: str) -> None:
+def _check_is_mapping(text: str, skeleton: Skeleton) -> None:
     try:
         document = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        at = skeleton.origin(text, Place(mark.line + 1, mark.column + 1)) if mark else None
+        message = f"the template does not render to YAML: {error.problem}"
+        raise skeleton.mistake(at, message, "indent sections with the filter: {{ input | yaml(2) }}") from error
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" (line {mark.line + 1} of what it renders)" if mark else ""
-        msg = f"{template_name}: the template does not render to YAML{place}: {getattr(error, 'problem', error)}"
-        raise ConfigError(msg, hint="indent sections with the filter: {{ input | yaml(2) }}") from error
+        raise skeleton.mistake(None, f"the template does not render to YAML: {error}") from error
     if not isinstance(document, Mapping):
-        msg = f"{template_name}: the template does not render to a YAML mapping"
-        raise ConfigError(msg)
+        raise skeleton.mistake(None, "the template does not render to a YAML mapping")
 
 
 class _Rendered(str):

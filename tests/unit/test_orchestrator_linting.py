@@ -52,7 +52,7 @@ def test_all_configurations_are_checked_by_one_engine_and_not_again(engine: Path
 def test_one_that_is_another_than_the_one_that_was_checked_is_checked(engine: Path) -> None:
     linter, orders = Linter(), pipeline("orders")
     linter.write_all(engine, [(orders, Rendered("# before\n"))], MASKER)
-    with pytest.raises(ConfigError, match=r"\(1,1\) it is bad"):
+    with pytest.raises(ConfigError, match="line 1: it is bad"):
         linter.write(engine, generated_path(orders), Rendered("# bad\n"), orders, MASKER)
     linter.write(engine, generated_path(orders), Rendered("# before\n", {"DDPM_VALUE_1": "x"}), orders, MASKER)
     assert len(asked()) == 3
@@ -66,5 +66,5 @@ def test_variables_of_one_pipeline_are_not_those_of_another(engine: Path) -> Non
 
 def test_the_one_that_the_engine_does_not_accept_is_named(engine: Path) -> None:
     made = [(pipeline(name), Rendered(f"# {name}\n")) for name in ("good", "bad", "fine")]
-    with pytest.raises(ConfigError, match=r"does not accept \S+/bad\.yaml"):
+    with pytest.raises(ConfigError, match="does not accept the configuration of bad:"):
         Linter().write_all(engine, made, MASKER)

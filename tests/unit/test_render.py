@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddpm.components.registry import pipeline_type
+from ddpm.config.problems import ConfigProblems, Place
+from ddpm.config.skeleton import Skeleton
 from ddpm.errors import ConfigError
 from ddpm.orchestrator.prepare import default_template
 from ddpm.render import render
@@ -103,10 +105,8 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def rendered(section: dict[str, Any], template: str | None = None) -> str:
-    text = default_template().read_text() if template is None else template
-    return render(
-        pipeline_type().model_validate(section), text, origin="app-config.yaml", template_name="mine.yaml"
-    ).text
+    skeleton = Skeleton(Path("mine.yaml"), default_template().read_text() if template is None else template)
+    return render(pipeline_type().model_validate(section), skeleton, origin="app-config.yaml").text
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -197,17 +197,40 @@ def test_a_parser_that_is_not_there_is_named() -> None:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("input: {{ inptu }}\n", "mine.yaml: 'inptu' is undefined"),
-        ("a: 1\n{% for %}\n", "mine.yaml:2: "),
-        ("input:\n{{ input | yaml }}\n: [", "mine.yaml: the template does not render to YAML (line "),
-        ("just text\n", "mine.yaml: the template does not render to a YAML mapping"),
-        ("{{ ''.__class__.__mro__ }}", "mine.yaml: access to attribute '__class__'"),
+        (
+            "input: {{ inptu }}\n",
+            "mine.yaml:1:1: error[template] app.pipeline_template: 'inptu' is undefined\n",
+        ),
+        ("a: 1\n\n  b: {{ inptu }}\n", "mine.yaml:3:3: error[template] app.pipeline_template: 'inptu' is undefined"),
+        ("a: 1\n{% for %}\n", "mine.yaml:2:1: error[template] "),
+        ("{# one\ntwo #}\ninput:\n  {{ input | yaml(2) }}\na: [\n", "mine.yaml:5:"),
+        (
+            "input: {{ input | yaml }}\n b: 1\n",
+            "mine.yaml:1:1: error[template] app.pipeline_template: the ",
+        ),
+        (
+            "just text\n",
+            "mine.yaml: error[template] app.pipeline_template: the template does not render to a YAML",
+        ),
+        (
+            "a: {{ ''.__class__.__mro__ }}",
+            "mine.yaml:1:1: error[template] app.pipeline_template: access to",
+        ),
     ],
 )
-def test_a_mistake_in_a_template_is_named_with_its_place(template: str, message: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_a_mistake_in_a_template_is_shown_at_its_place(template: str, message: str) -> None:
+    with pytest.raises(ConfigProblems) as caught:
         rendered(CASES["sink-stdout"], template)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"), [(1, (4, 3)), (2, (6, 3)), (3, (6, 3)), (4, (6, 3)), (5, (7, 5)), (9, (8, 1))]
+)
+def test_a_line_of_what_was_rendered_is_traced_to_the_template(line: int, expected: tuple[int, int]) -> None:
+    template = "{# what it\nis for #}\n\na: 1\n\n  {{ input | yaml(2) }}\nb: 2\n# the end"
+    made = "a: 1\n  x: 1\n  y: 2\n  z: 3\nb: 2\n# the end\n"
+    assert Skeleton(Path("t"), template).origin(made, Place(line, expected[1])) == expected
 
 
 @pytest.mark.parametrize(

@@ -27,18 +27,19 @@ def validate_command(config: ConfigOption = None, *, as_json: JsonOption = False
     loaded = load_config(config)
     names = ", ".join(pipeline.name for pipeline in loaded.pipelines)
     # Behind the loading, since a configuration with mistakes needs no engine.
-    from ddpm.orchestrator.dryrun.checking import check_if_built
+    from ddpm.orchestrator.run.checking import check_if_built
 
     checked = check_if_built(loaded)
     Console().print(f"{loaded.path}: ok ({names})", highlight=False, markup=False)
     if not checked:
-        unseen = "the engine is not built yet: mappings and schema files were not looked at (ddpm engine install)"
+        unseen = "the engine is not built yet and has not looked at mappings, templates and schema files"
+        unseen = f"{unseen} (ddpm engine install)"
         Console(stderr=True).print(unseen, highlight=False, markup=False)
 
 
 def _validate_for_tools(config: Path | None) -> None:
     """Print problems and warnings as JSON, in the order of the file; the exit code is as ever."""
-    from ddpm.orchestrator.dryrun.checking import check_if_built
+    from ddpm.orchestrator.run.checking import check_if_built
 
     problems: tuple[Problem, ...] = ()
     checked = False

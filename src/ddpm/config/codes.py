@@ -27,6 +27,7 @@ Code = Literal[
     "shared-consumer-group",
     "shared-generated-config",
     "shared-table",
+    "template",
     "template-missing",
     "unknown-column",
     "unknown-field",
@@ -172,6 +173,11 @@ CODES: Mapping[Code, About] = {
         "them would be lost.",
         "Give each a table of its own, or let them read different topics.",
         f"{_APP}pipelines:\n  a: {{}}\n  b: {{}}\n",
+    ),
+    "template": About(
+        "A pipeline template has a mistake: it is not jinja2, does not render to YAML, or the engine does not accept "
+        "what it renders. The place is the line of the template that it comes from.",
+        "Correct the template there; `ddpm render` prints what becomes of it.",
     ),
     "template-missing": About(
         "The pipeline template that is named does not exist.",

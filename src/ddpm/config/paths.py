@@ -121,6 +121,11 @@ def output_file(path: Path, folders: Sequence[Path]) -> Path:
     return next((candidate for candidate in candidates if _holds(candidate.parent.is_dir)), candidates[0])
 
 
+def from_here(path: Path) -> Path:
+    """A path as a person would write it: relative to the working folder when it lies in it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def _holds(question: Callable[[], bool]) -> bool:
     """What a question about a path is answered; a path that no file can have, too long for example, is not there."""
     try:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from ddpm.component import Value
 from ddpm.config.model import Config, Pipeline
+from ddpm.config.paths import from_here
+from ddpm.config.skeleton import Skeleton
 from ddpm.errors import ConfigError, MissingToolError
 from ddpm.files import write_atomically
 from ddpm.render import Rendered, render
@@ -15,15 +17,18 @@ DATA_DIR = Path(".ddpm")
 
 def rendered(config: Config, pipeline: Pipeline, made: Mapping[str, Value] | None = None) -> Rendered:
     """The engine configuration of one pipeline, of these sections if given; raises ConfigError as `render` does."""
+    skeleton = skeleton_of(pipeline)
+    return render(pipeline, skeleton, origin=config.path.name, made=made, secrets=config.secrets)
+
+
+def skeleton_of(pipeline: Pipeline) -> Skeleton:
+    """The template of a pipeline; raises ConfigError when it cannot be read."""
     path = pipeline.pipeline_template or default_template()
     try:
-        template = path.read_text(encoding="utf-8")
+        return Skeleton(from_here(path), path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         msg = f"the pipeline template {path} cannot be read: {error}"
         raise ConfigError(msg, hint="correct app.pipeline_template") from error
-    return render(
-        pipeline, template, origin=config.path.name, template_name=str(path), made=made, secrets=config.secrets
-    )
 
 
 def default_template() -> Path:

@@ -9,7 +9,7 @@ import yaml
 from ddpm.components.offline import configuration
 from ddpm.components.registry import pipeline_type
 from ddpm.errors import ConfigError
-from ddpm.orchestrator.prepare import default_template
+from ddpm.orchestrator.prepare import skeleton_of
 from ddpm.render import render, render_component
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -52,8 +52,8 @@ def test_the_offline_configuration_is_the_golden_one(name: str, request: pytest.
 
 @pytest.mark.parametrize("name", CASES)
 def test_its_processors_are_those_of_a_run(name: str) -> None:
-    template = default_template().read_text()
-    run = yaml.safe_load(render(pipeline_type().model_validate(CASES[name]), template, origin="app-config.yaml").text)
+    pipeline = pipeline_type().model_validate(CASES[name])
+    run = yaml.safe_load(render(pipeline, skeleton_of(pipeline), origin="app-config.yaml").text)
     (trial,) = yaml.safe_load(rendered(CASES[name]))["pipeline"]["processors"]
     parts = trial["ddpm_trial"]
     origin, *steps = run["pipeline"]["processors"]

@@ -16,9 +16,9 @@ from ddpm.config.model import Config, Pipeline
 from ddpm.engine import binary
 from ddpm.errors import DdpmError, MissingToolError
 from ddpm.orchestrator.doctor.findings import Check, Finding, Verdict
-from ddpm.orchestrator.dryrun.checking import check_if_built
 from ddpm.orchestrator.embedded import check_embedded, embedded_servers_of
 from ddpm.orchestrator.prepare import DATA_DIR
+from ddpm.orchestrator.run.checking import check_if_built
 from ddpm.orchestrator.run.datafolder import check_folder, check_unheld
 from ddpm.words import counted
 

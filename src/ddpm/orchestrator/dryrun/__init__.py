@@ -2,7 +2,7 @@
 
 from ddpm.orchestrator.dryrun.answer import Answer, Cell, Outcome, Reason, Result, read_answer
 from ddpm.orchestrator.dryrun.cases import SUFFIX, Case, CaseFile, read_cases
-from ddpm.orchestrator.dryrun.checking import check, check_if_built
+from ddpm.orchestrator.dryrun.checking import check
 from ddpm.orchestrator.dryrun.choice import Choice, configured, parser_alone
 from ddpm.orchestrator.dryrun.compare import differences
 from ddpm.orchestrator.dryrun.exact import pretty
@@ -23,7 +23,6 @@ __all__ = [
     "Result",
     "Trials",
     "check",
-    "check_if_built",
     "configured",
     "differences",
     "parser_alone",

@@ -1,11 +1,13 @@
 """Engine configurations on disk, and what the engine says of them before it runs one."""
 
+import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ddpm.config.model import Pipeline
+from ddpm.config.model import Pipeline, PluginKind
+from ddpm.config.problems import Place
 from ddpm.engine import binary as engine_binary
 from ddpm.errors import ConfigError
 from ddpm.observability.masking import Masker
@@ -13,6 +15,8 @@ from ddpm.orchestrator.launching.mistakes import reads_files, refuse_mistakes
 from ddpm.orchestrator.prepare import generated_path, write
 from ddpm.render import Rendered
 
+# `path(line,column) what`, as the engine's linter writes it.
+_SAID = re.compile(r".*\((?P<line>\d+),(?P<column>\d+)\) (?P<what>.*)", re.DOTALL)
 # The engine, its configuration, and the variables in it.
 _Known = tuple[Path, str, tuple[tuple[str, str], ...]]
 
@@ -81,5 +85,19 @@ def write_and_lint(binary: Path, path: Path, made: Rendered, pipeline: Pipeline,
     if problems or reads_files(pipeline):
         refuse_mistakes(binary, [pipeline], masker)
     if problems:
-        msg = f"the engine does not accept {path}:\n  " + "\n  ".join(problems)
-        raise ConfigError(msg, hint="look at app.source.plugin_path and app.pipeline_template")
+        raise _refused(pipeline, made, problems)
+
+
+def _refused(pipeline: Pipeline, made: Rendered, problems: Sequence[str]) -> ConfigError:
+    """What the engine said: at its places in the user's template, or with the plugin that is to blame."""
+    found = [match for match in map(_SAID.match, problems) if match]
+    said = [(Place(int(each["line"]), int(each["column"])), each["what"]) for each in found]
+    printed = f"`ddpm render --pipeline {pipeline.name}` prints what it was given"
+    if pipeline.pipeline_template and made.skeleton and said:
+        return made.mistakes([(at, f"the engine does not accept this: {what}") for at, what in said], printed)
+    lines = "\n  ".join([f"line {at.line}: {what}" for at, what in said] or problems)
+    plugin = pipeline.source.plugin
+    if plugin is not None and plugin.kind is PluginKind.PROCESSORS:
+        msg = f'the engine does not accept the processors of the parser "{pipeline.source.parser}":\n  {lines}'
+        return ConfigError(msg, hint=f"correct what {plugin.path or 'its plugin'} returns; {printed}")
+    return ConfigError(f"the engine does not accept the configuration of {pipeline.name}:\n  {lines}", hint=printed)

@@ -11,6 +11,7 @@ from ddpm.config.bloblang import Mistake, Said, explain, may_read_files
 from ddpm.config.document import Document
 from ddpm.config.files import read_text
 from ddpm.config.model import Pipeline, PluginKind
+from ddpm.config.paths import from_here
 from ddpm.config.problems import ConfigProblems, Finding, Problem
 from ddpm.engine import mappings
 from ddpm.observability.masking import Masker
@@ -75,7 +76,7 @@ def _in_import(said: mappings.Said, folder: Path) -> Problem | None:
         return None
     path = folder / said.file
     try:
-        document = Document(_short(path), read_text(path))
+        document = Document(from_here(path), read_text(path))
     except (OSError, ValueError):
         return None
     index = _index(document.text, said.line, said.column)
@@ -102,10 +103,6 @@ def _hint(mistake: Mistake, pipeline: Pipeline) -> str | None:
 def _plugin_file(pipeline: Pipeline) -> str | None:
     plugin = pipeline.source.plugin
     return plugin.path if plugin is not None and plugin.kind is PluginKind.MAPPING else None
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _masked(problem: Problem, masker: Masker) -> Problem:

@@ -1,12 +1,13 @@
 """What an engine says of pipelines before anything of them is made."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ddpm.components import parsers
 from ddpm.config.model import Config, Pipeline
 from ddpm.engine import binary as engine_binary
-from ddpm.engine.progress import Progress
+from ddpm.engine.progress import Progress, Silent
 from ddpm.observability.masking import Masker
 from ddpm.orchestrator.dryrun import check
 from ddpm.orchestrator.launching.linting import Linter
@@ -37,3 +38,25 @@ def check_engines(
         if parsers.reads_files(pipeline.source):
             check(config, pipeline, progress)
     return binaries
+
+
+def check_apart(config: Config, pipelines: Sequence[Pipeline], linter: Linter, progress: Progress) -> None:
+    """The same of configurations that are written into a folder that goes; what runs keeps its own."""
+    with tempfile.TemporaryDirectory(prefix="ddpm-check-") as folder:
+        apart = [
+            each.model_copy(update={"generated_pipeline_config": Path(folder) / f"{each.name}.yaml"})
+            for each in pipelines
+        ]
+        check_engines(config, apart, linter, progress)
+
+
+def check_if_built(config: Config) -> bool:
+    """Check all pipelines whose engine is there; False when one must be built first. Raises as `check_engines` does."""
+    ready = engine_binary.installed() is not None
+    known = [each for each in config.pipelines if ready or each.engine.binary]
+    check_apart(config, known, Linter(), Silent())
+    for each in config.pipelines:
+        if each not in known:
+            # A mistake of the template itself needs no engine to be found.
+            rendered(config, each)
+    return len(known) == len(config.pipelines)

@@ -5,13 +5,11 @@ A plan has a hash of everything that it says and was made from: applied by its h
 
 import difflib
 import hashlib
-import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,7 +21,7 @@ from ddpm.errors import ConfigError
 from ddpm.observability.masking import Masker
 from ddpm.orchestrator.launching.linting import Linter
 from ddpm.orchestrator.provisioning.planned import Step, provisioning_steps
-from ddpm.orchestrator.run.checking import check_engines
+from ddpm.orchestrator.run.checking import check_apart
 from ddpm.orchestrator.run.comparing import Changes, Fingerprint, compare, fingerprints, named
 
 # So many plans can be applied by their hash.
@@ -94,7 +92,7 @@ def make_plan(config: Config, running: Running | None, linter: Linter, progress:
     after = fingerprints(config)
     changes = compare(before, after)
     fresh = [each for each in config.pipelines if each.name in changes.fresh]
-    _check(config, fresh, linter, progress)
+    check_apart(config, fresh, linter, progress)
     masker = Masker((*config.secrets, *(running.config.secrets if running else ())))
     old = {each.name: each for each in running.config.pipelines} if running else {}
     with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
@@ -142,15 +140,6 @@ _IN_PLACE = Step("engine", "scale as it says by then; its engines run on", "in p
 _GONE = Step(
     "engine", "drain its engines, and end them", "stop", "its topics, table, offsets and dead letters stay as they are"
 )
-
-
-def _check(config: Config, fresh: Sequence[Pipeline], linter: Linter, progress: Progress) -> None:
-    """Let the engine check pipelines, whose configurations stay as those that run have written them."""
-    with tempfile.TemporaryDirectory(prefix="ddpm-plan-") as folder:
-        apart = [
-            each.model_copy(update={"generated_pipeline_config": Path(folder) / f"{each.name}.yaml"}) for each in fresh
-        ]
-        check_engines(config, apart, linter, progress)
 
 
 def obstacles(config: Config, running: Config, changes: Changes) -> Iterator[Step]:
