@@ -2,10 +2,12 @@
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
@@ -111,6 +113,29 @@ class Patient:
 @pytest.fixture
 def patient(world: World, tmp_path: Path) -> Patient:
     return Patient(world, tmp_path)
+
+
+@contextmanager
+def answering(status: int | None) -> Iterator[str]:
+    """Where a server of HTTP answers everything so; where nothing is, without a status."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status or 500)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    if status is None:
+        yield f"127.0.0.1:{free_port()}"
+        return
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 def verdicts(found: list[dict[str, str]]) -> set[str]:
@@ -274,6 +299,18 @@ def test_a_database_that_is_read_only(patient: Patient, secured_role: str) -> No
     patient.world.execute(f"ALTER ROLE {secured_role} SET default_transaction_read_only = on")
     patient.app["postgres"]["url"] = patient.address(user=secured_role, password="secret-of-role")
     patient.blamed("table.fits", "read-only", code=FILE)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(None, "does not answer"), (401, "does not let ddpm in"), (503, "answers 503")]
+)
+def test_a_schema_registry_that_cannot_be_asked(patient: Patient, status: int | None, words: str) -> None:
+    with answering(status) as address:
+        options = {"framing": "confluent", "registry": f"http://ddpm:hunter2secret@{address}"}
+        patient.app["source"] = {"parser": "avro", "options": options}
+        found = patient.blamed("registry", words, "registry")
+        assert found["about"] == f"http://{address}"
+        assert "hunter2secret" not in str(patient.examined())
 
 
 def test_a_port_that_somebody_has(patient: Patient) -> None:

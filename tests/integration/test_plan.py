@@ -49,6 +49,8 @@ def test_a_plan_says_what_would_be_made_and_its_hash_does_that_and_nothing_else(
         running.wait_healthy()
         before, ran = engines(running), listed(running)["configuration"]
         assert plan(running, shop)[0] == "nothing would change\n"
+        code, said, _ = apply(running, shop, "--json")
+        assert (code, json.loads(said)["state"]) == (0, "done"), "a tool gets an answer as ever"
 
         mapping = {"processors": [{"mapping": "root.n = this.n * 10"}]}
         wide = {"kafka": {"topics": [shop.topic("new"), f"made-{shop.world.tag}"], "min_partitions": 3}}
@@ -125,6 +127,7 @@ def test_what_no_plan_can_do_is_said(shop: Shop) -> None:
         assert "~ ddpm: log as app.logger says by then [in place]" in plan(running, shop)[0]
         code, said, error = apply(running, shop)
         assert (code, "there is no terminal on which to confirm this" in error) == (2, True)
+        assert "pass --yes, or `ddpm plan` to see what would be done" in error
         assert apply(running, shop, "--yes")[0] == 0
         assert running.stop() == 0
 

@@ -81,6 +81,32 @@ def test_a_check_behind_another_one_is_named_when_it_gets_no_answer() -> None:
     assert found == [fine(), Finding("two", "orders", "fail", "no answer within 0.1 s")]
 
 
+def test_checks_behind_one_do_not_wait_for_each_other() -> None:
+    together = threading.Barrier(3)
+
+    def meets() -> Iterator[Finding]:
+        together.wait(10)
+        yield fine("met")
+
+    behind = tuple(Check("met", "orders", meets) for _ in range(3))
+    assert examine([Check("one", "db", lambda: [fine()], behind)]) == [fine(), *[fine("met")] * 3]
+
+
+def test_what_was_not_begun_in_time_is_not_blamed() -> None:
+    release = threading.Event()
+
+    def silent() -> Iterator[Finding]:
+        release.wait(30)
+        yield fine()
+
+    found = examine([Check("one", "db", silent) for _ in range(40)], seconds=0.1)
+    release.set()
+    assert {each.text for each in found if each.verdict == "fail"} == {"no answer within 0.1 s"}
+    (text,) = {each.text for each in found if each.verdict == "warn"}
+    assert text == "not looked at: other checks took all of the 0.1 s"
+    assert len(found) == 40
+
+
 def test_the_certificate_of_the_http_server_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     soon = datetime.now(UTC) + timedelta(days=3, hours=1)

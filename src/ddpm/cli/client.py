@@ -34,6 +34,10 @@ class AwayError(ServiceError):
     """No answer comes from there, or not any more."""
 
 
+class SlowError(AwayError):
+    """Somebody is there, and does not answer in time."""
+
+
 class ForeignError(ServiceError):
     """What answers there is no ddpm, or one that this command does not understand."""
 
@@ -157,9 +161,11 @@ class Client:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except httpx.ConnectTimeout as error:
+            raise AwayError(f"{self.url} does not answer in time", hint=_WAY_OUT) from error
         except httpx.TimeoutException as error:
-            msg = f"{self.url} does not answer in time"
-            raise AwayError(msg, hint=_WAY_OUT) from error
+            hint = "it may be busy: try again; `ddpm doctor` looks for the cause"
+            raise SlowError(f"{self.url} does not answer in time", hint=hint) from error
         except httpx.TransportError as error:
             if because := why_not(self.url, self._address.trust, error):
                 raise ForeignError(because[0], hint=because[1]) from error

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import typer
@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ddpm.cli.address import TokenFileOption, UrlOption, resolve
-from ddpm.cli.client import AwayError, Client
+from ddpm.cli.client import AwayError, Client, SlowError
 from ddpm.cli.configuration import ConfigOption, load_config
 from ddpm.cli.options import JsonOption
 from ddpm.cli.output import Terminal, show, write_line
@@ -21,6 +21,7 @@ from ddpm.cli.text import dumped, plain
 from ddpm.config import ConfigProblems
 from ddpm.config.model import Config
 from ddpm.errors import ConfigError, ExitCode, MissingToolError
+from ddpm.observability.masking import Masker
 from ddpm.orchestrator.doctor.findings import Check, Finding, examine
 from ddpm.server.views import PipelinesView
 from ddpm.words import counted
@@ -47,12 +48,15 @@ def doctor_command(
     if loaded is not None:
         from ddpm.orchestrator.doctor.brokers import broker_checks
         from ddpm.orchestrator.doctor.databases import database_checks
+        from ddpm.orchestrator.doctor.registries import registry_checks
 
         checks += broker_checks(loaded.pipelines)
         checks += database_checks(loaded.pipelines)
+        checks += registry_checks(loaded.pipelines)
     if loaded is not None or url is not None:
         checks.append(Check("running", "", lambda: _running(url, token_file, config)))
-    found += examine(checks)
+    masker = Masker(loaded.secrets if loaded else ())
+    found += [replace(each, text=masker.text(each.text), hint=masker.text(each.hint)) for each in examine(checks)]
     if as_json:
         write_line(dumped({"findings": [asdict(each) for each in found]}, indent=2))
     else:
@@ -86,6 +90,10 @@ def _running(url: str | None, token_file: Path | None, config: Path | None) -> I
     try:
         with Client(resolve(url, token_file, config, os.environ)) as client:
             seen = client.read(PipelinesView, client.pipelines(_ASK_SECONDS))
+    except SlowError as error:
+        # Whether that is a ddpm is not known: a stranger on its port is told by another check.
+        yield Finding("running", "", "warn", plain(error.message), "look at its log, and what the machine is busy with")
+        return
     except AwayError as error:
         yield Finding("running", "", "pass", f"no ddpm runs: {plain(error.message)}")
         return

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ddpm.broker.offsets import Partition, committed, lag, move, since, watermarks
 from ddpm.cli.address import TokenFileOption, UrlOption, resolve
-from ddpm.cli.client import AwayError, Client, NotFoundError
+from ddpm.cli.client import AwayError, Client, NotFoundError, SlowError
 from ddpm.cli.configuration import ConfigOption, meant
 from ddpm.cli.control import DEFAULT_TIMEOUT, PAUSED, RESUMED, bring_about
 from ddpm.cli.options import JsonOption, PipelineArgument, YesOption, agreed
@@ -148,6 +148,9 @@ def _paused(client: Client, name: str) -> Iterator[None]:
     """Pause a pipeline that a ddpm runs for the block; without a ddpm, or when it is not running, nothing is asked."""
     try:
         state = client.read(PipelineDetailView, client.pipeline(name)).wish
+    except SlowError:
+        # It may run all the same, and its engines with it.
+        raise
     except (AwayError, NotFoundError):
         yield
         return

@@ -32,11 +32,14 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what wo
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for tools.")]
 
 
-def agreed(question: str, yes: bool) -> bool:
-    """Whether the person says yes; raises ConfigError where there is no terminal to confirm on."""
+def agreed(question: str, yes: bool, otherwise: str = "--dry-run") -> bool:
+    """Whether the person says yes; raises ConfigError where there is no terminal to confirm on.
+
+    `otherwise` is what only shows what would be done.
+    """
     if yes:
         return True
     if not os.isatty(0):
         msg = "there is no terminal on which to confirm this"
-        raise ConfigError(msg, hint="pass --yes, or --dry-run to see what would be done")
+        raise ConfigError(msg, hint=f"pass --yes, or {otherwise} to see what would be done")
     return typer.confirm(question, err=True, abort=True)

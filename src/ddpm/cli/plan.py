@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ddpm.cli.address import TokenFileOption, UrlOption, resolve
-from ddpm.cli.client import AwayError, Client
+from ddpm.cli.client import AwayError, Client, SlowError
 from ddpm.cli.configuration import ConfigOption, load_config
 from ddpm.cli.control import TimeoutOption
 from ddpm.cli.messages import print_note, progress
@@ -48,7 +48,7 @@ def plan_command(
         with Client(resolve(url, token_file, config, os.environ)) as client:
             plan = _asked(client)
     except AwayError as error:
-        if url is not None:
+        if url is not None or isinstance(error, SlowError):
             raise
         print_note(f"{plain(error.message)}: this is what `ddpm run` would make")
         plan = _of_a_start(config)
@@ -80,11 +80,13 @@ def apply_command(
             made = _asked(client)
             if not as_json:
                 _show(made, as_json=False)
-            if not made.changes:
+            if not made.changes and not as_json:
                 return
             if made.obstacles:
                 raise ObstructedError("this ddpm cannot carry that out", hint=plain(made.obstacles[0].detail))
-            agreed("Carry that out?", yes)
+            # Nothing at all needs no consent; a tool gets an answer of the usual form.
+            if made.changes:
+                agreed("Carry that out?", yes, "`ddpm plan`")
             plan = made.hash
         carry_out(client, {"plan": plan}, timeout, as_json=as_json)
 

@@ -21,6 +21,7 @@ Code = Literal[
     "no-pipeline",
     "no-table",
     "old-template",
+    "parser",
     "plugin-broken",
     "plugin-ignored",
     "process-wide",
@@ -141,6 +142,10 @@ CODES: Mapping[Code, About] = {
     "old-template": About(
         "A pipeline template is one of an earlier ddpm and lacks what engines need by now: a warning.",
         "Omit `pipeline_template` to use the template of this ddpm, or take over what the message names.",
+    ),
+    "parser": About(
+        "The parser cannot begin its work with what `source.options` gives it, such as a schema with a mistake.",
+        "Correct the file that the place names; `ddpm parse` tries a parser on a record.",
     ),
     "plugin-broken": About(
         "A parser of one's own cannot be used: it cannot be imported, has no function of that name, or does not say "

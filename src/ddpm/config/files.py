@@ -114,6 +114,14 @@ def _with_option_files(pipeline: Pipeline, context: ValidationContext) -> Pipeli
     return pipeline.model_copy(update={"source": source.model_copy(update={"options": options})})
 
 
+def parser_at(root: tree.Mapping, context: ValidationContext) -> Scalar | None:
+    """The file that the parser of a pipeline is given, or else its name; None when neither is written."""
+    parser = text_at(root, "source", "parser")
+    names = _file_options(context.parsers.get(str(parser.value))) if parser else []
+    files = (text_at(root, "source", "options", name) for name in names)
+    return next((file for file in files if file is not None), parser)
+
+
 def _file_options(model: type[Model] | None) -> list[str]:
     fields = model.model_fields.items() if model else ()
     return [name for name, field in fields if _names_a_file(field.annotation)]

@@ -13,7 +13,17 @@ from ddpm.config import tree
 from ddpm.config.document import Document, Span
 from ddpm.config.envfile import variables_in
 from ddpm.config.explain import judge, judge_options
-from ddpm.config.files import ValidationContext, check, digest_of, encoding_of, read_text, reason, resolved, text_of
+from ddpm.config.files import (
+    ValidationContext,
+    check,
+    digest_of,
+    encoding_of,
+    parser_at,
+    read_text,
+    reason,
+    resolved,
+    text_of,
+)
 from ddpm.config.fill import Secrets, fill
 from ddpm.config.interpolate import Variables, without_last_newline
 from ddpm.config.known import PipelineKnown, did_you_mean
@@ -158,22 +168,25 @@ class _Loading:
             self._findings += judge_options(draft.root, draft.at, self._context.parsers)
             plugin = self._plugin(draft.root, draft.at)
             if verdict.pipeline:
-                source = verdict.pipeline.source.with_plugin(plugin)
+                source = verdict.pipeline.source.read_from(
+                    plugin, self._written(parser_at(draft.root, self._context), top)
+                )
                 pipeline = resolved(verdict.pipeline.model_copy(update={"source": source}), self._context)
                 made_of.append((draft, parts_of(self._placed(pipeline, draft.root, top))))
         self._findings += shared_with_sinks(made_of)
         return tuple(part for _, parts in made_of for part in parts)
 
     def _placed(self, pipeline: Pipeline, root: tree.Mapping, top: tree.Mapping) -> Pipeline:
-        urls = self._spans(top)
-
         def placed(index: int, step: Processor) -> Processor:
             kind = "filter" if step.mapping is None else "mapping"
-            node = tree.find(root, ("processors", index, kind), root.at).node
-            return step.at(Written(self._document, node, urls)) if isinstance(node, tree.Scalar) else step
+            written = self._written(tree.find(root, ("processors", index, kind), root.at).node, top)
+            return step.at(written) if written else step
 
         steps = tuple(placed(index, step) for index, step in enumerate(pipeline.processors))
         return pipeline.read_from(self._path.absolute().parent, steps)
+
+    def _written(self, node: tree.Node | None, top: tree.Mapping) -> Written | None:
+        return Written(self._document, node, self._spans(top)) if isinstance(node, tree.Scalar) else None
 
     def _plugin(self, root: tree.Mapping, at: Place) -> Plugin | None:
         context = self._context

@@ -226,7 +226,9 @@ def _of_strangers(policy: AccessPolicy, scope: Scope, headers: Headers) -> "_Ref
     if (api or policy.loopback) and not _knows(policy, host):
         hint = "call it by its address, or add the name to app.server.allowed_hosts"
         return _Refusal(403, f"this ddpm is not called {_name_of(host) or 'nothing'}", hint)
-    if api and origin is not None and _netloc(origin) != host.lower():
+    # Where a page of others only asks, a browser names no origin, and the answer costs work all the same.
+    foreign = headers.get("sec-fetch-site") == "cross-site"
+    if api and (foreign or (origin is not None and _netloc(origin) != host.lower())):
         return _Refusal(403, "requests from pages of other origins are refused", None)
     if policy.certificates and scope["path"] not in _PROBES and _subject(scope) is None:
         hint = "send one that an authority of app.server.tls.client_ca signed; ddpm's commands take it from DDPM_CERT"

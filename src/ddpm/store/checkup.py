@@ -20,7 +20,8 @@ class DatabaseFacts:
     """How a database is.
 
     Attributes:
-        version: As its administrators write it: `15.18`.
+        version: As its administrators write it: `15.18`, `18beta1`.
+        number: The same for comparisons: 150018.
         connections_left: How many more it takes from ordinary users.
         connections: How many it takes in all.
         ahead: How many seconds its clock is ahead of this machine's; behind, when negative.
@@ -30,6 +31,7 @@ class DatabaseFacts:
     """
 
     version: str
+    number: int
     connections_left: int
     connections: int
     ahead: float
@@ -64,11 +66,11 @@ def database_facts(url: str) -> DatabaseFacts:
         row = connection.execute(queries.CHECKUP).fetchone()
         after = time.time()
     assert row is not None  # noqa: S101 -- it has no FROM
-    version, used, limit, reserved, at, size = row
+    version, number, used, limit, reserved, at, size = row
     middle = (before + after) / 2
     left = max(0, limit - reserved - used)
     return DatabaseFacts(
-        str(version).split(" ", 1)[0], left, limit, at - middle, (after - before) / 2, size // 1_000_000
+        str(version).split(" ", 1)[0], number, left, limit, at - middle, (after - before) / 2, size // 1_000_000
     )
 
 

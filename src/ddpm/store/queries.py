@@ -14,6 +14,7 @@ SELECT current_user::text,
 # Of sessions of others, who is not in pg_read_all_stats sees the database and the user, and neither kind nor times.
 CHECKUP = """
 SELECT current_setting('server_version'),
+       current_setting('server_version_num')::int,
        (SELECT count(*)
           FROM pg_stat_activity
          WHERE datid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ddpm.orchestrator.prepare import default_template
 from harness.offline import ddpm
 
 HEAD = """\
@@ -98,3 +99,23 @@ def test_the_reason_of_a_dead_letter_names_step_and_line(tmp_path: Path) -> None
 
     message = json.loads(parsed.stdout)["documents"][0]["reason"]["message"]
     assert message.startswith("app-config.yaml:12: processors[1].mapping: failed assignment: expected string value")
+
+
+@pytest.mark.parametrize("command", [("validate",), ("plan",), ("run",)])
+@pytest.mark.usefixtures("engine_binary")
+def test_what_the_engine_does_not_accept_of_a_template_is_told_in_the_template(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    configure(tmp_path, "    []\n", "  pipeline_template: mine.yaml.j2\n")
+    skeleton = default_template().read_text()
+    (tmp_path / "mine.yaml.j2").write_text(skeleton.replace("logger:", "bogus: {{ name }}\nlogger:", 1))
+
+    ended = ddpm(*command, "--config", "app-config.yaml", cwd=tmp_path)
+
+    line = skeleton[: skeleton.index("\nlogger:")].count("\n") + 2
+    assert ended.returncode == 2
+    expected = (
+        f"mine.yaml.j2:{line}:1: error[template] app.pipeline_template: the engine does not accept this: field bogus"
+    )
+    assert expected in ended.stderr
+    assert f"{line:>5} | bogus: {{{{ name }}}}\n" in ended.stderr

@@ -136,7 +136,7 @@ def test_a_schema_that_cannot_be_used_is_found_by_validate(tmp_path: Path) -> No
     ran = ddpm("validate", "--config", str(config), cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert 'order.avsc: the schema has no type "recor"' in ran.stderr
-    assert "look at app.source.options" in ran.stderr
+    assert "error[parser] app.source.options.schema_file: the parser avro cannot start" in ran.stderr
 
 
 def test_a_record_that_no_answer_comes_to_is_told_with_what_the_engine_said(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI, Response
@@ -9,6 +10,7 @@ from fastapi import FastAPI, Response
 from ddpm.errors import ConfigError, ExitCode
 from ddpm.server.serve import listen
 from unit.cli.fake_ddpm import FakeDdpm, call, error_of, running, served
+from unit.config.folder import MINIMAL
 from unit.server.pictures import ORDERS
 
 TOKEN = "a-token-of-some-length"
@@ -31,6 +33,16 @@ def orders() -> Iterator[FakeDdpm]:
 def guarded() -> Iterator[FakeDdpm]:
     with running(ORDERS, token=TOKEN) as fake:
         yield fake
+
+
+def test_who_does_not_answer_in_time_is_not_taken_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddpm.cli.plan.DEFAULT_TIMEOUT", 0.1)
+    with listen("127.0.0.1", 0) as silent:
+        port = silent.getsockname()[1]
+        config = tmp_path / "app-config.yaml"
+        config.write_text(f"{MINIMAL}  server: {{port: {port}}}\n")
+        error = error_of(call("plan", "--config", str(config)))
+        assert str(error).startswith(f"http://127.0.0.1:{port} does not answer in time")
 
 
 @pytest.mark.parametrize("command", READING + ASKING)

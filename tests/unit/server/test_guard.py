@@ -53,6 +53,14 @@ def test_a_page_of_another_origin_is_refused(origin: str) -> None:
     assert answer.status_code == 403
 
 
+def test_a_page_of_another_site_may_not_even_ask() -> None:
+    """A browser sends no origin with what a page only asks for, such as a plan, which takes work."""
+    here = client(AccessPolicy())
+    assert here.get("/v1/pipelines", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    for site in ("same-origin", "same-site", "none"):
+        assert here.get("/v1/pipelines", headers={"Sec-Fetch-Site": site}).status_code == 200
+
+
 def test_the_console_of_this_ddpm_is_no_stranger() -> None:
     answer = client(AccessPolicy()).post(
         "/v1/pipelines/orders/pause", json={}, headers={"Origin": "http://127.0.0.1:4195"}

@@ -11,7 +11,7 @@ from ddpm.component import Component
 from ddpm.components.parsers import plain
 from ddpm.components.parsers.avro import AVRO
 from ddpm.components.parsers.delimited import CSV, TSV
-from ddpm.components.parsers.parser import Options, Parser
+from ddpm.components.parsers.parser import Options, Parser, SchemaRegistry
 from ddpm.components.parsers.plugins import of_plugin
 from ddpm.components.parsers.protobuf import PROTOBUF
 from ddpm.components.processors import guarded
@@ -116,6 +116,12 @@ def _named_files(source: Source) -> tuple[Path, ...]:
 def expands(source: Source) -> bool:
     """Whether a record's documents can be much larger than it; raises ConfigError as `parser_of` does."""
     return gives_many(source) or source.compression != "none"
+
+
+def schema_registry(source: Source) -> SchemaRegistry | None:
+    """The schema registry that is asked while records flow; raises ConfigError as `parser_of` does."""
+    parser = parser_of(source)
+    return parser.registry(_options(parser, source))
 
 
 def secrets(source: Source) -> dict[str, str]:

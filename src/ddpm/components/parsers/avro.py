@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from ddpm.component import Component
-from ddpm.components.parsers.parser import Parser
+from ddpm.components.parsers.parser import Parser, SchemaRegistry
 from ddpm.config.address import web_fault
 from ddpm.config.model import FilePath, Model, Password, Secret, broken_rule
 from ddpm.contract import Env
@@ -78,6 +78,12 @@ def _avro_secrets(options: Avro) -> dict[str, str]:
     return {variable: secret.revealed for variable, secret in given.items() if secret is not None}
 
 
+def _registry_of(options: Avro) -> SchemaRegistry | None:
+    if options.registry is None:
+        return None
+    return SchemaRegistry(options.registry, options.registry_ca, options.registry_token)
+
+
 AVRO = Parser(
     "avro",
     "Apache Avro: container files, single values, or values of a schema registry",
@@ -85,4 +91,5 @@ AVRO = Parser(
     _avro,
     lambda options: options.framing == "file",
     secrets=_avro_secrets,
+    registry=_registry_of,
 )

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PrivateAttr
 
 from ddpm.config.model.values import ByteSize, Duration, Model, NonEmptyStr
+
+if TYPE_CHECKING:
+    from ddpm.config.written import Written
 
 # The ending of a parser written as a mapping.
 BLOBLANG = ".blobl"
@@ -83,14 +86,20 @@ class Source(Model):
     workers: Workers = Field(default_factory=Workers)
     # Not the user's to write: the loader finds it.
     _plugin: Plugin | None = PrivateAttr(default=None)
+    _written: "Written | None" = PrivateAttr(default=None)
 
     @property
     def plugin(self) -> Plugin | None:
         """What `plugin_path`, or an installed package, brings for the parser."""
         return self._plugin
 
-    def with_plugin(self, plugin: Plugin | None) -> "Source":
-        """The same source, with its plugin."""
+    @property
+    def written(self) -> "Written | None":
+        """Where the file that the parser reads, or else its name, stands in the file that it was read from."""
+        return self._written
+
+    def read_from(self, plugin: Plugin | None, written: "Written | None") -> "Source":
+        """The same source, with its plugin and its place in a file."""
         copy = self.model_copy()
-        copy._plugin = plugin
+        copy._plugin, copy._written = plugin, written
         return copy

@@ -50,7 +50,7 @@ def _reached(url: str) -> Iterator[Finding]:
 def _facts(url: str) -> Iterator[Finding]:
     about, facts = where(url), database_facts(url)
     text = f"Postgres {facts.version}, {facts.megabytes:,} MB"
-    old = int(facts.version.partition(".")[0]) < _OLDEST
+    old = facts.number < _OLDEST * 10_000
     hint = f"ddpm is tested with {_OLDEST} and later" if old else ""
     yield Finding("database.version", about, "warn" if old else "pass", text, hint)
     yield connections_finding(about, facts.connections_left, facts.connections)

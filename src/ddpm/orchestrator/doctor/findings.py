@@ -2,14 +2,18 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Literal
 
 from ddpm.errors import DdpmError
 
 # All checks together; a host that swallows packets costs no more.
 LONGEST_SECONDS = 15.0
+# Those of many pipelines together must not use up the connections of a small database.
+_MOST_AT_ONCE = 16
 
 Verdict = Literal["pass", "warn", "fail"]
 
@@ -57,33 +61,58 @@ def examine(checks: Sequence[Check], seconds: float = LONGEST_SECONDS) -> list[F
 
     One that is not through after so many seconds is a failure: what it asks does not answer.
     """
-    found: list[list[Finding]] = [[] for _ in checks]
-    under_way = [[each] for each in checks]
     deadline = time.monotonic() + seconds
-    # Daemons, because nothing can cut a look-up of a name short.
-    threads = [
-        threading.Thread(target=_carry_out, args=(check, into, now), name=f"check {check.about}", daemon=True)
-        for check, into, now in zip(checks, found, under_way, strict=True)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread, now, into in zip(threads, under_way, found, strict=True):
-        thread.join(max(0.0, deadline - time.monotonic()))
-        if thread.is_alive():
-            (slow,) = now
-            into.append(Finding(slow.name, slow.about, "fail", f"no answer within {seconds:g} s"))
-    return [finding for each in found for finding in tuple(each)]
+    under_way: set[_Examined] = set()
+    ended: SimpleQueue[_Examined] = SimpleQueue()
+    every = [_Examined(check) for check in checks]
+    waiting = deque(every)
+    while waiting or under_way:
+        while waiting and len(under_way) < _MOST_AT_ONCE:
+            begun = waiting.popleft()
+            under_way.add(begun)
+            # A daemon, because nothing can cut a look-up of a name short.
+            name = f"check {begun.check.about}"
+            threading.Thread(target=begun.carry_out, args=(ended,), name=name, daemon=True).start()
+        try:
+            done = ended.get(timeout=max(0.0, deadline - time.monotonic()))
+        except Empty:
+            break
+        under_way.remove(done)
+        waiting.extend(done.behind)
+    return [finding for each in every for finding in each.findings(under_way, seconds)]
 
 
-def _carry_out(check: Check, into: list[Finding], under_way: list[Check]) -> None:
-    under_way[0] = check
-    try:
-        found = list(check.find())
-    except DdpmError as error:
-        found = [Finding(check.name, check.about, "fail", error.message, error.hint or "")]
-    except Exception as error:  # noqa: BLE001 -- whatever it is, the other checks go on
-        found = [Finding(check.name, check.about, "fail", f"the check itself failed: {error!r}", "please report this")]
-    into += found
-    if all(each.verdict != "fail" for each in found):
-        for each in check.then:
-            _carry_out(each, into, under_way)
+class _Examined:
+    """A check that is carried out, and those that come behind it."""
+
+    def __init__(self, check: Check) -> None:
+        self.check = check
+        self.behind: tuple[_Examined, ...] = ()
+        self._found: list[Finding] | None = None
+
+    def carry_out(self, ended: "SimpleQueue[_Examined]") -> None:
+        """Find out, and put itself where others wait for it."""
+        check = self.check
+        try:
+            found = list(check.find())
+        except DdpmError as error:
+            found = [Finding(check.name, check.about, "fail", error.message, error.hint or "")]
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the other checks go on
+            text = f"the check itself failed: {error!r}"
+            found = [Finding(check.name, check.about, "fail", text, "please report this")]
+        if all(each.verdict != "fail" for each in found):
+            self.behind = tuple(map(_Examined, check.then))
+        self._found = found
+        ended.put(self)
+
+    def findings(self, under_way: "Collection[_Examined]", seconds: float) -> Iterator[Finding]:
+        """What it has found, and what those behind it have; `under_way` are those that have not ended in time."""
+        if self in under_way:
+            yield Finding(self.check.name, self.check.about, "fail", f"no answer within {seconds:g} s")
+        elif self._found is None:
+            text = f"not looked at: other checks took all of the {seconds:g} s"
+            yield Finding(self.check.name, self.check.about, "warn", text, "correct what is slow, and ask again")
+        else:
+            yield from self._found
+            for each in self.behind:
+                yield from each.findings(under_way, seconds)

@@ -1,5 +1,6 @@
 """Checks of the machine that ddpm runs on: engine, data folder, disk, files, port, certificates."""
 
+import errno
 import os
 import platform
 import resource
@@ -27,6 +28,11 @@ _FILES_OF_DDPM, _FILES_OF_A_PIPELINE = 128, 64
 _MEGABYTE = 1_000_000
 _DISK_FULL, _DISK_LOW = 50 * _MEGABYTE, 1_000 * _MEGABYTE
 _DAYS_LEFT = 30
+_HINTS_OF_PORTS = {
+    errno.EADDRINUSE: "end that program, or choose another app.server.port",
+    errno.EACCES: "ports below 1024 need a right that ddpm does not have: choose another app.server.port",
+}
+_OTHER_ADDRESS = "correct app.server.host: it must be an address of this machine"
 
 
 def machine_checks(config: Config | None) -> list[Check]:
@@ -50,7 +56,8 @@ def machine_checks(config: Config | None) -> list[Check]:
 
 
 def _of_engine(configured: Path | None, config: Config) -> Check:
-    mappings = Check("mappings", config.path.name, lambda: _mappings(config))
+    own = tuple(each for each in config.pipelines if each.engine.binary == configured)
+    mappings = Check("mappings", config.path.name, lambda: _mappings(config.model_copy(update={"pipelines": own})))
     return Check("engine.binary", str(configured or ""), lambda: _engine(configured), (mappings,))
 
 
@@ -146,7 +153,7 @@ def _port(host: str, port: int) -> Iterator[Finding]:
             probe.bind(address)
     except OSError as error:
         text = f"the port cannot be used: {error.strerror}{_holder(port)}"
-        yield Finding("server.port", about, "fail", text, "end that program, or choose another app.server.port")
+        yield Finding("server.port", about, "fail", text, _HINTS_OF_PORTS.get(error.errno or 0, _OTHER_ADDRESS))
         return
     yield Finding("server.port", about, "pass", "the port is free")
 

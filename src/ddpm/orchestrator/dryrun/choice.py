@@ -63,7 +63,7 @@ def parser_alone(
     try:
         source = Source.model_validate({"parser": parser, "options": dict(options), "compression": compression})
         if parser not in parsers.PARSERS:
-            source = source.with_plugin(_plugin(parser, plugin, options))
+            source = source.read_from(_plugin(parser, plugin, options), None)
         parsers.processors(source)
         _check_files(parser, options)
     except ValidationError as error:

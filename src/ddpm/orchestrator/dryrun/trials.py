@@ -67,7 +67,7 @@ class Trials:
         self._folder = Path(tempfile.mkdtemp(prefix="ddpm-offline-"))
         try:
             self._config = self._folder / "engine.yaml"
-            self._accept()
+            write_and_lint(self._binary, self._config, self._made, self._pipeline, self._masker)
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -95,8 +95,7 @@ class Trials:
             found = _UNUSABLE.search(error.message)
             if found is None:
                 raise
-            msg = f"pipeline {self._pipeline.name}: the parser {self._pipeline.source.parser} cannot start: {found[1]}"
-            raise ConfigError(msg, hint="look at app.source.options") from None
+            raise self._unusable(self._masker.text(found[1])) from None
 
     def answer(self, record: Record) -> str:
         """What becomes of a record: one line of JSON, in which numbers keep their digits.
@@ -143,17 +142,14 @@ class Trials:
         self._conversation = Conversation(engine_process.launch(spec, lambda _: None, pipes="both"), self._patience)
         return self._conversation
 
+    def _unusable(self, said: str) -> ConfigError:
+        source = self._pipeline.source
+        message = f"the parser {source.parser} cannot start: {said}"
+        if source.written is None:
+            return ConfigError(f"pipeline {self._pipeline.name}: {message}", hint="look at app.source.options")
+        return ConfigProblems([source.written.problem("parser", 0, message)])
+
     def _hang_up(self) -> None:
         if self._conversation is not None:
             self._conversation.close()
             self._conversation = None
-
-    def _accept(self) -> None:
-        try:
-            write_and_lint(self._binary, self._config, self._made, self._pipeline, self._masker)
-        except ConfigProblems:
-            raise
-        except ConfigError as error:
-            # The file is gone when somebody reads this.
-            message = error.message.replace(str(self._config), self._config.name)
-            raise ConfigError(self._masker.text(message), hint=error.hint) from None

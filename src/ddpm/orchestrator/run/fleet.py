@@ -167,9 +167,11 @@ class Fleet:
             DdpmError: It cannot be loaded, or the engine does not accept it.
 
         """
+        return self._plans.keep(self._planned(self._around.endpoints.resolve(load()), self._running()))
+
+    def _running(self) -> Running:
         with self._lock:
-            running = Running(self.config, self._prints)
-        return self._plans.keep(self._planned(self._around.endpoints.resolve(load()), running))
+            return Running(self.config, self._prints)
 
     def _planned(self, config: Config, running: Running) -> Plan:
         return make_plan(config, running, self._around.linter, self._around.progress)
@@ -185,15 +187,18 @@ class Fleet:
             StalePlanError: Something else than planned would be done by now.
             DdpmError: It cannot be run, or did not come up; what ran before runs on.
 
+        For one thread: nobody else exchanges pipelines meanwhile.
+
         """
+        config = self._around.endpoints.resolve(load())
+        prints = fingerprints(config)
+        if plan is not None:
+            # It asks brokers and databases, and the end of the run would wait for the lock.
+            self._plans.require(plan, self._planned(config, self._running()))
         with self._lock:
             if self._around.supervisor.ending:
                 raise EngineError("ddpm ends")
-            config = self._around.endpoints.resolve(load())
-            prints = fingerprints(config)
             changes = compare(self._prints, prints)
-            if plan is not None:
-                self._plans.require(plan, self._planned(config, Running(self.config, self._prints)))
             self._check(config, changes)
             fresh = [each for each in config.pipelines if each.name in changes.fresh]
             runtimes = self._fresh_runtimes(config, fresh)
