@@ -2,6 +2,8 @@
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -46,6 +48,15 @@ class Page:
     def close(self) -> None:
         """Forget what was emulated."""
         self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    @contextmanager
+    def trusting_any_certificate(self) -> Iterator[None]:
+        """Open pages whose certificates the browser's own authorities did not sign, in the block."""
+        try:
+            self.driver.execute_cdp_cmd("Security.setIgnoreCertificateErrors", {"ignore": True})
+            yield
+        finally:
+            self.driver.execute_cdp_cmd("Security.setIgnoreCertificateErrors", {"ignore": False})
 
     # ---- looking
 

@@ -12,17 +12,21 @@ import httpx2 as httpx
 import pytest
 from docker.models.containers import Container
 
+from ddpm.broker.produce import Record
 from ddpm.config.model import Container as ContainerSettings
 from ddpm.engine.container import ContainerContext, ContainerEngine, ContainerLauncher, check
 from ddpm.engine.launching import EngineSpec, LogLine
 from ddpm.engine.probes import EngineClient
+from ddpm.engine.progress import Progress
 from ddpm.errors import MissingToolError
 from harness.audit import audit
 from harness.dockerd import Dockerd
+from harness.folders import FreshDir
 from harness.process import Ddpm, ddpm
+from harness.secured_kafka import Certificates, SecuredKafka, certificates
 from harness.traffic import COLUMNS, Traffic, expected
 from harness.waiting import eventually
-from harness.world import World
+from harness.world import World, json_records
 
 MEMORY = 1_500_000_000
 
@@ -94,6 +98,30 @@ def test_nothing_is_lost_or_doubled_when_the_container_or_docker_ends(
         assert '"source": "engine"' in running.log, "the engine's own lines are in ddpm's log"
     assert client.containers.list(all=True) == []
     assert audit(world, expected, crashed=True).rows > 800
+
+
+@pytest.fixture
+def secured(fresh_dir: FreshDir, progress: Progress, tmp_path: Path) -> Iterator[tuple[SecuredKafka, Certificates]]:
+    made = certificates(tmp_path)
+    with SecuredKafka(fresh_dir("container-kafka"), made, progress=progress) as kafka:
+        yield kafka, made
+
+
+def test_certificates_come_into_the_container(
+    secured: tuple[SecuredKafka, Certificates], world: World, dockerd: Dockerd, engine_image: str, tmp_path: Path
+) -> None:
+    kafka, made = secured
+    world = World(kafka.bootstrap, world.dsn, world.engine)
+    world.create_topic()
+    config = contained(world, dockerd, engine_image)
+    config["app"]["postgres"]["columns"] = {"n": "integer"}
+    config["app"]["kafka"] |= {"brokers": [kafka.at("mtls")], "tls": made.client_tls()}
+    with Ddpm(config, tmp_path) as running:
+        running.wait_healthy()
+        world.produce([*json_records([{"n": n} for n in range(30)]), Record(value=b"poison")])
+        world.wait_consumed()
+        assert running.stop() == 0
+    assert (world.count(), len(world.dead())) == (30, 1)
 
 
 @contextmanager

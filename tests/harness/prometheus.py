@@ -60,13 +60,11 @@ class _Server:
 
 
 class Prometheus(_Server):
-    """Scrapes one address once a second as the job `ddpm`."""
+    """Scrapes one address once a second as the job `ddpm`; `access` are keys of `scrape_configs`."""
 
-    def __init__(self, folder: Path, target: str) -> None:
-        config = {
-            "global": {"scrape_interval": "1s"},
-            "scrape_configs": [{"job_name": "ddpm", "static_configs": [{"targets": [urlsplit(target).netloc]}]}],
-        }
+    def __init__(self, folder: Path, target: str, **access: Any) -> None:
+        job = {"job_name": "ddpm", "static_configs": [{"targets": [urlsplit(target).netloc]}]}
+        config = {"global": {"scrape_interval": "1s"}, "scrape_configs": [job | access]}
         path = folder / "prometheus.yml"
         path.write_text(yaml.safe_dump(config))
         data = f"--storage.tsdb.path={folder / 'tsdb'}"

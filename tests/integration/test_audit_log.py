@@ -4,7 +4,6 @@ import json
 import os
 import pwd
 import signal
-import ssl
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -13,53 +12,13 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-import trustme
 
 from ddpm.devstack import EmbeddedKafka, EmbeddedPostgres
+from harness.https import ADMIN, OPERATOR, READER, ROTATED, Secured
 from harness.process import Ddpm, ddpm
+from harness.prometheus import Prometheus
 from harness.waiting import eventually
 from harness.world import World
-
-ADMIN, READER, OPERATOR, ROTATED = (f"token-of-the-{who}-0123" for who in ("admin", "reader", "operator", "new-reader"))
-
-
-class Secured:
-    """A ddpm that speaks TLS and knows four tokens, with the files that it reads."""
-
-    def __init__(self, folder: Path, world: World) -> None:
-        self.folder, self.world = folder, world
-        self.authority, self.other = trustme.CA(), trustme.CA()
-        self.authority.cert_pem.write_to_path(folder / "ca.pem")
-        self.other.cert_pem.write_to_path(folder / "other.pem")
-        self.certify("127.0.0.1")
-        self.give("reader", READER)
-
-    def certify(self, name: str, by: trustme.CA | None = None) -> None:
-        """Have a certificate issued for a name."""
-        issued = (by or self.authority).issue_cert(name)
-        # As tools do that renew them: written beside, and put in its place.
-        for file, content in (("server.key", issued.private_key_pem), ("server.pem", issued.cert_chain_pems[0])):
-            (self.folder / f"new-{file}").write_bytes(content.bytes())
-            (self.folder / f"new-{file}").replace(self.folder / file)
-
-    def give(self, name: str, token: str) -> None:
-        (self.folder / f"{name}.token").write_text(token + "\n")
-
-    def settings(self, **server: Any) -> dict[str, Any]:
-        tokens = [
-            {"name": "grafana", "role": "read", "token": "${file:reader.token}"},
-            {"name": "shift", "role": "operate", "token": OPERATOR},
-        ]
-        own = {
-            "token": ADMIN,
-            "tokens": tokens,
-            "tls": {"cert": "server.pem", "key": "server.key"},
-            "protect_metrics": True,
-        }
-        return self.world.config(name="orders", server={"port": 0, **own, **server})
-
-    def trusting(self, file: str = "ca.pem") -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self.folder / file)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +86,21 @@ def test_roles_and_what_the_audit_log_says_of_them(secured: tuple[Secured, Ddpm]
     assert ("grafana", "pause") in attempts
     assert ("shift", "discard dead letters") in attempts
     assert any(who != "grafana" and action == "pause" for who, action in attempts), "the wrong token is one, too"
+
+
+def test_a_real_prometheus_scrapes_it_in_tls_with_a_token_as_its_password(
+    secured: tuple[Secured, Ddpm], tmp_path: Path
+) -> None:
+    made, running = secured
+    access = {
+        "scheme": "https",
+        "tls_config": {"ca_file": str(made.folder / "ca.pem")},
+        "basic_auth": {"username": "grafana", "password": READER},
+    }
+    with Prometheus(tmp_path, running.url, **access) as prometheus:
+        eventually(lambda: prometheus.target()["health"] == "up", "it is scraped", 30)
+        assert prometheus.target()["scrapeUrl"].startswith("https://")
+        eventually(lambda: prometheus.query("ddpm_pipeline_ready"), "it has metrics", 30)
 
 
 def test_the_commands_find_and_verify_it(secured: tuple[Secured, Ddpm]) -> None:

@@ -4,6 +4,7 @@ A web page that a user has open must not be able to steer the ddpm on the same m
 Origin; and where it lets a name of its own point to 127.0.0.1 (DNS rebinding), they carry that name as Host.
 """
 
+import base64
 import hmac
 import ipaddress
 import socket
@@ -258,7 +259,22 @@ def _knows(policy: AccessPolicy, host: str) -> bool:
 
 def _key(policy: AccessPolicy, headers: Headers) -> Key | None:
     kind, _, given = headers.get("authorization", "").partition(" ")
-    return policy.key_of(given.strip()) if kind.lower() == "bearer" else None
+    match kind.lower():
+        case "bearer":
+            return policy.key_of(given.strip())
+        case "basic":
+            return _key_of_user(policy, given.strip())
+    return None
+
+
+def _key_of_user(policy: AccessPolicy, given: str) -> Key | None:
+    """The token that was given as a password (RFC 7617), with its name as the user; the single token has any user."""
+    try:
+        user, _, password = base64.b64decode(given, validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    key = policy.key_of(password)
+    return key if key is not None and key.name in (user, SINGLE) else None
 
 
 def _actor(policy: AccessPolicy, key: Key | None, scope: Scope, headers: Headers) -> Actor:

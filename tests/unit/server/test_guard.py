@@ -4,9 +4,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from ddpm.config.model import Secret, Server
+from ddpm.config.model import Role, Secret, Server
 from ddpm.errors import ConfigError
-from ddpm.server.guard import AccessPolicy, Guard, access_policy
+from ddpm.server.guard import AccessPolicy, Guard, Key, access_policy
 
 TOKEN = "a-token-of-sixteen"
 JSON = {"Content-Type": "application/json"}
@@ -75,7 +75,8 @@ def test_a_body_that_a_plain_form_could_send_is_refused(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [None, "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer tökén"]
+    "given",
+    [None, "Bearer", "Bearer wrong", f"Basic {TOKEN}", "Basic /w==", f"Bearer {TOKEN}x", "Bearer tökén"],
 )
 def test_without_the_token_the_api_is_closed(given: str | None) -> None:
     headers = {"Authorization": given.encode()} if given else {}
@@ -87,6 +88,22 @@ def test_without_the_token_the_api_is_closed(given: str | None) -> None:
 def test_with_the_token_it_is_open() -> None:
     answer = client(AccessPolicy(token=TOKEN)).get("/v1/pipelines", headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "status"),
+    [
+        ("grafana", "token-of-grafana", 200),
+        ("anyone at all", TOKEN, 200),
+        ("alice", "token-of-grafana", 401),
+        ("grafana", "another", 401),
+        ("grafana", "", 401),
+    ],
+)
+def test_a_token_is_taken_as_the_password_of_its_name(user: str, password: str, status: int) -> None:
+    policy = AccessPolicy(token=TOKEN, keys=(Key("grafana", Role.READ, "token-of-grafana"),))
+    answer = client(policy).get("/v1/pipelines", auth=(user, password))
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 -- it is the danger that is tested
