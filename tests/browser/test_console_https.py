@@ -18,6 +18,7 @@ def test_the_console_is_used_over_https(world: World, tmp_path: Path, page: Page
         with page.trusting_any_certificate():
             page.open(f"{running.url}/#/pipelines/orders")
             page.sees("This ddpm asks for a token", "dialog")
+            assert all("401" in each for each in page.take_errors())
             page.keys(OPERATOR, Keys.ENTER)
             page.sees("running", ".title-state")
             page.sees("shift · operate", "header")

@@ -98,9 +98,8 @@ def test_a_real_prometheus_scrapes_it_in_tls_with_a_token_as_its_password(
         "basic_auth": {"username": "grafana", "password": READER},
     }
     with Prometheus(tmp_path, running.url, **access) as prometheus:
-        eventually(lambda: prometheus.target()["health"] == "up", "it is scraped", 30)
+        eventually(lambda: prometheus.query("ddpm_pipeline_state"), "it has metrics", 30)
         assert prometheus.target()["scrapeUrl"].startswith("https://")
-        eventually(lambda: prometheus.query("ddpm_pipeline_ready"), "it has metrics", 30)
 
 
 def test_the_commands_find_and_verify_it(secured: tuple[Secured, Ddpm]) -> None:
