@@ -15,7 +15,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from ddpm.broker.produce import Record, produce
 from ddpm.cli.configuration import ConfigOption, read_config
-from ddpm.config.model import Cluster
+from ddpm.cli.recording import recorded
+from ddpm.config.model import Cluster, Config
 from ddpm.devstack.running import running_bootstrap
 from ddpm.errors import ConfigError, MissingToolError
 from ddpm.orchestrator.prepare import DATA_DIR
@@ -38,15 +39,18 @@ def produce_command(
 ) -> None:
     """Produce records into a topic, one a line; empty lines are left out."""
     addresses: Sequence[str] = brokers.split(",") if brokers else ()
+    loaded: Config | None = None
     if not addresses or topic is None or config is not None:
-        kafka = read_config(config).config.pipelines[0].kafka
+        loaded = read_config(config).config
+        kafka = loaded.pipelines[0].kafka
         topic = topic or kafka.topics[0]
         known = (
             Cluster((running_bootstrap(DATA_DIR, _NO_BROKER),)) if kafka.embedded and not addresses else kafka.cluster
         )
         # Other brokers are spoken to as the configuration says only where it was named on purpose.
         addresses = Cluster(addresses, known.security if config is not None else None) if addresses else known
-    delivered = produce_file(addresses, topic, file, key=key)
+    with recorded(loaded, "produce", None, topic=topic, file=str(file or "standard input")):
+        delivered = produce_file(addresses, topic, file, key=key)
     typer.echo(f"{counted(delivered, 'record')} produced into {topic}")
 
 

@@ -11,7 +11,12 @@ from ddpm.orchestrator.prepare import DATA_DIR
 
 
 @contextmanager
-def recorded(config: Config, action: str, pipeline: str, **parameters: Any) -> Iterator[None]:  # noqa: ANN401 -- JSON
+def recorded(
+    config: Config | None,
+    action: str,
+    pipeline: str | None,
+    **parameters: Any,  # noqa: ANN401 -- JSON
+) -> Iterator[None]:
     """Record what the block does, and how it ended, in the data folder that is here; nowhere when there is none."""
     outcome: Outcome = "failed"
     reason: str | None = "it did not end"
@@ -24,7 +29,7 @@ def recorded(config: Config, action: str, pipeline: str, **parameters: Any) -> I
     finally:
         if DATA_DIR.is_dir():
             log = AuditLog(DATA_DIR)
-            log.mask(config.secrets)
+            log.mask(config.secrets if config else ())
             said = {name: value for name, value in parameters.items() if value not in (None, (), [], False)}
             actor = Actor(this_user(), "local user")
             log.add(Record(actor, action, outcome, pipeline, {"by": "the command line", **said}, reason))

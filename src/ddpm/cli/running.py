@@ -9,8 +9,10 @@ import typer
 
 from ddpm.cli.address import TOKEN_VARIABLE
 from ddpm.cli.configuration import ConfigOption, load_config, reread_config
+from ddpm.cli.recording import recorded
 from ddpm.config.model import Config
 from ddpm.devstack import remove_data, stop_leftovers
+from ddpm.observability.audit_log import FOLDER as AUDIT_FOLDER
 from ddpm.orchestrator.prepare import DATA_DIR
 from ddpm.orchestrator.run.datafolder import check_free
 
@@ -60,11 +62,19 @@ def reset_command(
     check_free(DATA_DIR, "end that one first: its servers use what would be removed")
     for leftover in stop_leftovers(DATA_DIR):
         typer.echo(f"stopped {leftover}")
-    if not DATA_DIR.exists():
+    own = [each for each in DATA_DIR.iterdir() if each.name != AUDIT_FOLDER] if DATA_DIR.exists() else []
+    if not own:
         typer.echo("there is no embedded data")
         return
     if not yes:
-        typer.confirm(f"Remove {DATA_DIR}, with all topics and tables of the embedded servers?", abort=True)
-    remove_data(DATA_DIR)
-    shutil.rmtree(DATA_DIR)
-    typer.echo(f"removed {DATA_DIR}")
+        question = f"Remove what is in {DATA_DIR}, with all topics and tables of the embedded servers?"
+        typer.confirm(question, abort=True)
+    with recorded(None, "reset", None):
+        remove_data(DATA_DIR)
+        for each in own:
+            if each.is_dir() and not each.is_symlink():
+                # What belongs to an embedded server is gone by now.
+                shutil.rmtree(each, ignore_errors=not each.exists())
+            else:
+                each.unlink(missing_ok=True)
+    typer.echo(f"removed what was in {DATA_DIR}, but for the audit log")

@@ -38,8 +38,8 @@ def create(sources: Sources, engine_pages: EnginePages, policy: AccessPolicy | C
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     def metrics() -> Response:
         """Everything that ddpm and its engines count, in Prometheus' text format."""
-        changed = sources.config_changed() is not None
-        text = page(sources.supervisor.statuses(), engine_pages(), own, config_changed=changed)
+        changed, fails = sources.config_changed() is not None, _audit_trouble(sources) is not None
+        text = page(sources.supervisor.statuses(), engine_pages(), own, config_changed=changed, audit_fails=fails)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     app.include_router(router(sources))
@@ -57,15 +57,23 @@ class _Application(FastAPI):
             return self.openapi_schema
         document = super().openapi()
         about = "app.server.token, or one of app.server.tokens with the role that is needed; none where none is set"
-        schemes = {"token": {"type": "http", "scheme": "bearer", "description": about}}
+        basic = "the same as a password, with its name as the user"
+        schemes = {
+            "token": {"type": "http", "scheme": "bearer", "description": about},
+            "basic": {"type": "http", "scheme": "basic", "description": basic},
+        }
         document.setdefault("components", {})["securitySchemes"] = schemes
         for path, operations in document["paths"].items():
             if path.startswith(("/v1/", "/metrics")):
                 for method, operation in operations.items():
                     # Either is enough: without a token where none is set.
-                    operation["security"] = [{"token": []}, {}]
+                    operation["security"] = [{"token": []}, {"basic": []}, {}]
                     operation["x-ddpm-role"] = asked(method.upper(), path).role.value
         return document
+
+
+def _audit_trouble(sources: Sources) -> str | None:
+    return sources.audit.trouble if sources.audit is not None else None
 
 
 def _probes(app: FastAPI, sources: Sources) -> None:
@@ -73,7 +81,7 @@ def _probes(app: FastAPI, sources: Sources) -> None:
 
     # Coroutines, so that no slow scrape in the pool of threads keeps them waiting.
     async def health(response: Response) -> HealthView:
-        trouble = sources.audit.trouble if sources.audit is not None else None
+        trouble = _audit_trouble(sources)
         warnings = () if trouble is None else (trouble,)
         view = health_view(supervisor.statuses(), alive=supervisor.alive, now=time.time(), warnings=warnings)
         if view.culprits:

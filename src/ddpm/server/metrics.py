@@ -39,6 +39,7 @@ def page(
     own: CollectorRegistry | None = None,
     *,
     config_changed: bool = False,
+    audit_fails: bool = False,
     now: float | None = None,
 ) -> bytes:
     """All metrics as one page.
@@ -49,6 +50,7 @@ def page(
         own: Put at the end of the page: what `process_registry` gives, or anything else whose names do not begin
             like those of the table of families.
         config_changed: Whether files of the configuration say something else than what runs.
+        audit_fails: Whether the audit log cannot be written.
         now: Seconds since 1970; what the ages of probes are counted from. The clock's by default.
 
     """
@@ -59,6 +61,8 @@ def page(
         f"ddpm_build_info{_braced(['version'], [__version__])} 1",
         *_head("ddpm_config_changed", "gauge", "1 while files of the configuration say something else than what runs."),
         f"ddpm_config_changed {int(config_changed)}",
+        *_head("ddpm_audit_log_fails", "gauge", "1 while the audit log cannot be written; the log says why."),
+        f"ddpm_audit_log_fails {int(audit_fails)}",
     ]
     for family in OWN:
         lines += _own(family, seen, moment)

@@ -102,12 +102,14 @@ def test_the_api_shows_it_and_who_one_is(api: Api) -> None:
 
 
 def test_a_log_that_cannot_be_written_stops_nothing_and_is_told(api: Api, tmp_path: Path) -> None:
+    assert "\nddpm_audit_log_fails 0\n" in api.ask("/metrics", None).text
     (tmp_path / "audit").touch()
     assert api.ask("/v1/pipelines/orders/pause", body={}).status_code == 202
     assert api.supervisor.asked == [("pause", "orders")]
     health = api.ask("/health", None)
     assert (health.status_code, health.json()["status"]) == (200, "ok")
     assert health.json()["warnings"][0].startswith("the audit log cannot be written: ")
+    assert "\nddpm_audit_log_fails 1\n" in api.ask("/metrics", None).text
 
 
 def test_another_policy_counts_from_then_on(api: Api) -> None:

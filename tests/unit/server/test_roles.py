@@ -98,5 +98,5 @@ def test_the_api_describes_its_tokens_and_roles() -> None:
     document = application().openapi()
     assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     discard = document["paths"]["/v1/pipelines/{name}/dead-letters/discard"]["post"]
-    assert (discard["x-ddpm-role"], discard["security"]) == ("admin", [{"token": []}, {}])
+    assert (discard["x-ddpm-role"], discard["security"]) == ("admin", [{"token": []}, {"basic": []}, {}])
     assert "security" not in document["paths"]["/livez"]["get"]
