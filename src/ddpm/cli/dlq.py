@@ -26,13 +26,14 @@ from ddpm.cli.servers import with_servers
 from ddpm.cli.text import dumped, dumped_answers, number, plain
 from ddpm.config.model import Config, Pipeline
 from ddpm.deadletters.index import Entry, summarize
-from ddpm.deadletters.letter import DeadLetter, LetterId
+from ddpm.deadletters.letter import DeadLetter, LetterId, shown
 from ddpm.deadletters.resolution import Resolution
 from ddpm.deadletters.selection import Selection, moment
 from ddpm.deadletters.store import DeadLetterStore
 from ddpm.errors import ConfigError, DdpmError
 from ddpm.names import means
 from ddpm.orchestrator.dead_letter_stores import dead_letter_stores
+from ddpm.privacy import privacy_of
 from ddpm.server.letters import letter_view, letters_view, line_view
 
 app = typer.Typer(help="Dead letters: records that could not be written, with the reason.", no_args_is_help=True)
@@ -109,12 +110,13 @@ def list_command(
             selection = LetterFilter(reason, message, since, until, None, sink).selection(store, each.name)
             entries = store.entries(each.name, selection, handled=everything)
             newest = sorted(entries, key=lambda entry: (entry.failed_at_ms, entry.id), reverse=True)[:limit]
-            shown = _read(store, each.name, newest) if letters else []
-            lines = [line_view(letter, store.entry(letter)) for letter in shown]
+            privacy = privacy_of(each)
+            found = [shown(letter, privacy) for letter in _read(store, each.name, newest)] if letters else []
+            lines = [line_view(letter, store.entry(letter)) for letter in found]
             view = letters_view(each.name, store.topic, store.depth(each.name), summarize(entries), lines)
             views.append(view)
             if not as_json and letters:
-                _show_lines(each.name, shown, len(entries), store)
+                _show_lines(each.name, found, len(entries), store)
             elif not as_json:
                 _show_reasons(each.name, entries, everything=everything)
     if as_json:
@@ -141,6 +143,8 @@ def show_command(
         if pipeline is not None and not means(pipeline, letter.pipeline):
             msg = f'dead letter {wanted} belongs to the pipeline "{plain(letter.pipeline)}"'
             raise ConfigError(msg, hint=f"ask for --pipeline {plain(letter.pipeline)}")
+        of = next((each for each in loaded.pipelines if each.name == letter.pipeline), owner)
+        letter = shown(letter, privacy_of(of))
         view = letter_view(letter, store.entry(letter))
     if as_json:
         write_line(dumped(view.model_dump(mode="json"), indent=2))

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from ddpm.cli.text import harmless_json, plain
 from ddpm.deadletters.letter import DeadLetter
-from ddpm.orchestrator.dryrun.exact import loads, pretty
+from ddpm.exact import loads, pretty
 from ddpm.server.letters import LetterView
 
 HEX_ROW = 16

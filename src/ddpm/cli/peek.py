@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -20,10 +21,11 @@ from ddpm.config.model import Config, Pipeline
 from ddpm.config.parts import first_of
 from ddpm.deadletters.letter import LAST_MS
 from ddpm.errors import ConfigError
-from ddpm.orchestrator.dryrun import Trials, configured, read_answer
+from ddpm.orchestrator.dryrun import Trials, configured, read_answer, shown
 from ddpm.orchestrator.dryrun.consumed import consumed
 from ddpm.orchestrator.signals import signal_handler
 from ddpm.orchestrator.trace.story import parse_place, readers_of
+from ddpm.privacy import PrivacyFilter, privacy_of
 from ddpm.server.views import from_epoch, iso
 from ddpm.words import counted
 
@@ -59,12 +61,14 @@ def peek_command(
         write_line(f"no records in {', '.join(map(plain, owner.kafka.topics))}")
     with signal_handler(), ExitStack() as stack:
         trials = None if raw else stack.enter_context(Trials(configured(loaded, owner.name), progress()))
+        privacy = privacy_of(owner)
         for record in records:
-            answer = trials.answer(consumed(record)) if trials else None
+            answer = shown(trials.answer(consumed(record)), privacy) if trials else None
+            seen = seen_of(record, privacy)
             if as_json:
-                write_line(_as_json(record, answer))
+                write_line(_as_json(seen, answer))
             else:
-                _show(owner, record, answer)
+                _show(owner, seen, answer)
 
 
 def _chosen(loaded: Config, what: str | None, count: int, name: str | None) -> tuple[Pipeline, list[RawRecord]]:
@@ -120,6 +124,12 @@ def _as_json(record: RawRecord, answer: str | None) -> str:
     }
     # Put in as it is: in the engine's answer numbers have all of their digits.
     return harmless_json(f'{json.dumps(fields)[:-1]}, "answer": {answer or "null"}}}')
+
+
+def seen_of(record: RawRecord, privacy: PrivacyFilter) -> RawRecord:
+    """What people may see of a record."""
+    headers = privacy.headers(record.headers)
+    return replace(record, key=privacy.key(record.key), value=privacy.value(record.value), headers=headers)
 
 
 def _text(value: bytes | None) -> str | None:

@@ -1,5 +1,6 @@
 """`ddpm rows`: the newest rows of a pipeline's table. Reads only."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from ddpm.cli.output import Terminal, show, write_line
 from ddpm.cli.servers import load_with_servers
 from ddpm.cli.text import harmless_json, plain
 from ddpm.errors import ConfigError
+from ddpm.privacy import privacy_of
 from ddpm.store.newest import Newest, newest_rows
 
 DEFAULT_ROWS = 10
@@ -39,16 +41,18 @@ def rows_command(
         raise ConfigError(msg, hint="its sinks are in the configuration, under sinks:")
     table = pipeline.table.table
     found = newest_rows(pipeline.table.url, table, count, _LONGEST_VALUE)
+    privacy = privacy_of(pipeline)
     if as_json:
         for document in found.documents if found else ():
-            write_line(harmless_json(document))
+            write_line(harmless_json(privacy.row(document)))
     elif found is None:
         write_line(f"{plain(table)}: there is no such table yet; ddpm run and ddpm provision make it")
     elif not found.rows:
         write_line(f"{plain(table)}: no rows")
     else:
         console = Terminal()
-        show(console, _drawn(found, console.width if console.is_terminal else None))
+        rows = tuple(tuple(map(privacy.cell, found.columns, row)) for row in found.rows)
+        show(console, _drawn(replace(found, rows=rows), console.width if console.is_terminal else None))
 
 
 def _meant(words: list[str]) -> tuple[str | None, int]:

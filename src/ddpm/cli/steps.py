@@ -34,6 +34,8 @@ def answered(answer: Answer, label: str, table: str | None) -> Text:
 
 def hexdump(answer: Answer) -> list[Text]:
     """The first bytes in hexadecimal, and as text where they are ASCII."""
+    if answer.size and not answer.head:
+        return [Text("not shown: privacy.mask", style="dim")]
     shown = answer.head[: HEX_ROW * _HEX_ROWS]
     rows = [shown[at : at + HEX_ROW] for at in range(0, len(shown), HEX_ROW)]
     lines = [f"{at * HEX_ROW:04x}  {row.hex(' '):<{HEX_ROW * 3 - 1}}  {_ascii(row)}" for at, row in enumerate(rows)]

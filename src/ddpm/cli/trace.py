@@ -1,5 +1,6 @@
 """`ddpm trace`: what became of one record."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,9 @@ from ddpm.cli.messages import progress
 from ddpm.cli.output import Terminal, write_line
 from ddpm.cli.servers import load_with_servers
 from ddpm.cli.text import dumped_answers, plain
+from ddpm.deadletters.letter import shown
 from ddpm.orchestrator.trace.story import Trace, parse_place, readers_of, trace
+from ddpm.privacy import PrivacyFilter, privacy_of
 
 
 def trace_command(
@@ -27,13 +30,26 @@ def trace_command(
     wanted = parse_place(place)
     loaded = load_with_servers(config)
     readers = readers_of(loaded, wanted.topic, pipeline)
-    found = [trace(loaded, each, wanted, progress()) for each in readers]
+    found = [_seen(trace(loaded, each, wanted, progress()), privacy_of(each)) for each in readers]
     if as_json:
         answers = [_as_json(each) for each in found]
         write_line(dumped_answers(answers))
         return
     for each in found:
         _show(each, several=len(found) > 1)
+
+
+def _seen(found: Trace, privacy: PrivacyFilter) -> Trace:
+    """What people may see of it."""
+    rows = tuple(
+        replace(row, columns={name: privacy.cell(name, value) for name, value in row.columns.items()})
+        for row in found.rows
+    )
+    letters, said = tuple(shown(each, privacy) for each in found.letters), found.said
+    for letter, own in zip(found.letters, letters, strict=True):
+        # It may say the reason.
+        said = said.replace(letter.message, own.message) if letter.message else said
+    return replace(found, rows=rows, letters=letters, said=said)
 
 
 def _show(found: Trace, *, several: bool) -> None:

@@ -8,12 +8,13 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from ddpm.broker.dump import RawRecord
 from ddpm.contract import Header, Prefix
 from ddpm.errors import ConfigError
+from ddpm.privacy import MASK, PrivacyFilter
 
 # A letter that is kept in the table `ddpm_dead_letters` has its id there for an offset.
 KEPT = -1
@@ -109,6 +110,18 @@ class DeadLetter:
     headers: Headers
     headers_cut: str | None = None
     sink: str | None = None
+
+
+def shown(letter: DeadLetter, privacy: PrivacyFilter) -> DeadLetter:
+    """A letter as people may see it."""
+    about_hidden = letter.column is not None and privacy.cell(letter.column, "") == MASK
+    return replace(
+        letter,
+        message=privacy.text(letter.message, None if about_hidden else privacy.taken_of(letter.value)),
+        key=privacy.key(letter.key),
+        value=privacy.value(letter.value),
+        headers=privacy.headers(letter.headers),
+    )
 
 
 def parse(record: RawRecord) -> DeadLetter | None:

@@ -13,12 +13,13 @@ from typing import Literal
 import structlog
 
 from ddpm.deadletters.index import Depth, Entry
-from ddpm.deadletters.letter import DeadLetter, LetterId
+from ddpm.deadletters.letter import DeadLetter, LetterId, shown
 from ddpm.deadletters.replay import Fed, Plan, Progress, Reinject, plan, replay
 from ddpm.deadletters.resolution import Resolution
 from ddpm.deadletters.selection import Selection
 from ddpm.deadletters.store import DeadLetterStore
 from ddpm.errors import DdpmError
+from ddpm.privacy import PrivacyFilter
 
 
 class BusyError(DdpmError):
@@ -56,13 +57,20 @@ class DeadLetterService:
         self._is_stopping = stopping
         self._stores: Mapping[str, DeadLetterStore] = {}
         self._reinjections: Mapping[str, Reinject] = {}
+        self._privacy: Mapping[str, PrivacyFilter] = {}
         self._jobs: dict[str, Job] = {}
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
 
-    def open(self, stores: Mapping[str, DeadLetterStore], reinjections: Mapping[str, Reinject]) -> None:
-        """Begin to answer, with the store of every pipeline and what feeds an engine of it."""
+    def open(
+        self,
+        stores: Mapping[str, DeadLetterStore],
+        reinjections: Mapping[str, Reinject],
+        privacy: Mapping[str, PrivacyFilter],
+    ) -> None:
+        """Begin to answer: with the store of every pipeline, what feeds an engine of it, and what people may see."""
         self._reinjections = reinjections
+        self._privacy = privacy
         self._stores = stores
 
     def close(self, timeout: float = 10.0) -> None:
@@ -84,19 +92,20 @@ class DeadLetterService:
         return self._store(pipeline).entries(pipeline, self._resolved(pipeline, selection), handled=handled)
 
     def letters(self, pipeline: str, entries: list[Entry]) -> list[tuple[DeadLetter, Entry | None]]:
-        """Read letters with everything in them, in the order of `entries`; raises ServiceError."""
-        store = self._store(pipeline)
+        """Read letters with everything that people may see, in the order of `entries`; raises ServiceError."""
+        store, privacy = self._store(pipeline), self._privacy[pipeline]
         read = store.letters((entry.id for entry in entries), pipeline)
         # Tables of several databases give out the same ids.
         found = {letter.id: letter for letter in read if letter.pipeline == pipeline}
-        return [(replace(found[entry.id], sink=entry.sink), entry) for entry in entries if entry.id in found]
+        read_ = [(replace(found[entry.id], sink=entry.sink), entry) for entry in entries if entry.id in found]
+        return [(shown(letter, privacy), entry) for letter, entry in read_]
 
     def letter(self, pipeline: str, letter_id: LetterId) -> tuple[DeadLetter, Entry | None] | None:
-        """One letter; None when the pipeline has no such letter. Raises ServiceError."""
+        """What people may see of one letter; None when the pipeline has no such letter. Raises ServiceError."""
         store = self._store(pipeline)
         for letter in store.letters([letter_id], pipeline):
             if letter.pipeline == pipeline:
-                return letter, store.entry(letter)
+                return shown(letter, self._privacy[pipeline]), store.entry(letter)
         return None
 
     def discard(self, pipeline: str, selection: Selection) -> tuple[str, int]:

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
+from ddpm.config.model import Privacy
 from ddpm.deadletters.replay import Reinject
 from ddpm.deadletters.service import DeadLetterService
 from ddpm.observability.recent import RecentLog
+from ddpm.privacy import PrivacyFilter
 from ddpm.server.api import Sources
 from ddpm.server.views import DeadLetterView, Description, ProcessorView, SinkView, SourceView
 from ddpm.supervisor.events import EventLog
@@ -63,6 +65,9 @@ DESCRIPTION = Description(
 )
 
 
+SEES_ALL = PrivacyFilter(Privacy())
+
+
 class FakeSupervisor:
     """Takes requests as a supervisor does, and remembers them."""
 
@@ -94,7 +99,8 @@ def dead_letter_service(
 ) -> DeadLetterService:
     """The dead letters of pipelines on one pretended store; `reinject` takes those that are replayed."""
     service = DeadLetterService()
-    service.open(dict.fromkeys(pipelines, store), dict.fromkeys(pipelines, reinject))  # type: ignore[arg-type]
+    stores = dict.fromkeys(pipelines, store)
+    service.open(stores, dict.fromkeys(pipelines, reinject), dict.fromkeys(pipelines, SEES_ALL))  # type: ignore[arg-type]
     return service
 
 

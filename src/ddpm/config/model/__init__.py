@@ -9,6 +9,7 @@ from ddpm.config.model.engine import HOST_NETWORK, Container, Engine, Scale
 from ddpm.config.model.kafka import IsolationLevel, Kafka, StartFrom
 from ddpm.config.model.kinds import pipeline_model
 from ddpm.config.model.pipeline import Batching, Config, Part, Pipeline, Processor
+from ddpm.config.model.privacy import Privacy
 from ddpm.config.model.secret import Password, Secret
 from ddpm.config.model.security import Cluster, Mechanism, OAuth, Sasl, Security, Tls, TlsOrNot, without_tls
 from ddpm.config.model.server import Logger, LogLevel, Metrics, Role, Server, ServerTls, Token
@@ -95,6 +96,7 @@ __all__ = [
     "Pipeline",
     "Plugin",
     "PluginKind",
+    "Privacy",
     "Probe",
     "ProbeSpec",
     "Processor",

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from ddpm.component import Component
 from ddpm.config.model.engine import HOST_NETWORK, Engine, Scale
 from ddpm.config.model.kafka import Kafka
+from ddpm.config.model.privacy import Privacy
 from ddpm.config.model.server import Logger, Metrics, Server
 from ddpm.config.model.sinks import DeadLetter, Sink
 from ddpm.config.model.source import Source
@@ -153,6 +154,7 @@ class Pipeline(Beginning):
     replicas: int = Field(default=1, ge=1, le=64, description="how many engines share the consumer group")
     scale: Scale | None = None
     once: bool = Field(default=False, description="read to the end that the topics have now, then end")
+    privacy: Privacy = Privacy()
     server: Server = Server()
     logger: Logger = Logger()
     metrics: Metrics = Metrics()

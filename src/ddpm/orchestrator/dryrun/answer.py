@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from ddpm.errors import EngineError
-from ddpm.orchestrator.dryrun.exact import NULL, loads
+from ddpm.exact import NULL, loads
+from ddpm.privacy import MASK, PrivacyFilter, compact
 
 
 class Outcome(StrEnum):
@@ -67,6 +68,29 @@ class Answer:
     def dead_letters(self) -> tuple[Result, ...]:
         """What would be dead letters."""
         return tuple(result for result in self.results if result.outcome is Outcome.DEAD_LETTER)
+
+
+def shown(line: str, privacy: PrivacyFilter) -> str:
+    """An answer of `Trials` as people may see it, on one line again."""
+    if not privacy.active:
+        return line
+    said = loads(line)
+    said["head"] = None
+    for each in said["documents"]:
+        documents = [each[name] for name in ("parsed", "document") if name in each]
+        taken = frozenset(text for one in documents for text in privacy.taken(one))
+        for name in ("parsed", "document"):
+            if name in each:
+                each[name] = privacy.without(each[name], taken)
+            if f"{name}_bytes" in each:
+                each[f"{name}_bytes"] = base64.b64encode(MASK.encode()).decode()
+        for cell in each.get("columns", ()):
+            cell["value"] = privacy.cell(cell["column"], cell["value"], taken)
+        if reason := each.get("reason"):
+            about_hidden = reason.get("column") and privacy.cell(reason["column"], "") == MASK
+            told = taken if documents and not about_hidden else None
+            reason["message"] = privacy.text(reason["message"], told)
+    return compact(said)
 
 
 def read_answer(line: str) -> Answer:

@@ -17,7 +17,7 @@ from ddpm.config.document import Document
 from ddpm.config.files import read_text, reason
 from ddpm.config.known import did_you_mean
 from ddpm.config.problems import ConfigProblems, Finding, Place
-from ddpm.orchestrator.dryrun.exact import loads
+from ddpm.exact import loads
 from ddpm.orchestrator.dryrun.trials import Record
 
 SUFFIX = ".cases.yaml"

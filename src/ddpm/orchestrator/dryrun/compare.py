@@ -4,9 +4,9 @@ import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ddpm.exact import loads, pretty, same
 from ddpm.orchestrator.dryrun.answer import Answer, Cell, Outcome, Reason, Result
 from ddpm.orchestrator.dryrun.cases import Case, ExpectedCell, ExpectedReason
-from ddpm.orchestrator.dryrun.exact import loads, pretty, same
 from ddpm.words import counted
 
 

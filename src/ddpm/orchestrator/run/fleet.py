@@ -31,6 +31,7 @@ from ddpm.orchestrator.run.preparing import Preparations
 from ddpm.orchestrator.run.specs import spec_of
 from ddpm.orchestrator.run.topic_recreation import TopicRecreation
 from ddpm.orchestrator.run.watching import watching
+from ddpm.privacy import privacy_of
 from ddpm.server.views import Description
 from ddpm.supervisor.pipeline import PipelineSpec
 from ddpm.supervisor.policy import KILL_MARGIN
@@ -343,6 +344,7 @@ class Fleet:
         self._around.letters.open(
             {name: each.letters for name, each in runtimes.items()},
             {name: each.reinject for name, each in runtimes.items()},
+            {name: privacy_of(each.pipeline) for name, each in runtimes.items()},
         )
 
     def _watch(self) -> None:
