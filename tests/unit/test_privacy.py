@@ -113,7 +113,8 @@ def test_a_dead_letter_shows_neither_fields_nor_what_its_reason_quotes_of_them()
 
 def test_a_pipeline_may_hide_other_fields_than_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    more = "  privacy: {mask: [email], mask_key: true}\npipelines:\n  a: {}\n  b: {postgres: {table: b}, privacy: {mask: [phone]}}\n"
+    more = "  privacy: {mask: [email], mask_key: true}\npipelines:\n  a: {}\n"
+    more += "  b: {postgres: {table: b}, privacy: {mask: [phone]}}\n"
     one, other = Folder(tmp_path).load(MINIMAL + more).config.pipelines
     assert (one.privacy.mask, other.privacy.mask) == (("email",), ("phone",))
     assert other.privacy.mask_key

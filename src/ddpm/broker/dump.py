@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
 
 from ddpm.broker.connection import DEFAULT_TIMEOUT, opened
 from ddpm.broker.offsets import Partition, watermarks
@@ -35,6 +36,19 @@ class RawRecord:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
+
+
+def raw(record: ConsumerRecord) -> RawRecord:
+    """A record of kafka-python's."""
+    return RawRecord(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        tuple(record.headers),
+    )
 
 
 def dump(brokers: Sequence[str], topics: Sequence[str], timeout: float = DEFAULT_TIMEOUT) -> Iterator[RawRecord]:
@@ -190,15 +204,7 @@ def _read(consumer: KafkaConsumer, ends: dict[TopicPartition, int], timeout: flo
         for partition, records in consumer.poll(timeout_ms=int(_POLL_SECONDS * 1000)).items():
             for record in records:
                 if record.offset < ends[partition]:
-                    yield RawRecord(
-                        record.topic,
-                        record.partition,
-                        record.offset,
-                        record.timestamp,
-                        record.key,
-                        record.value,
-                        tuple(record.headers),
-                    )
+                    yield raw(record)
         # Positions, not records, say where the end is: compaction and markers of transactions leave offsets bare.
         now = {partition: consumer.position(partition) for partition in unfinished}
         if now != positions:

@@ -161,6 +161,12 @@ PLACES: tuple[Place, ...] = (
         "scale_command",
         "Run so many replicas of a pipeline, or give the decision back to the configuration.",
     ),
+    Place(
+        "tap",
+        "ddpm.cli.tap",
+        "tap_command",
+        "Show records of a pipeline as they come, until Ctrl-C; the pipeline is not touched.",
+    ),
     Place("rows", "ddpm.cli.rows", "rows_command", "Show the newest rows of a pipeline's table."),
     Place(
         "validate",

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -23,9 +22,10 @@ from ddpm.deadletters.letter import LAST_MS
 from ddpm.errors import ConfigError
 from ddpm.orchestrator.dryrun import Trials, configured, read_answer, shown
 from ddpm.orchestrator.dryrun.consumed import consumed
+from ddpm.orchestrator.look.tap import seen_of
 from ddpm.orchestrator.signals import signal_handler
 from ddpm.orchestrator.trace.story import parse_place, readers_of
-from ddpm.privacy import PrivacyFilter, privacy_of
+from ddpm.privacy import privacy_of
 from ddpm.server.views import from_epoch, iso
 from ddpm.words import counted
 
@@ -64,9 +64,9 @@ def peek_command(
         privacy = privacy_of(owner)
         for record in records:
             answer = shown(trials.answer(consumed(record)), privacy) if trials else None
-            seen = seen_of(record, privacy)
+            seen = seen_of(record, owner)
             if as_json:
-                write_line(_as_json(seen, answer))
+                write_line(record_as_json(seen, answer))
             else:
                 _show(owner, seen, answer)
 
@@ -112,7 +112,8 @@ def about(record: RawRecord) -> Iterator[str]:
         yield f"  header {plain(name)}: {shown}"
 
 
-def _as_json(record: RawRecord, answer: str | None) -> str:
+def record_as_json(record: RawRecord, answer: str | None) -> str:
+    """A record, and what becomes of it, on one line."""
     fields = {
         "topic": record.topic,
         "partition": record.partition,
@@ -124,12 +125,6 @@ def _as_json(record: RawRecord, answer: str | None) -> str:
     }
     # Put in as it is: in the engine's answer numbers have all of their digits.
     return harmless_json(f'{json.dumps(fields)[:-1]}, "answer": {answer or "null"}}}')
-
-
-def seen_of(record: RawRecord, privacy: PrivacyFilter) -> RawRecord:
-    """What people may see of a record."""
-    headers = privacy.headers(record.headers)
-    return replace(record, key=privacy.key(record.key), value=privacy.value(record.value), headers=headers)
 
 
 def _text(value: bytes | None) -> str | None:

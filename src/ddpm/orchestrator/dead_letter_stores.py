@@ -22,6 +22,20 @@ class DeadLetterStores:
             store.close()
 
 
+def owners_of(pipelines: Sequence[Pipeline]) -> Owners:
+    """Whose letters are whose, of everything that a configuration runs."""
+    return Owners(
+        Owner(
+            each.name,
+            each.whole,
+            each.sink_names,
+            first=each is first_of(named(pipelines, each.whole)),
+            main=next((name for name, sink in zip(each.sink_names, each.sinks, strict=True) if sink.row_table), None),
+        )
+        for each in pipelines
+    )
+
+
 def dead_letter_stores(pipelines: Iterable[Pipeline], all_: Sequence[Pipeline]) -> DeadLetterStores:
     """The stores of pipelines that have real addresses; nothing is read yet.
 
@@ -30,16 +44,7 @@ def dead_letter_stores(pipelines: Iterable[Pipeline], all_: Sequence[Pipeline]) 
         all_: Everything that the configuration runs: a letter may be that of another sink of the same pipeline.
 
     """
-    owners = Owners(
-        Owner(
-            each.name,
-            each.whole,
-            each.sink_names,
-            first=each is first_of(named(all_, each.whole)),
-            main=next((name for name, sink in zip(each.sink_names, each.sinks, strict=True) if sink.row_table), None),
-        )
-        for each in all_
-    )
+    owners = owners_of(all_)
     sharing: dict[tuple[Cluster, str], list[Pipeline]] = {}
     for pipeline in pipelines:
         sharing.setdefault((pipeline.kafka.cluster, pipeline.dead_letter.topic), []).append(pipeline)
