@@ -112,6 +112,14 @@ class Client:
             timeout = httpx.Timeout(patience, connect=CONNECT_SECONDS)
             return self._json(self._http.get(path, params=params, timeout=timeout))
 
+    def page(self, path: str) -> str:
+        """The text at a path; raises as `get` does."""
+        with self._translated():
+            response = self._http.get(path)
+            if not response.is_success:
+                self._json(response)
+            return response.text
+
     @contextmanager
     def about(self, name: str | None) -> Iterator[None]:
         """Name the pipeline in the error when ddpm knows none of this name."""

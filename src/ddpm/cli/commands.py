@@ -162,6 +162,12 @@ PLACES: tuple[Place, ...] = (
         "Run so many replicas of a pipeline, or give the decision back to the configuration.",
     ),
     Place(
+        "top",
+        "ddpm.cli.top",
+        "top_command",
+        "Show all pipelines live: state, rates, lag, dead letters, CPU and memory of their engines; q ends.",
+    ),
+    Place(
         "tap",
         "ddpm.cli.tap",
         "tap_command",

@@ -31,6 +31,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "replay": ("ddpm replay --from 2h --dry-run", "ddpm replay --from 2026-11-23T08:00:00Z --to 1h"),
     "trace": ("ddpm trace orders:0:17",),
     "peek": ("ddpm peek orders -n 5", "ddpm peek orders:0:17", "ddpm peek orders:0:17 --raw"),
+    "top": ("ddpm top", "ddpm top --sort memory"),
     "tap": ("ddpm tap orders", "ddpm tap orders --at sink --filter this.returned", "ddpm tap --at dead-letters"),
     "rows": ("ddpm rows", "ddpm rows 50", "ddpm rows orders 50 --json"),
     "status": ("ddpm status", "ddpm status orders --watch"),
