@@ -12,6 +12,7 @@ from typing import Any
 from ddpm.config.fields import keys_of
 from ddpm.config.model import Column, Pipeline, Privacy
 from ddpm.exact import Number, loads, pretty
+from ddpm.words import counted
 
 MASK = "***"
 # Shorter values are found everywhere by chance.
@@ -96,7 +97,7 @@ class PrivacyFilter:
             return value
         document = _document(value)
         if document is None:
-            return f"({len(value):,} bytes, not shown: privacy.mask)".encode()
+            return f"({counted(len(value), 'byte')}, not shown: privacy.mask)".encode()
         return compact(self.document(document)).encode()
 
     def taken_of(self, value: bytes | None) -> frozenset[str] | None:

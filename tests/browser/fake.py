@@ -32,6 +32,7 @@ class FakeDdpm:
         refusal: Status, message and hint for the next requests that change something; None accepts them.
         posted: The path and body of every request that was accepted.
         letters: The dead letters of the pipelines that have some, as `dead_letters` makes them.
+        records: The newest records of the pipelines that have some, as `record` makes them.
         config_changed: What it says of its files.
         who: Who it says that asks, and with which role.
         audit: The records of its audit log.
@@ -45,6 +46,7 @@ class FakeDdpm:
         self.refusal: tuple[int, str, str | None] | None = None
         self.posted: list[tuple[str, Any]] = []
         self.letters: dict[str, Json] = {}
+        self.records: dict[str, list[Json]] = {}
         self.config_changed: str | None = None
         self.who: Json = {"name": "anyone", "kind": "anyone", "role": "admin", "address": "127.0.0.1"}
         self.audit: list[Json] = []
@@ -148,6 +150,12 @@ class FakeDdpm:
             found = [each for each in self.letters[name]["letters"] if each["id"] == letter_id]
             return JSONResponse(found[0]) if found else refused(404, f"{name} has no dead letter {letter_id}", None)
 
+        @app.get("/v1/pipelines/{name}/records")
+        def records(name: str, count: int) -> Response:
+            if self.refusal is not None:
+                return refused(*self.refusal)
+            return JSONResponse({"pipeline": name, "records": self.records.get(name, [])[:count]})
+
         @app.post("/v1/pipelines/{name}/dead-letters/{deed}")
         async def handle(name: str, deed: str, request: Request) -> Response:
             if self.refusal is not None:
@@ -194,6 +202,31 @@ class FakeDdpm:
 
 
 NASTY = """<img src=x onerror="document.title='owned'"></script><b>bold</b> & "quoted" 'too' ${x}"""
+
+
+def record(offset: int, value: str | None, *documents: Json, key: str = "k") -> Json:
+    """A record as the API shows it."""
+    return {
+        "topic": "orders", "partition": 0, "offset": offset, "timestamp_ms": int(time.time() * 1000), "key": shown(key),
+        "value": None if value is None else shown(value), "headers": [{"name": "trace", "value": shown(NASTY)}],
+        "documents": list(documents), "left_out": 0,
+    }  # fmt: skip
+
+
+def steps(outcome: str, parsed: Json | None, document: Json | None = None, reason: str | None = None) -> Json:
+    """What becomes of a document, as the API shows it; its fields are columns."""
+    columns = [{"column": name, "type": "text", "value": str(value)} for name, value in (document or {}).items()]
+    return {
+        "outcome": outcome, "index": None, "parsed": parsed and json.dumps(parsed),
+        "document": document and json.dumps(document), "columns": columns if outcome == "written" else [],
+        "reason": reason and {"stage": "parse", "code": "not_json", "message": reason, "column": None},
+    }  # fmt: skip
+
+
+def shown(text: str) -> Json:
+    """Bytes as the API shows them."""
+    data = text.encode()
+    return {"size": len(data), "text": text, "base64": base64.b64encode(data).decode(), "cut": False}
 
 
 def refused(status: int, message: str, hint: str | None) -> JSONResponse:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 import yaml
 
@@ -138,6 +139,23 @@ def test_partitions_that_are_added_are_looked_at_too(world: World, folder: Path)
         world.produce([replace(each, partition=world.partitions) for each in records(*range(100))])
         eventually(lambda: len(tap.lines) >= 10, "those of the new partition are shown", 60)
         assert {json.loads(line)["partition"] for line in tap.lines} == {world.partitions}
+
+
+def test_the_api_shows_the_newest_records_and_what_becomes_of_each(world: World, folder: Path) -> None:
+    world.produce([*records(1, 2), Record(value=b"\xff")])
+    with Ddpm(settings(folder), folder) as running:
+        running.wait_healthy()
+        answer = httpx.get(f"{running.url}/v1/pipelines/pipeline/records?count=3", timeout=30, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        assert EMAIL not in answer.text
+        found = answer.json()["records"]
+        written = [each["documents"][0] for each in found if each["documents"][0]["outcome"] == "written"]
+        values = [{cell["column"]: cell["value"] for cell in each["columns"]} for each in written]
+        assert sorted(each["double"] or "" for each in values) == ["2", "4"]
+        assert {each["contact"] for each in values} == {"***"}
+        (poison,) = (each for each in found if each["documents"][0]["outcome"] == "dead_letter")
+        assert poison["value"]["text"] == "(1 byte, not shown: privacy.mask)"
+        assert running.stop() == 0
 
 
 def test_a_filter_that_cannot_be_read_is_told(world: World, folder: Path) -> None:

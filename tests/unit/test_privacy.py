@@ -12,6 +12,7 @@ from ddpm.exact import loads
 from ddpm.orchestrator.dryrun.answer import read_answer
 from ddpm.orchestrator.dryrun.answer import shown as answer_shown
 from ddpm.privacy import PrivacyFilter, compact
+from ddpm.words import counted
 from unit.config.folder import MINIMAL, Folder
 
 EMAIL = "bob@example.org"
@@ -51,7 +52,7 @@ def test_numbers_keep_their_digits() -> None:
 
 @pytest.mark.parametrize("value", [b"bob@example.org", b"\xff\x00", b'"bob@example.org"', b"{", b"a,b\n1,2\n"])
 def test_nothing_is_shown_of_a_value_in_which_no_field_can_be_told(value: bytes) -> None:
-    assert hiding("email").value(value) == f"({len(value)} bytes, not shown: privacy.mask)".encode()
+    assert hiding("email").value(value) == f"({counted(len(value), 'byte')}, not shown: privacy.mask)".encode()
     assert hiding().value(value) == value
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ddpm.deadletters.service import DeadLetterService
 from ddpm.observability.audit_log import AuditLog
 from ddpm.observability.recent import Line, Trouble
-from ddpm.server import auditing, dead_letters, reloading
+from ddpm.server import auditing, dead_letters, looking, reloading
 from ddpm.server.refusal import RequestRefusedError, check_known, get_status, require_managed
 from ddpm.server.reloading import Nothing
 from ddpm.server.views import (
@@ -65,7 +65,7 @@ class Sources:
     """Where the API has its answers from.
 
     `closing` ends streams, `config_changed` says that files have changed, `reloads` reads them again, `audit` records
-    who changes what.
+    who changes what, `looks` looks at records.
     """
 
     supervisor: Supervisor
@@ -76,6 +76,7 @@ class Sources:
     config_changed: Callable[[], str | None] = lambda: None
     reloads: reloading.Reloads | None = None
     audit: AuditLog | None = None
+    looks: looking.Looks | None = None
 
 
 class Replicas(BaseModel):
@@ -120,6 +121,7 @@ def router(sources: Sources) -> APIRouter:
     _streams(streams, sources)
     letters = APIRouter(responses=_REFUSALS | {503: {"model": ErrorView, "description": "Kafka does not answer."}})
     dead_letters.add_routes(letters, sources.supervisor, sources.letters)
+    looking.add_routes(letters, sources.supervisor, sources.looks)
     api = APIRouter(prefix="/v1")
     api.include_router(plain)
     api.include_router(letters)

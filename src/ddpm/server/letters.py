@@ -179,9 +179,9 @@ def letter_view(letter: DeadLetter, entry: Entry | None, most: int | None = None
         column=letter.column,
         recorded_at_ms=letter.recorded_at_ms,
         config_hash=letter.config_hash,
-        key=_bytes_view(letter.key, most),
-        value=_bytes_view(letter.value, most),
-        headers=tuple(HeaderView(name=name, value=_bytes_view(value, most)) for name, value in letter.headers),
+        key=bytes_view(letter.key, most),
+        value=bytes_view(letter.value, most),
+        headers=tuple(HeaderView(name=name, value=bytes_view(value, most)) for name, value in letter.headers),
     )
 
 
@@ -209,7 +209,8 @@ def _handled_view(letter: DeadLetter, entry: Entry | None) -> HandledView | None
     return HandledView(deed=mark.deed, at=from_epoch(mark.at_ms / 1000), run=mark.run)
 
 
-def _bytes_view(value: bytes | None, most: int | None) -> BytesView | None:
+def bytes_view(value: bytes | None, most: int | None) -> BytesView | None:
+    """Bytes, of which at most so many are shown."""
     if value is None:
         return None
     shown = value if most is None else value[:most]

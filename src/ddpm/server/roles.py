@@ -44,6 +44,8 @@ RULES: tuple[Rule, ...] = (
     Rule("GET", "/v1/audit", Role.ADMIN, "read the audit log"),
     # It reads files and asks brokers, databases and the engine.
     Rule("GET", "/v1/plan", Role.OPERATE, "plan a change"),
+    # Records are more than how a pipeline is, and an engine is started to try them.
+    Rule("GET", f"{_PIPELINE}/records", Role.OPERATE, "look at records"),
     Rule("POST", f"{_PIPELINE}/pause", Role.OPERATE, "pause"),
     Rule("POST", f"{_PIPELINE}/resume", Role.OPERATE, "resume"),
     Rule("POST", f"{_PIPELINE}/restart", Role.OPERATE, "restart"),

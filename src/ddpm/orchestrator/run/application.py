@@ -22,6 +22,7 @@ from ddpm.observability.systemd import Notifier
 from ddpm.orchestrator.embedded import Endpoints, check_embedded, embedded_servers
 from ddpm.orchestrator.launching.engines import PROFILES
 from ddpm.orchestrator.launching.linting import Linter
+from ddpm.orchestrator.look.newest import NewestRecords
 from ddpm.orchestrator.prepare import DATA_DIR
 from ddpm.orchestrator.run.checking import check_engines
 from ddpm.orchestrator.run.datafolder import check_free, claim_folder, held
@@ -122,6 +123,7 @@ class Application:
         self._specs = [spec_of(pipeline) for pipeline in config.pipelines]
         self._supervisor = Supervisor(self._specs, events=events)
         self._letters = DeadLetterService(lambda: self._supervisor.draining)
+        self._looks = NewestRecords()
         self._pages = EnginePages()
         self._about: dict[str, Description] = {}
         self._secrets: tuple[str, ...] = ()
@@ -221,6 +223,7 @@ class Application:
             self._reloads.changed,
             self._reloads,
             self._audit,
+            self._looks,
         )
         app = create(sources, lambda: self._pages.fresh(self._supervisor), lambda: self._policy)
         with serving(app, listener, closing, self._certificates) as url:
@@ -248,6 +251,7 @@ class Application:
     def _supervise(self, fleet: Fleet, handler: SignalHandler, started: Callable[[], Started]) -> None:
         """Prepare all pipelines and keep them running until the end."""
         options, supervisor = self._options, self._supervisor
+        self._looks.open(lambda: fleet.config)
         with fleet.preparations.going_on():
             launchables = fleet.begin()
             _announce_provisioned(self._config, options, fleet.preparations)

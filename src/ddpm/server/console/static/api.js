@@ -23,9 +23,9 @@ export const token = {
   forget: () => sessionStorage.removeItem(TOKEN),
 };
 
-/** GETs JSON; gives the body and the server's clock in milliseconds (null if it does not say). */
-export async function get(path) {
-  const response = await ask(path, {}, AbortSignal.timeout(TIMEOUT_MS));
+/** GETs JSON; gives the body and the server's clock in milliseconds (null if it does not say). A `patient` one may take a minute. */
+export async function get(path, patient = false) {
+  const response = await ask(path, {}, AbortSignal.timeout(patient ? PATIENT_MS : TIMEOUT_MS));
   const date = Date.parse(response.headers.get("date") ?? "");
   return { body: await json(response), clock: Number.isNaN(date) ? null : date };
 }

@@ -9,6 +9,7 @@ import { lettersQuery, reasonKey, showLetter } from "./letters.js";
 import { overview } from "./overview.js";
 import { empty, stateIcon } from "./parts.js";
 import { pipelineMissing, pipelinePage } from "./pipeline.js";
+import { recordsPath } from "./records.js";
 import { themeButton } from "./theme.js";
 
 const POLL_MS = 2_000;
@@ -30,6 +31,7 @@ const known = {
   missing: null, // why there is no detail
   logs: null,
   letters: null, // the last answer about its dead letters, or {failure}
+  looked: null, // the newest records: {name, records, failure, asking, live, at}
   opened: null, // the reason whose letters are shown: {key, lines}
   who: null, // the last answer of /v1/whoami
   audit: null, // the newest records of the audit log
@@ -68,6 +70,9 @@ async function poll() {
     timer = document.hidden ? null : setTimeout(poll, again ? 0 : POLL_MS);
   }
   show();
+  if (known.looked?.live && !document.hidden && known.failure === null) {
+    look();
+  }
 }
 
 async function askAll() {
@@ -238,7 +243,7 @@ function detailPage(name, now, stale) {
   const elapsed = (Date.now() - known.receivedAt) / 1000;
   const whole = known.detail.part_of;
   const siblings = whole === null ? [] : known.list.pipelines.filter((each) => each.part_of === whole);
-  return pipelinePage({ pipeline: known.detail, who: known.who, siblings, events: newestEvents(name), notice: known.notice, logs: known.logs, letters: known.letters, opened: known.opened, now, stale, elapsed, width });
+  return pipelinePage({ pipeline: known.detail, who: known.who, siblings, events: newestEvents(name), notice: known.notice, logs: known.logs, letters: known.letters, looked: known.looked, opened: known.opened, now, stale, elapsed, width });
 }
 
 function widthWithin(element) {
@@ -295,6 +300,15 @@ async function act(action, element) {
     place("heading").focus();
   } else if (action === "copy") {
     await copy(known.detail.config, element);
+  } else if (action === "look") {
+    look();
+  } else if (action === "look-live") {
+    known.looked = { ...known.looked, live: !known.looked?.live };
+    if (known.looked.live) {
+      look();
+    }
+  } else if (action === "look-source" || action === "look-sink") {
+    known.looked = { ...known.looked, at: action.replace("look-", "") };
   } else if (action === "open-reason") {
     await openReason(known.letters.reasons[element.dataset.reason]);
   } else if (action === "letter") {
@@ -309,6 +323,29 @@ async function act(action, element) {
     }
   }
   show();
+}
+
+/** Asks for the newest records, unless it does already; what was seen before stays until there is an answer. */
+async function look() {
+  const name = route();
+  if (known.looked?.asking) {
+    return;
+  }
+  known.looked = { ...known.looked, asking: true };
+  show();
+  const answer = { failure: null };
+  try {
+    answer.records = (await get(recordsPath(name), true)).body.records;
+  } catch (failure) {
+    if (!(failure instanceof Refused || failure instanceof Away)) {
+      throw failure;
+    }
+    answer.failure = [failure.message, failure.hint].filter(Boolean).join("; ");
+  }
+  if (name === route()) {
+    known.looked = { ...known.looked, ...answer, asking: false };
+    show();
+  }
 }
 
 async function openReason(reason) {
@@ -410,6 +447,7 @@ window.addEventListener("hashchange", () => {
   known.missing = null;
   known.letters = null;
   known.opened = null;
+  known.looked = null;
   show();
   scrollTo(0, 0);
   place("heading").focus({ preventScroll: true });

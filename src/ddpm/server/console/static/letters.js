@@ -145,12 +145,14 @@ function facts(letter, now) {
     fact("Configuration", letter.config_hash === null ? null : h("code", null, letter.config_hash)), fact("State", handled));
 }
 
-function headers({ headers: all }) {
+/** The headers of a record. */
+export function headers({ headers: all }) {
   return all.length === 0 ? null : [h("h3", null, "Headers"), h("dl", { class: "facts" }, all.map(({ name, value }) => h("div", { class: "fact" },
     h("dt", null, harmless(name)), h("dd", null, value === null ? "null" : value.text === null ? hexdump(value) : harmless(value.text)))))];
 }
 
-function bytes(title, value, hex, absent) {
+/** Bytes with their title, as text or in hexadecimal. */
+export function bytes(title, value, hex, absent) {
   if (value === null || (title === "Key" && value.size === 0)) {
     return h("h3", { class: "bytes-title" }, `${title}: ${absent}`);
   }
@@ -173,7 +175,7 @@ function hexdump(value) {
 }
 
 /** JSON set out in lines, every digit as it was written; any other text as it is. */
-function pretty(text) {
+export function pretty(text) {
   try {
     JSON.parse(text);
   } catch {
@@ -196,7 +198,7 @@ function pretty(text) {
 }
 
 /** Text without characters that hide or reorder what is read: they are shown as escapes. */
-function harmless(text) {
+export function harmless(text) {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => character === "\n" || character === "\t" ? character :
     `\\u${character.codePointAt(0).toString(16).padStart(4, "0")}`);
 }

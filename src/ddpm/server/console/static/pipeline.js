@@ -8,6 +8,7 @@ import { flow } from "./flow.js";
 import { lettersCard } from "./letters.js";
 import { age, count, duration, exact, plural, rate } from "./format.js";
 import { TROUBLED, address, at, card, changedBox, empty, known, measure, perSecond, records, since, stateBadge, stateIcon, table, unknown, verdict } from "./parts.js";
+import { recordsCard } from "./records.js";
 import { tile } from "./overview.js";
 
 const RESTING = new Set(["paused", "stopped", "failed"]);
@@ -28,6 +29,7 @@ export function pipelinePage(view) {
       h("div", { class: "column", "data-key": "right" },
         probes(pipeline, elapsed), replicas(pipeline, now), eventsCard(view), facts(pipeline, now))),
     lettersCard(view),
+    recordsCard(view),
     logCard(view),
     config(pipeline),
   ];
