@@ -61,9 +61,9 @@ From each engine's own page, under names, units and labels of ours. Every family
 OF_DDPM = """
 ## ddpm itself
 
-`ddpm_build_info` is always 1 and carries the label `version`. `ddpm_audit_log_fails` is 1 while the audit log cannot be written.
-`ddpm_config_changed` is 1 while files of the
-configuration say something else than what runs: somebody edited them, and nobody has applied that. The usual
+`ddpm_build_info` is always 1 and carries the label `version`. `ddpm_audit_log_fails` is 1 while the audit log cannot
+be written. `ddpm_config_changed` is 1 while files of the configuration say something else
+than what runs: somebody edited them, and nobody has applied that. The usual
 `process_*` (CPU, memory, open files, start time) are of ddpm's own process.
 
 ## Left out of the engines' pages

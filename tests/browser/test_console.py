@@ -444,3 +444,10 @@ def test_that_the_configuration_was_edited_stands_on_every_page(ddpm: FakeDdpm, 
     page.sees(said, ".notice")
     ddpm.config_changed = None
     eventually(lambda: not page.all(".notice"), "it is gone when the edit is taken back")
+
+
+def test_partitions_without_an_answer_are_named(ddpm: FakeDdpm, page: Page) -> None:
+    ddpm.pipelines[0]["unseen"] = [{"topic": "orders", "partition": 2, "reason": "orders/2 has no leader"}]
+    page.open(f"{ddpm.url}/#/pipelines/{ddpm.pipelines[0]['name']}")
+    page.sees("orders/2 has no leader", ".card-partitions")
+    page.leave()

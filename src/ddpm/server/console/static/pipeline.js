@@ -98,7 +98,7 @@ function history({ history: { step, rate: rates, dead, lag } }) {
     h("h3", null, "Lag"), chart(lag, step, "lag in records", count));
 }
 
-function partitions({ partitions: all, source }) {
+function partitions({ partitions: all, unseen, source }) {
   const title = source.topics.length > 1 ? "Partitions by topic" : "Partitions";
   if (all === null) {
     return card("partitions", title, null, empty("The broker has not reported the offsets yet."));
@@ -108,7 +108,8 @@ function partitions({ partitions: all, source }) {
   const rows = all.map((each) => ({ key: `${each.topic}/${each.partition}`, attributes: { class: each.lag > 0 ? "waiting" : null },
     cells: [[h("span", { class: "topic" }, each.topic), h("span", { class: "num strong-text" }, ` ${each.partition}`)],
       known(each.committed, (value) => measure(exact(value))), measure(exact(each.end)), records(each.lag), measure(duration(each.seconds))] }));
-  return card("partitions", title, plural(all.length, "partition"), all.length === 0 ? empty("The topics have no partitions.") : h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Partitions" }, table("Partitions", columns, rows)));
+  const without = (unseen ?? []).map((each) => h("li", { "data-key": `unseen-${each.topic}/${each.partition}` }, each.reason));
+  return card("partitions", title, plural(all.length, "partition"), without.length === 0 ? null : h("ul", { class: "list troubled", "data-key": "unseen" }, without), all.length === 0 ? empty("The topics have no partitions.") : h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Partitions" }, table("Partitions", columns, rows)));
 }
 
 function probes({ probes: all }, elapsed) {
