@@ -20,6 +20,8 @@ from ddpm.engine.progress import Progress
 from harness.tokens import AUDIENCE, ISSUER
 
 USER, PASSWORD = "ddpm", "password-of-ddpm"
+# Of another user, by PLAIN alone.
+AWKWARD_USER, AWKWARD = "awkward", "p@:/?#%${}'\"\\ w"
 # Of every listener but that for tests, which is in plain text, and whose clients may do everything.
 _LISTENERS = {"tls": "SSL", "mtls": "SSL", "sasl_ssl": "SASL_SSL", "sasl_plain": "SASL_PLAINTEXT", "oauth": "SASL_SSL"}
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
@@ -133,11 +135,13 @@ class SecuredKafka(EmbeddedKafka):
         }
         if self._keys_url is not None:
             settings |= self._oauth(self._keys_url)
+        given = {USER: PASSWORD, AWKWARD_USER: AWKWARD}
+        users = f"{_PLAIN} required {' '.join(f'user_{name}={_quoted(each)}' for name, each in given.items())};"
         for name in ("sasl_ssl", "sasl_plain"):
             own = f"listener.name.{name}"
             settings |= {
                 f"{own}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
-                f"{own}.plain.sasl.jaas.config": f'{_PLAIN} required user_{USER}="{PASSWORD}";',
+                f"{own}.plain.sasl.jaas.config": users,
                 f"{own}.scram-sha-256.sasl.jaas.config": f"{_SCRAM} required;",
                 f"{own}.scram-sha-512.sasl.jaas.config": f"{_SCRAM} required;",
             }
@@ -168,3 +172,9 @@ class SecuredKafka(EmbeddedKafka):
         mechanisms = ("SCRAM-SHA-256", "SCRAM-SHA-512")
         users = (f"{each}=[name={USER},password={PASSWORD}]" for each in mechanisms)
         return tuple(part for user in users for part in ("--add-scram", user))
+
+
+def _quoted(text: str) -> str:
+    """A text as a value of JAAS within a file of Java's properties, which both have escapes."""
+    in_jaas = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"{}"'.format(in_jaas.replace("\\", "\\\\"))

@@ -19,7 +19,7 @@ from harness.audit import audit
 from harness.folders import FreshDir
 from harness.leaks import answers, assert_nowhere, files, processes
 from harness.process import Ddpm, ddpm
-from harness.secured_kafka import PASSWORD, USER, Certificates, SecuredKafka, certificates
+from harness.secured_kafka import AWKWARD, AWKWARD_USER, PASSWORD, USER, Certificates, SecuredKafka, certificates
 from harness.tokens import CLIENT, SECRET, TokenServer, token_server
 from harness.traffic import COLUMNS, Traffic, expected
 from harness.waiting import eventually
@@ -28,7 +28,6 @@ from harness.world import World, json_records
 # kafka-python does not close the socket of a connection that is refused; the garbage collector does.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
-AWKWARD = "p@:/?#%${}'\"\\ w"
 NEXT = "the-next-password-0123"
 
 
@@ -187,3 +186,21 @@ def test_an_awkward_password_works_everywhere_and_is_seen_nowhere(
     run("replay", "--from", "2020-01-01T00:00:00Z", "--yes")
     assert world.count() == 9
     assert_nowhere([*shown, *files(tmp_path, *(tmp_path / "secrets").iterdir())], AWKWARD)
+
+
+def test_an_awkward_password_works_with_plain(
+    world: World, secured: SecuredKafka, made: Certificates, tmp_path: Path
+) -> None:
+    file = tmp_path / "kafka-password"
+    file.write_text(AWKWARD)
+    sasl = {"mechanism": "PLAIN", "username": AWKWARD_USER, "password": f"${{file:{file}}}"}
+    kafka = {"brokers": [secured.at("sasl_ssl")], "tls": {"ca": str(made.ca)}, "sasl": sasl}
+    world.create_topic()
+    with Ddpm(world.config(kafka=kafka, postgres={"columns": {"n": "bigint"}}), tmp_path) as running:
+        running.wait_healthy()
+        world.produce([*json_records([{"n": n} for n in range(9)]), Record(value=b"poison", key=None)])
+        world.wait_consumed()
+        assert_nowhere([*answers(running.url), *processes(running.popen.pid)], AWKWARD)
+        assert running.stop() == 0
+    assert (world.count(), len(world.dead())) == (9, 1)
+    assert_nowhere(files(tmp_path, file), AWKWARD)

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -84,11 +84,15 @@ def test_single_values_by_a_schema_file(world: World, tmp_path: Path) -> None:
 
 
 @contextmanager
-def registry(port: int = 0) -> Iterator[ThreadingHTTPServer]:
-    """A server that speaks the part of the published registry API that readers use."""
+def registry(port: int = 0, token: Callable[[], str] | None = None) -> Iterator[ThreadingHTTPServer]:
+    """A server that speaks the part of the published registry API that readers use; `token` is what it asks for."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if token is not None and self.headers["Authorization"] != f"Bearer {token()}":
+                self.send_response(401)
+                self.end_headers()
+                return
             known = self.path.split("?")[0] == f"/schemas/ids/{SCHEMA_ID}"
             schema = (SAMPLES / "order.avsc").read_text()
             body = {"schema": schema} if known else {"error_code": 40403, "message": "Schema not found"}
@@ -184,6 +188,31 @@ def test_values_of_a_real_registry_by_its_own_serializer(world: World, tmp_path:
         chosen = {"source": source, "postgres": {"columns": {name: COLUMNS[name] for name in noted}}}
         books = round_trip(world, Format(chosen, spread([*values, unknown] * 20), expected), tmp_path)
     assert (books.rows, books.dead) == (40, 20)
+
+
+def test_a_token_of_the_registry_that_is_rotated_is_taken_up(world: World, tmp_path: Path) -> None:
+    tokens = ["first-token-0123", "second-token-0123"]
+    file = tmp_path / "token"
+    file.write_text(tokens[0])
+    wire = b"\x00" + SCHEMA_ID.to_bytes(4, "big") + DATUM
+    world.create_topic()
+    with registry(token=lambda: tokens[0]) as server:
+        options = {"framing": "confluent", "registry": f"http://127.0.0.1:{server.server_port}"}
+        config = world.config(**sections(**options, registry_token=f"${{file:{file}}}"))
+        with Ddpm(config, tmp_path) as running:
+            world.produce(spread([wire] * 20))
+            world.wait_consumed()
+            engine = running.engine_pid
+            former = tokens.pop(0)
+            file.write_text(tokens[0])
+            eventually(lambda: running.engine_pid not in (None, engine), "an engine with the new token is there", 30)
+            running.wait_healthy()
+            world.produce(spread([wire] * 20))
+            world.wait_consumed()
+            assert running.stop() == 0
+    assert (world.count(), world.dead()) == (40, [])
+    assert former not in running.log
+    assert tokens[0] not in running.log
 
 
 def test_a_stop_while_the_registry_is_away_loses_nothing(world: World, tmp_path: Path) -> None:
