@@ -95,3 +95,16 @@ def test_a_run_and_two_replays(world: World, url: str, tmp_path: Path) -> None:
         done = json.loads(ran.stdout)
         assert (done["deleted"], done["inserted"]) == (COUNT - 1, COUNT - 1)
     assert sorted(row["n"] for row in world.rows("n")) == good
+
+
+def test_a_table_follows_its_columns(world: World, url: str, tmp_path: Path) -> None:
+    world.create_topic()
+    before = {"url": url, "columns": {"n": "integer"}}
+    for columns, numbers in (({"n": "integer"}, (1,)), ({"n": "bigint", "note": "text"}, (2**40,))):
+        config = world.config(postgres=before | {"columns": columns, "evolve": "widen"})
+        with Ddpm(config, tmp_path) as running:
+            running.wait_healthy()
+            world.produce(Record(value=json.dumps({"n": n, "note": "new"}).encode()) for n in numbers)
+            world.wait_consumed()
+            assert running.stop() == 0
+    assert sorted((row["n"], row["note"]) for row in world.rows("n, note")) == [(1, None), (2**40, "new")]
