@@ -1,6 +1,12 @@
 """What `ddpm top` draws, in what order, and what it does when ddpm goes away."""
 
 import io
+import os
+import pty
+import select
+import subprocess
+import sys
+import termios
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,6 +18,7 @@ from ddpm.cli.address import Address
 from ddpm.cli.client import AwayError, Client
 from ddpm.cli.top import Eyes, Look, SortKey, Used, ordered, picture, spark
 from ddpm.server.views import PipelinesView, pipeline_view
+from harness.waiting import eventually
 from unit.cli.fake_ddpm import FakeDdpm, call, running
 from unit.server.pictures import ORDERS, RETURNS
 
@@ -81,3 +88,31 @@ def test_bars_grow_with_the_values() -> None:
     assert spark((0, 0)) == "▁▁"
     assert spark(()) == ""
     assert replace(look(), note="x").note == "x"
+
+
+def test_in_a_terminal_keys_sort_and_end_it(ddpm: FakeDdpm) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "ddpm", "top", "--url", ddpm.url]
+    env = os.environ | {"TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
+    before = termios.tcgetattr(theirs)
+    running = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    shown = bytearray()
+
+    def sees(text: str) -> bool:
+        while select.select([ours], [], [], 0.05)[0]:
+            shown.extend(os.read(ours, 65_536))
+        return text.encode() in shown
+
+    try:
+        eventually(lambda: sees("lag▾"), "it is sorted by lag", 30)
+        os.write(ours, b"m")
+        eventually(lambda: sees("memory▾"), "it is sorted by memory", 10)
+        os.write(ours, b"q")
+        eventually(lambda: sees("") or running.poll() is not None, "it ends", 10)
+        assert running.wait(10) == 0
+        assert termios.tcgetattr(theirs) == before, "the terminal is as it was"
+    finally:
+        running.kill()
+        running.wait()
+        os.close(ours)
+        os.close(theirs)
