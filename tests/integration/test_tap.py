@@ -63,8 +63,15 @@ def folder(world: World, tmp_path: Path) -> Path:
     world.create_topic()
     config = world.config(
         processors=[{"mapping": "root = this\nroot.double = this.n * 2"}],
-        postgres={"columns": {"n": "integer", "double": "integer", "contact": {"type": "text", "from": "email"}}},
-        privacy={"mask": ["email"]},
+        postgres={
+            "columns": {
+                "n": "integer",
+                "double": "integer",
+                "contact": {"type": "text", "from": "email"},
+                "born": "date",
+            }
+        },
+        privacy={"mask": ["email", "born"]},
     )
     (tmp_path / "app-config.yaml").write_text(yaml.safe_dump(config))
     return tmp_path
@@ -164,12 +171,23 @@ def test_a_filter_that_cannot_be_read_is_told(world: World, folder: Path) -> Non
     assert 'the filter cannot be used: "=" assigns; compare with "=="' in ran.stderr
 
 
+def dead_letters(running: Ddpm) -> httpx.Response:
+    return httpx.get(f"{running.url}/v1/pipelines/pipeline/dead-letters?letters=9", timeout=10, trust_env=False)
+
+
 def test_rows_and_dead_letters_are_shown_without_what_is_hidden(world: World, folder: Path) -> None:
-    world.produce([*records(1), Record(value=b'{"n": "three", "email": "%s"}' % EMAIL.encode())])
+    world.produce([*records(1), *json_records([{"n": 3, "email": EMAIL, "born": EMAIL}])])
     with Ddpm(settings(folder), folder) as running:
         running.wait_healthy()
         world.wait_consumed()
+        assert EMAIL not in httpx.get(f"{running.url}/v1/logs?lines=1000", timeout=10, trust_env=False).text
+        eventually(lambda: dead_letters(running).json()["open"] == 1, "it is counted", 30)
+        dead = dead_letters(running)
+        assert len(dead.json()["letters"]) == 1
+        assert EMAIL not in dead.text
         assert running.stop() == 0
+    assert "records refused, the first one:" in running.log
+    assert EMAIL not in running.log
     commands = (("rows",), ("rows", "--json"), ("dlq", "list", "--letters"), ("dlq", "list", "--json", "--letters"))
     said = [ddpm(*words, cwd=folder) for words in (*commands, ("peek",), ("peek", "--json"), ("peek", "--raw"))]
     (letter,) = world.dead()

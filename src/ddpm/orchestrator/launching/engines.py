@@ -23,6 +23,7 @@ from ddpm.orchestrator.launching.mistakes import reads_files, refuse_mistakes
 from ddpm.orchestrator.prepare import DATA_DIR, generated_path, rendered
 from ddpm.orchestrator.provisioning.progress import progress_file
 from ddpm.orchestrator.provisioning.provision import Provisioned
+from ddpm.privacy import privacy_of
 from ddpm.supervisor.runner import Launchable
 
 PROFILES = DATA_DIR / "profiles"
@@ -55,6 +56,8 @@ def launchable(
     }
     handed |= handed_to_outputs(pipeline)
     masker = Masker(config.secrets)
+    # A reason that the engine logs may quote a record.
+    hidden = partial(privacy_of(pipeline).text, taken=None)
     # The resolved configuration may differ from the one that was tried before the servers had their addresses.
     linter.write(binary, path, made, pipeline, masker)
 
@@ -78,10 +81,10 @@ def launchable(
         }
         limit = pipeline.engine.memory_limit
         spec = EngineSpec(binary, path, env, pipeline.engine.drain, limit, folder=pipeline.folder)
-        engine = launcher.launch(spec, replica, lambda line: log(line.level, line.message, line.fields))
+        engine = launcher.launch(spec, replica, lambda line: log(line.level, hidden(line.message), line.fields))
         started = structlog.get_logger().bind(pipeline=pipeline.name, replica=replica)
         started.info(_STARTED[pipeline.engine.launcher], **_known(engine), config=str(path))
-        return _Launched(engine, masker, partial(departures.ended, name))
+        return _Launched(engine, lambda said: masker.text(hidden(said)), partial(departures.ended, name))
 
     return Launchable(launch, config_hash(text), provisioned.partitions)
 
@@ -117,9 +120,9 @@ class _Launched:
     An engine that drains leaves by itself, and then ends with exit code 0.
     """
 
-    def __init__(self, engine: Engine, masker: Masker, left_behind: Callable[[], object]) -> None:
+    def __init__(self, engine: Engine, clean: Callable[[str], str], left_behind: Callable[[], object]) -> None:
         self._engine = engine
-        self._masker = masker
+        self._clean = clean
         self._left_behind: Callable[[], object] | None = left_behind
         self.trouble = engine.trouble
         self.terminate = engine.terminate
@@ -147,7 +150,7 @@ class _Launched:
 
     def ending(self) -> str | None:
         said = self._engine.ending()
-        return None if said is None else self._masker.text(said)
+        return None if said is None else self._clean(said)
 
     def last_lines(self) -> tuple[str, ...]:
-        return tuple(self._masker.text(line) for line in self._engine.last_lines())
+        return tuple(map(self._clean, self._engine.last_lines()))
