@@ -2,6 +2,7 @@
 
 import signal
 from abc import ABC, abstractmethod
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -135,7 +136,7 @@ class EmbeddedServer(ABC):
             # Known from now on, so that it can be killed while it does not answer yet.
             server = self._server = Server(self._command(self._port))
             try:
-                server.wait_until(lambda: self._answers(self._port), self.start_seconds)
+                server.wait_until(partial(self._is_ready, server), self.start_seconds)
             except BaseException as error:
                 server.kill()
                 self._server = None
@@ -144,6 +145,10 @@ class EmbeddedServer(ABC):
                     raise
             else:
                 return
+
+    def _is_ready(self, server: Server) -> bool:
+        # Who took the port in between may answer just the same.
+        return self._answers(self._port) and server.listens_on(self._port)
 
     def _let_go(self) -> None:
         self._server = None

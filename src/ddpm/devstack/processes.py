@@ -92,6 +92,18 @@ class Server:
             return log.read().decode(errors="replace").strip()
         return ""
 
+    def listens_on(self, port: int) -> bool:
+        """Whether it is this server that listens on a port; taken on trust where that may not be looked at."""
+        for process in self._members():
+            try:
+                if any(each.laddr and each.laddr.port == port for each in process.net_connections("tcp")):
+                    return True
+            except _psutil().AccessDenied:
+                return True
+            except _psutil().NoSuchProcess:
+                continue
+        return False
+
     def stop(self, timeout: float) -> None:
         """Ask it to end, and end it by force when `timeout` seconds were not enough; returns when nothing runs."""
         self.resume()
