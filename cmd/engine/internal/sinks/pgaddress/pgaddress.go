@@ -125,7 +125,7 @@ func fromParts(parts map[string]string) (*pgconn.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf.DialFunc = dialer.DialContext
+	conf.DialFunc = dialFarewell(dialer)
 	if err := likeLibpq(conf, parts["ssl_min_protocol_version"], parts["ssl_max_protocol_version"]); err != nil {
 		return nil, err
 	}
