@@ -230,7 +230,7 @@ def test_a_mistake_in_a_template_is_shown_at_its_place(template: str, message: s
 def test_a_line_of_what_was_rendered_is_traced_to_the_template(line: int, expected: tuple[int, int]) -> None:
     template = "{# what it\nis for #}\n\na: 1\n\n  {{ input | yaml(2) }}\nb: 2\n# the end"
     made = "a: 1\n  x: 1\n  y: 2\n  z: 3\nb: 2\n# the end\n"
-    assert Skeleton(Path("t"), template).origin(made, Place(line, expected[1])) == expected
+    assert Skeleton(Path("t"), template).origin(made, Place(line, expected[1]))[:2] == expected
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import typer
 
 from ddpm.cli.configuration import read_config
+from ddpm.cli.sources import Given
 from ddpm.cli.text import plain
 from ddpm.cli.trust import Trust
 from ddpm.config import ConfigProblems
@@ -62,7 +63,7 @@ class Address:
     trust: Trust = field(default=Trust(), repr=False)
 
 
-def resolve(url: str | None, token_file: Path | None, config: Path | None, env: Mapping[str, str]) -> Address:
+def resolve(url: str | None, token_file: Path | None, config: Given | None, env: Mapping[str, str]) -> Address:
     """The ddpm that the options, the environment or the configuration name, in this order.
 
     Raises:
@@ -118,7 +119,7 @@ def _sendable(token: str | None, origin: str) -> str | None:
     return token
 
 
-def _configured(option: Path | None, env: Mapping[str, str], *, strict: bool) -> Server | None:
+def _configured(option: Given | None, env: Mapping[str, str], *, strict: bool) -> Server | None:
     if option is None and not env.get(CONFIG_VARIABLE, "").strip():
         if not DEFAULT_PATH.is_file():
             return None

@@ -1,7 +1,6 @@
 """`ddpm validate` and `ddpm render`: what is said of a configuration, and what becomes of it; nothing is started."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ from rich.console import Console
 from ddpm.cli.configuration import ConfigOption, load_config, read_config
 from ddpm.cli.options import JsonOption
 from ddpm.cli.output import write_line
+from ddpm.cli.sources import Given
 from ddpm.cli.text import dumped, plain
 from ddpm.config import ConfigProblems, Problem
 from ddpm.config.codes import CODES
@@ -37,7 +37,7 @@ def validate_command(config: ConfigOption = None, *, as_json: JsonOption = False
         Console(stderr=True).print(unseen, highlight=False, markup=False)
 
 
-def _validate_for_tools(config: Path | None) -> None:
+def _validate_for_tools(config: Given | None) -> None:
     """Print problems and warnings as JSON, in the order of the file; the exit code is as ever."""
     from ddpm.orchestrator.run.checking import check_if_built
 

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ddpm.cli.examples import add_examples
+from ddpm.cli.sources import accept_sources
 
 
 class Place(NamedTuple):
@@ -236,5 +237,6 @@ def load(name: str) -> Any:  # noqa: ANN401 -- typer has no public name for the 
     else:
         app.command(name)(found)
     add_examples(app)
+    accept_sources(app)
     group: Any = typer.main.get_command(app)
     return group.commands[name]

@@ -3,12 +3,11 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import structlog
-import typer
 
 from ddpm.cli.messages import print_warnings
+from ddpm.cli.sources import OVERLAY_VARIABLE, Given
 from ddpm.cli.text import plain
 from ddpm.components.parsers import OPTIONS
 from ddpm.components.registry import pipeline_type
@@ -16,27 +15,23 @@ from ddpm.config import Config, LoadResult, find_config_path, load, parts
 from ddpm.config.known import did_you_mean
 from ddpm.config.model import Pipeline
 from ddpm.config.plugins import Inspect
+from ddpm.config.sources import Sources
 from ddpm.errors import ConfigError
 from ddpm.observability import logging
 from ddpm.plugins.inspecting import inspect_plugin
 from ddpm.plugins.loading import entry_point_names
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        help="The configuration; otherwise CONFIG_PATH names it, or it is ./app-config.yaml.",
-        show_default=False,
-    ),
-]
+# How a command takes them; `sources` makes options of it.
+ConfigOption = Given | None
 
 
-def read_config(option: Path | None, inspect: Inspect | None = None, env: Mapping[str, str] = os.environ) -> LoadResult:
-    """Read the configuration that the option or CONFIG_PATH names; prints nothing.
+def read_config(
+    option: Given | None, inspect: Inspect | None = None, env: Mapping[str, str] = os.environ
+) -> LoadResult:
+    """Read the configuration that the options or CONFIG_PATH name; prints nothing.
 
     Args:
-        option: What was given as `--config`.
+        option: What was given as `--config`, `--overlay` and `--set`.
         inspect: Finds out about plugins, which takes a moment; without it they are taken on trust and cannot be run.
         env: The variables that name it, and that its `${NAME}` stand for.
 
@@ -44,11 +39,13 @@ def read_config(option: Path | None, inspect: Inspect | None = None, env: Mappin
         ConfigError: There is none, or something is wrong with it.
 
     """
-    path = find_config_path(option, env)
-    return load(path, env, model=pipeline_type(), parsers=OPTIONS, installed=entry_point_names(), inspect=inspect)
+    given = option or Given()
+    overlays = given.overlays or tuple(map(Path, filter(None, env.get(OVERLAY_VARIABLE, "").split(os.pathsep))))
+    sources = Sources(find_config_path(given.path, env), overlays, given.sets)
+    return load(sources, env, model=pipeline_type(), parsers=OPTIONS, installed=entry_point_names(), inspect=inspect)
 
 
-def load_config(option: Path | None) -> Config:
+def load_config(option: Given | None) -> Config:
     """The same, checked whole: its warnings are printed, and logging is set up as it says."""
     result = read_config(option, inspect_plugin)
     print_warnings(result.warnings)
@@ -57,9 +54,9 @@ def load_config(option: Path | None) -> Config:
     return config
 
 
-def reread_config(path: Path) -> Config:
-    """The configuration in a file that was read before, as it is now; raises ConfigError. Its warnings are logged."""
-    result = read_config(path, inspect_plugin)
+def reread_config(option: Given | None) -> Config:
+    """A configuration that was read before, as it is now; raises ConfigError. Its warnings are logged."""
+    result = read_config(option, inspect_plugin)
     for warning in result.warnings:
         structlog.get_logger().warning(str(warning))
     return result.config

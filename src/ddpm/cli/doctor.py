@@ -17,6 +17,7 @@ from ddpm.cli.options import JsonOption
 from ddpm.cli.output import Terminal, show, write_line
 from ddpm.cli.picture import WELL
 from ddpm.cli.servers import with_servers
+from ddpm.cli.sources import Given
 from ddpm.cli.text import dumped, plain
 from ddpm.config import ConfigProblems
 from ddpm.config.model import Config
@@ -71,7 +72,7 @@ def _exit(found: list[Finding]) -> None:
         raise typer.Exit(ExitCode.CONFIG if of_file else ExitCode.ENVIRONMENT)
 
 
-def _configuration(option: Path | None) -> tuple[list[Finding], Config | None]:
+def _configuration(option: Given | None) -> tuple[list[Finding], Config | None]:
     try:
         config = load_config(option)
     except ConfigProblems as problems:
@@ -85,7 +86,7 @@ def _configuration(option: Path | None) -> tuple[list[Finding], Config | None]:
     return [Finding("configuration", config.path.name, "pass", f"the configuration is well-formed: {names}")], config
 
 
-def _running(url: str | None, token_file: Path | None, config: Path | None) -> Iterator[Finding]:
+def _running(url: str | None, token_file: Path | None, config: Given | None) -> Iterator[Finding]:
     """What the ddpm that runs says of its pipelines; that none does is fine."""
     try:
         with Client(resolve(url, token_file, config, os.environ)) as client:

@@ -14,6 +14,7 @@ from rich.text import Text
 from ddpm.cli.configuration import ConfigOption, load_config
 from ddpm.cli.messages import progress
 from ddpm.cli.output import Terminal, write_line
+from ddpm.cli.sources import Given
 from ddpm.cli.steps import answered
 from ddpm.cli.text import harmless_json
 from ddpm.errors import ExitCode, MissingToolError
@@ -77,7 +78,7 @@ def parse_command(
 
 def chosen(
     *,
-    config: Path | None,
+    config: Given | None,
     pipeline: str | None,
     parser: str | None,
     options: Sequence[str],

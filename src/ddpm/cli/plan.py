@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +18,7 @@ from ddpm.cli.options import JsonOption, YesOption, agreed
 from ddpm.cli.output import Terminal, show, write_line
 from ddpm.cli.reload import DEFAULT_TIMEOUT, carry_out
 from ddpm.cli.servers import with_servers
+from ddpm.cli.sources import Given
 from ddpm.cli.text import dumped, plain
 from ddpm.errors import DdpmError, MissingToolError
 from ddpm.server.reloading import PipelinePlanView, PlanView, StepView, plan_view
@@ -96,7 +96,7 @@ def _asked(client: Client) -> PlanView:
     return client.read(PlanView, client.get(PATH, patience=DEFAULT_TIMEOUT))
 
 
-def _of_a_start(option: Path | None) -> PlanView:
+def _of_a_start(option: Given | None) -> PlanView:
     # What plans imports brokers and databases, which a ddpm that runs does without.
     from ddpm.orchestrator.launching.linting import Linter
     from ddpm.orchestrator.run.plan import make_plan

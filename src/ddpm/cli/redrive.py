@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +27,7 @@ from ddpm.cli.options import DryRunOption, FromOption, JsonOption, PipelineArgum
 from ddpm.cli.output import Terminal, write_line
 from ddpm.cli.recording import recorded
 from ddpm.cli.servers import load_with_servers
+from ddpm.cli.sources import Given
 from ddpm.cli.text import dumped_answers, number, plain
 from ddpm.config.model import Config, Pipeline
 from ddpm.deadletters.replay import MOST_ATTEMPTS, Plan, plan, replay
@@ -100,7 +100,7 @@ class _Manner:
     yes: bool
     as_json: bool
     rate: float | None
-    config: Path | None
+    config: Given | None
 
 
 def _replay(

@@ -52,7 +52,7 @@ def run_command(
     loaded = served(load_config(config))
     from ddpm.cli.session import run_session
 
-    run_session(loaded, seed, reload=lambda: served(reread_config(loaded.path)), watch=watch)
+    run_session(loaded, seed, reload=lambda: served(reread_config(config)), watch=watch)
 
 
 def reset_command(

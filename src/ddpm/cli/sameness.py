@@ -1,11 +1,11 @@
 """Whether a command that feeds records itself does so with the configuration of the ddpm that runs."""
 
 import os
-from pathlib import Path
 
 from ddpm.cli.address import resolve
 from ddpm.cli.client import Client
 from ddpm.cli.messages import print_note
+from ddpm.cli.sources import Given
 from ddpm.cli.text import plain
 from ddpm.config.model import Config, Pipeline
 from ddpm.errors import DdpmError
@@ -14,7 +14,7 @@ from ddpm.orchestrator.prepare import rendered
 from ddpm.server.views import PipelineDetailView
 
 
-def note_difference(config: Config, pipeline: Pipeline, option: Path | None) -> None:
+def note_difference(config: Config, pipeline: Pipeline, option: Given | None) -> None:
     """Say so when the running ddpm has another configuration of the pipeline; nothing when none answers.
 
     Args:

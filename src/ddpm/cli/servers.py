@@ -1,15 +1,14 @@
 """A configuration with the addresses of the embedded servers that run for it."""
 
-from pathlib import Path
-
 from ddpm.cli.configuration import load_config
+from ddpm.cli.sources import Given
 from ddpm.config.model import Config
 from ddpm.devstack.running import running_bootstrap, running_dsn
 from ddpm.orchestrator.embedded import Endpoints
 from ddpm.orchestrator.prepare import DATA_DIR
 
 
-def load_with_servers(option: Path | None, *, kafka: bool = True) -> Config:
+def load_with_servers(option: Given | None, *, kafka: bool = True) -> Config:
     """The configuration as for a run: checked whole, with the addresses of the embedded servers that it asks for.
 
     Without `kafka` for a command that asks no broker.

@@ -20,6 +20,7 @@ Code = Literal[
     "missing-field",
     "no-pipeline",
     "no-table",
+    "nothing-to-remove",
     "old-template",
     "parser",
     "plugin-broken",
@@ -88,7 +89,7 @@ CODES: Mapping[Code, About] = {
         "Give each a name of its own.",
     ),
     "empty-file": About(
-        "There is nothing in the file, or only comments.",
+        "There is nothing in the file, or only comments; or no file in the folder.",
         "`ddpm init` writes a configuration to begin with.",
         "# nothing yet\n",
     ),
@@ -138,6 +139,10 @@ CODES: Mapping[Code, About] = {
     "no-table": About(
         "A case of `ddpm test` expects rows, and the pipeline has no table.",
         "Expect documents, or add a sink with a table.",
+    ),
+    "nothing-to-remove": About(
+        "An overlay, or `--set`, removes a key by null, and there is no such key: a warning.",
+        "Correct the key's name, or omit it.",
     ),
     "old-template": About(
         "A pipeline template is one of an earlier ddpm and lacks what engines need by now: a warning.",

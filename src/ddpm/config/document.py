@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ddpm.config.address import EMBEDDED, URL_SCHEMES, url_is_clean, url_passwords
@@ -41,17 +41,36 @@ Span = tuple[int, int]
 
 
 class Document:
-    """One file's path as the user named it, and its text."""
+    """One file's path as the user named it, and its text.
 
-    def __init__(self, file: Path, text: str) -> None:
+    Args:
+        file: The path.
+        text: What is in the file.
+        number: Its number among the texts that are read together.
+        start: Where the YAML begins in it: behind the key in the text of an option, whose lines nobody counts.
+
+    """
+
+    def __init__(self, file: Path, text: str, number: int = 0, start: int = 0) -> None:
         self.file = file
         self.text = text
+        self.number = number
+        self.start = start
         self._starts = [0, *(match.end() for match in _BREAK.finditer(text))]
 
     def place(self, index: int) -> Place:
         """Line and column of a character of the text."""
         line = bisect_right(self._starts, index)
-        return Place(line, index - self._starts[line - 1] + 1)
+        return Place(line, index - self._starts[line - 1] + 1, self.number)
+
+    @property
+    def yaml(self) -> str:
+        """What of the text is YAML."""
+        return self.text[self.start :]
+
+    def named(self, at: Place) -> str:
+        """A place of the text as it is called in a sentence: `app-config.yaml, line 3`."""
+        return str(self.file) if self.start else f"{self.file}, line {at.line}"
 
     def problems(self, findings: Iterable[Finding], urls: Sequence[Span] | None) -> tuple[Problem, ...]:
         """Every finding once, in the order of the file, each with its line.
@@ -75,8 +94,8 @@ class Document:
             path=_shown(finding.path),
             message=_shown(finding.message),
             file=self.file,
-            line=finding.at.line if finding.at else None,
-            column=finding.at.column if finding.at else None,
+            line=finding.at.line if finding.at and not self.start else None,
+            column=finding.at.column if finding.at and not self.start else None,
             source_line=line,
             caret=caret,
             hint=finding.hint and _shown(finding.hint),
@@ -89,6 +108,29 @@ class Document:
         if not 1 <= line <= len(starts):
             return len(self.text), len(self.text)
         return starts[line - 1], starts[line] if line < len(starts) else len(self.text)
+
+
+class Documents:
+    """The texts that a configuration is read from together, in the order of their numbers."""
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        self._documents = tuple(documents)
+
+    def of(self, at: Place) -> Document:
+        """The text that a place is in."""
+        return self._documents[at.file]
+
+    def named(self, at: Place) -> str:
+        """A place as it is called in a sentence: `app-config.yaml, line 3`."""
+        return self.of(at).named(at)
+
+    def problems(self, findings: Iterable[Finding], urls: Mapping[int, Sequence[Span]]) -> tuple[Problem, ...]:
+        """Every finding once, text by text, as `Document.problems` has them; `urls` by the number of the text."""
+        by_number: dict[int, list[Finding]] = {each.number: [] for each in self._documents}
+        for finding in findings:
+            by_number[finding.at.file if finding.at else 0].append(finding)
+        each_of = (each.problems(by_number[each.number], urls.get(each.number, ())) for each in self._documents)
+        return tuple(problem for problems in each_of for problem in problems)
 
 
 class _Lines:

@@ -6,7 +6,7 @@ from collections.abc import Mapping as PyMapping
 from dataclasses import dataclass, replace
 
 from ddpm.config.address import url_passwords
-from ddpm.config.document import Document
+from ddpm.config.document import Documents
 from ddpm.config.interpolate import (
     SHORTEST_SECRET,
     Fault,
@@ -39,9 +39,9 @@ class Filled:
     findings: tuple[Finding, ...]
 
 
-def fill(node: Node, document: Document, variables: Variables) -> Filled:
+def fill(node: Node, documents: Documents, variables: Variables) -> Filled:
     """Interpolate every text of a tree; keys stay as they are, and no value becomes structure."""
-    filler = _TreeFiller(document, variables)
+    filler = _TreeFiller(documents, variables)
     return Filled(filler.node(node), tuple(filler.findings))
 
 
@@ -103,9 +103,9 @@ def _below_pipeline(path: str) -> tuple[Step, ...]:
 
 
 class _TreeFiller:
-    def __init__(self, document: Document, variables: Variables) -> None:
+    def __init__(self, documents: Documents, variables: Variables) -> None:
         self.findings: list[Finding] = []
-        self._document = document
+        self._documents = documents
         self._variables = variables
 
     def node(self, node: Node) -> Node:
@@ -138,8 +138,9 @@ class _TreeFiller:
 
     def _report(self, scalar: Scalar, faults: tuple[Fault, ...]) -> None:
         start, end = scalar.span
+        document = self._documents.of(scalar.at)
         for fault in faults:
-            found = self._document.text.find(fault.expression, start, end)
-            at = self._document.place(found) if found >= 0 else scalar.at
+            found = document.text.find(fault.expression, start, end)
+            at = document.place(found) if found >= 0 else scalar.at
             start = found + len(fault.expression) if found >= 0 else start
             self.findings.append(Finding(fault.code, at, scalar.path, fault.message, fault.hint))

@@ -1,7 +1,7 @@
-"""From a file to a `Config`: read, parse, interpolate, expand, validate; problems are gathered before any is raised.
+"""From files to a `Config`: read, combine, interpolate, expand, validate; problems are gathered before any is raised.
 
-The story only; each step lives in a module of its own. Opens the file, the templates and the secret files it names,
-and changes nothing.
+The story only; each step lives in a module of its own. Opens the files, the templates and the secret files they
+name, and changes nothing.
 """
 
 import os
@@ -10,38 +10,39 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ddpm.config import tree
-from ddpm.config.document import Document, Span
+from ddpm.config.assigning import TOP
+from ddpm.config.document import Span
 from ddpm.config.envfile import variables_in
 from ddpm.config.explain import judge, judge_options
 from ddpm.config.files import (
     ValidationContext,
     check,
     digest_of,
-    encoding_of,
     parser_at,
     read_text,
     reason,
     resolved,
-    text_of,
 )
 from ddpm.config.fill import Secrets, fill
 from ddpm.config.interpolate import Variables, without_last_newline
 from ddpm.config.known import PipelineKnown, did_you_mean
+from ddpm.config.merging import combined
 from ddpm.config.model import Config, Model, NoOptions, Pipeline, Plugin, Processor
 from ddpm.config.parts import parts_of, shared_with_sinks
 from ddpm.config.paths import existing_file
 from ddpm.config.plugins import Inspect, look_up
 from ddpm.config.problems import ConfigProblems, Finding, Place, Problem, Severity
+from ddpm.config.reading import Read, read
 from ddpm.config.sections import normalised
 from ddpm.config.several import Draft, Drafts, drafts, missing_findings
 from ddpm.config.sharing import shared_tables
+from ddpm.config.sources import Sources
 from ddpm.config.written import Written
 
 _JSON_ONLY: Mapping[str, type[Model]] = {"json": NoOptions}
 ENV_FILE = "DDPM_ENV_FILE"
 """The variable that names environment files, with colons between them; their variables go before the process's."""
 
-_TOP = ("app", "pipelines")
 _START = Place(1, 1)
 
 
@@ -54,7 +55,7 @@ class LoadResult:
 
 
 def load(
-    path: Path,
+    sources: Path | Sources,
     env: Mapping[str, str],
     *,
     model: type[Pipeline],
@@ -65,7 +66,7 @@ def load(
     """Read a configuration.
 
     Args:
-        path: The YAML file.
+        sources: The YAML file, or all that it is made of.
         env: The variables that `${NAME}` stands for; `DDPM_ENV_FILE` names files with others, which go before them.
         model: What a pipeline is, with the sinks that there are.
         parsers: The names that `source.parser` may have, each with the model of its `source.options`.
@@ -76,57 +77,63 @@ def load(
         ConfigProblems: Something is wrong; it carries every problem, warnings among them, in the order of the file.
 
     """
-    document = _read(path)
-    parsed = tree.parse(document)
-    top = parsed.root
-    if not isinstance(top, tree.Mapping):
-        findings = parsed.findings or (_no_keys(top),)
-        raise ConfigProblems(document.problems(findings, None))
-    folders = tuple(dict.fromkeys([Path.cwd(), path.absolute().parent]))
+    sources = sources if isinstance(sources, Sources) else Sources(sources)
+    folders = tuple(dict.fromkeys([Path.cwd(), sources.folder]))
     context = ValidationContext(model, parsers, folders, installed, inspect)
-    return _Loading(document, top, parsed.findings, path, context).result(env)
+    # Before the files, so that one that is added while they are read is noticed afterwards.
+    in_folders = sources.folders
+    return _Loading(read(sources), sources, context).result(env, in_folders)
 
 
 class _Loading:
-    """One file on its way to a configuration; gathers the findings of all steps."""
+    """Files on their way to a configuration; gathers the findings of all steps."""
 
-    def __init__(
-        self,
-        document: Document,
-        top: tree.Mapping,
-        findings: tuple[Finding, ...],
-        path: Path,
-        context: ValidationContext,
-    ) -> None:
-        self._document = document
-        self._path = path
+    def __init__(self, found: Read, sources: Sources, context: ValidationContext) -> None:
+        self._read = found
+        self._documents = found.documents
+        self._sources = sources
         self._known = PipelineKnown(context.model)
         self._secrets = Secrets(self._known, context.parsers)
-        self._findings = [*findings, *_unknown_top(top, self._known)]
-        self._top = top
+        self._top, findings = combined(found)
+        self._findings = [*found.findings, *findings]
+        for root in (*found.files, *found.overlays):
+            self._findings += _unknown_top(root.top, self._known)
         self._context = context
+        self._homes: dict[str, Path] = {}
         self._secret_files: dict[Path, str] = {}
 
-    def result(self, env: Mapping[str, str]) -> LoadResult:
+    def result(self, env: Mapping[str, str], in_folders: dict[Path, str]) -> LoadResult:
         filled = self._filled(self._top, Variables(self._with_files(env), self._secret_file))
         pipelines = self._pipelines(filled)
-        problems = self._document.problems(self._findings, self._spans(filled))
+        problems = self._documents.problems(self._findings, self._spans(filled))
         if any(problem.severity is Severity.ERROR for problem in problems):
             raise ConfigProblems(problems)
         config = Config(
-            path=self._path,
+            path=self._sources.path,
             pipelines=pipelines,
             secrets=self._secrets.found(filled, pipelines),
-            digest=digest_of(self._document.text),
+            digest=self._digest(),
+            files=self._digests(),
+            folders=in_folders,
+            homes=self._homes,
             secret_files=self._secret_files,
         )
         return LoadResult(config, problems)
 
+    def _digests(self) -> dict[Path, str]:
+        roots = (*self._read.files, *self._read.stored.values(), *self._read.overlays)
+        return {each.document.file: digest_of(each.document.text) for each in roots}
+
+    def _digest(self) -> str:
+        digests = self._digests()
+        if len(digests) == 1 and not self._sources.sets:
+            return digests[self._sources.path] if self._sources.path in digests else next(iter(digests.values()))
+        return digest_of("\0".join([*(f"{file}\0{each}" for file, each in digests.items()), *self._sources.sets]))
+
     def _filled(self, top: tree.Mapping, variables: Variables) -> tree.Mapping:
-        known = tree.Mapping("", top.at, {key: entry for key, entry in top.entries.items() if key in _TOP})
-        filled = fill(known, self._document, variables)
+        filled = fill(top, self._documents, variables)
         self._findings += filled.findings
-        return normalised(filled.node, self._context.model.sections) if isinstance(filled.node, tree.Mapping) else known
+        return normalised(filled.node, self._context.model.sections) if isinstance(filled.node, tree.Mapping) else top
 
     def _with_files(self, env: Mapping[str, str]) -> Mapping[str, str]:
         """The variables of the environment files before those of the process, which cannot change while it runs."""
@@ -157,6 +164,7 @@ class _Loading:
             return ()
         app, app_at, all_drafts = made
         self._findings += all_drafts.findings
+        self._homes = {each.name: self._documents.of(each.at).file for each in all_drafts.drafts}
         verdicts = [(draft, judge(draft.root, draft.at, self._context.model)) for draft in all_drafts.drafts]
         self._findings += missing_findings(
             ((draft, verdict.missing) for draft, verdict in verdicts), app, app_at, self._known
@@ -183,10 +191,12 @@ class _Loading:
             return step.at(written) if written else step
 
         steps = tuple(placed(index, step) for index, step in enumerate(pipeline.processors))
-        return pipeline.read_from(self._path.absolute().parent, steps)
+        return pipeline.read_from(self._sources.folder, steps)
 
     def _written(self, node: tree.Node | None, top: tree.Mapping) -> Written | None:
-        return Written(self._document, node, self._spans(top)) if isinstance(node, tree.Scalar) else None
+        if not isinstance(node, tree.Scalar):
+            return None
+        return Written(self._documents.of(node.at), node, self._spans(top).get(node.at.file, ()))
 
     def _plugin(self, root: tree.Mapping, at: Place) -> Plugin | None:
         context = self._context
@@ -197,9 +207,14 @@ class _Loading:
         self._findings += found.findings
         return found.plugin
 
-    def _spans(self, top: tree.Mapping) -> tuple[Span, ...]:
-        """Where secrets may stand in the text."""
-        return tuple(scalar.span for scalar in tree.walk(top) if self._secrets.may_be(scalar))
+    def _spans(self, top: tree.Mapping) -> dict[int, tuple[Span, ...]]:
+        """Where secrets may stand in each text, also those that another one takes the place of."""
+        found: dict[int, dict[Span, None]] = {}
+        for node in (top, *self._read.nodes):
+            for scalar in tree.walk(node):
+                if self._secrets.may_be(scalar):
+                    found.setdefault(scalar.at.file, {})[scalar.span] = None
+        return {file: tuple(spans) for file, spans in found.items()}
 
     def _drafts(self, top: tree.Mapping) -> tuple[tree.Mapping, Place, Drafts] | None:
         entry, pipelines = top.entries.get("app"), top.entries.get("pipelines")
@@ -217,42 +232,12 @@ class _Loading:
         return app, app_at, drafts(app, app_at, pipelines)
 
 
-def _read(path: Path) -> Document:
-    try:
-        text = text_of(path)
-        if encoding := encoding_of(text.encode()):
-            finding = Finding("yaml-syntax", None, "", f"the file is {encoding}, not UTF-8", "save it as UTF-8")
-            raise ConfigProblems(Document(path, "").problems([finding], None))
-        return Document(path, text)
-    except FileNotFoundError:
-        finding = Finding("file-missing", None, "", "the file does not exist", f"looked from {Path.cwd()}")
-    except UnicodeDecodeError as error:
-        if encoding := encoding_of(error.object):
-            finding = Finding("yaml-syntax", None, "", f"the file is {encoding}, not UTF-8", "save it as UTF-8")
-        else:
-            before = error.object[: error.start].decode("utf-8")
-            document = Document(path, error.object.decode("utf-8", "replace"))
-            byte = f"the byte 0x{error.object[error.start]:02x} here is not UTF-8"
-            finding = Finding("yaml-syntax", document.place(len(before)), "", byte, "save the file as UTF-8")
-            raise ConfigProblems(document.problems([finding], None)) from error
-    except (OSError, ValueError) as error:
-        finding = Finding("file-unreadable", None, "", "the file cannot be read", reason(error))
-    raise ConfigProblems(Document(path, "").problems([finding], None))
-
-
-def _no_keys(top: tree.Node | None) -> Finding:
-    hint = "begin with app: and the keys of the pipeline below it"
-    if top is None or (isinstance(top, tree.Scalar) and top.value is None):
-        return Finding("empty-file", None, "", "the file is empty", hint)
-    return Finding("wrong-type", top.at, "", "expected keys and values", hint)
-
-
 def _unknown_top(top: tree.Mapping, known: PipelineKnown) -> list[Finding]:
     findings = []
     for key, entry in top.entries.items():
-        if key in _TOP or key.startswith("x-"):
+        if key in TOP or key.startswith("x-"):
             continue
         homes = [home for home in known.homes(key) if home.count(".") == 1]
-        hint = f"it belongs to {homes[0]}" if homes else did_you_mean(key, _TOP)
+        hint = f"it belongs to {homes[0]}" if homes else did_you_mean(key, TOP)
         findings.append(Finding("unknown-field", entry.at, key, "unknown field", hint or "known here: app, pipelines"))
     return findings

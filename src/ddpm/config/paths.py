@@ -72,7 +72,7 @@ def _absolute(path: str) -> str:
 def find_config_path(option: Path | None, env: Mapping[str, str]) -> Path:
     """The configuration: what `--config`, or else the variable CONFIG_PATH, names; without both `./app-config.yaml`.
 
-    Raises ConfigError when the file is not there.
+    It is a file, or a folder of them. Raises ConfigError when it is not there.
     """
     named = env.get(VARIABLE, "").strip()
     path, namer = (option, "--config") if option is not None else (Path(named), VARIABLE)
@@ -83,9 +83,8 @@ def find_config_path(option: Path | None, env: Mapping[str, str]) -> Path:
             return DEFAULT_PATH
         msg = f"there is no {DEFAULT_PATH} in {Path.cwd()}, and neither --config nor {VARIABLE} names another file"
         raise ConfigError(msg, hint=f"export {default}" if usual else "`ddpm init` writes one to begin with")
-    if not _holds(path.is_file):
-        there = _holds(path.exists)
-        state = "is a folder" if _holds(path.is_dir) else "is not a file" if there else "does not exist"
+    if not (_holds(path.is_file) or _holds(path.is_dir)):
+        state = "is not a file" if _holds(path.exists) else "does not exist"
         msg = f"the configuration {path}, which {namer} names, {state}"
         example = f"export {default}" if option is None else f"--config {usual or 'path/to/app-config.yaml'}"
         raise ConfigError(msg, hint=f"looked from {Path.cwd()}; correct {namer}, for example: {example}")

@@ -24,10 +24,11 @@ class Severity(StrEnum):
 
 
 class Place(NamedTuple):
-    """A position in a file, both counted from 1."""
+    """A position in a file, both counted from 1; `file` is the number of the file among those read together."""
 
     line: int
     column: int
+    file: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Problem:
 
     `path` is the field (`app.kafka.topics[0]`), `source_line` the masked line of the file and `caret` the place in it
     that is meant, counted from 1; both differ from the file's own where a secret was masked. What concerns a whole
-    file has no line.
+    file has no line, and neither has what stands in an option of the command line.
     """
 
     code: Code
@@ -83,9 +84,10 @@ def format_problem(problem: Problem) -> str:
     lines = [headline(problem)]
     gutter = 5
     if problem.source_line is not None and problem.caret is not None:
-        gutter = max(gutter, len(str(problem.line)))
+        number = "" if problem.line is None else str(problem.line)
+        gutter = max(gutter, len(number))
         source, caret = _clipped(problem.source_line, problem.caret)
-        lines += [f"{problem.line:>{gutter}} | {source}", f"{'':>{gutter}} | {'':>{caret - 1}}^"]
+        lines += [f"{number:>{gutter}} | {source}", f"{'':>{gutter}} | {'':>{caret - 1}}^"]
     if problem.hint:
         first, *rest = problem.hint.splitlines()
         lines += [f"{'':>{gutter}} = {first}", *(f"{'':>{gutter}}   {line}" for line in rest)]

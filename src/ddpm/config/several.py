@@ -50,6 +50,19 @@ def drafts(app: Mapping, app_at: Place, pipelines: Entry | None) -> Drafts:
     return Drafts(tuple(made), (*gathered.findings, *groups, *files))
 
 
+def by_name(node: Node) -> Node:
+    """A list of pipelines as a mapping of their names, where each has one of its own; any other node as it is."""
+    if not isinstance(node, Sequence) or node.path != "pipelines":
+        return node
+    names = [each.get("name") if isinstance(each, Mapping) else None for each in node.items]
+    texts = [str(each.value) for each in names if isinstance(each, Scalar)]
+    if len(texts) < len(names) or len(set(texts)) < len(texts):
+        return node
+    return Mapping(
+        node.path, node.at, {name: Entry(each.at, each) for name, each in zip(texts, node.items, strict=True)}
+    )
+
+
 def missing_findings(
     lacking: Iterable[tuple[Draft, tuple[Missing, ...]]], app: Mapping, app_at: Place, known: Known
 ) -> Iterator[Finding]:

@@ -111,19 +111,26 @@ class Parsed:
     findings: tuple[Finding, ...]
 
 
-def parse(document: Document) -> Parsed:
-    """Read a document; every problem of the YAML itself becomes a finding."""
+def parse(document: Document, path: str = "") -> Parsed:
+    """Read a document; every problem of the YAML itself becomes a finding.
+
+    Args:
+        document: What is read.
+        path: Where in a configuration its text belongs; the whole of one without it.
+
+    """
+    beginning = document.place(document.start)
     try:
-        top = yaml.compose(document.text, Loader=yaml.SafeLoader)
+        top = yaml.compose(document.yaml, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         return Parsed(None, (_syntax_finding(document, error),))
     except RecursionError:
-        return Parsed(None, (_too_much(Place(1, 1), f"is nested deeper than {DEEPEST} levels"),))
+        return Parsed(None, (_too_much(beginning, f"is nested deeper than {DEEPEST} levels"),))
     if top is None:
         return Parsed(None, ())
-    builder = _Builder()
+    builder = _Builder(document)
     try:
-        root = builder.node(top, "", 0, frozenset())
+        root = builder.node(top, path, 0, frozenset())
     except _TooMuchError as error:
         return Parsed(None, (*builder.findings, error.finding))
     return Parsed(root, tuple(builder.findings))
@@ -219,14 +226,15 @@ class _TooMuchError(Exception):
 class _Builder:
     """Turns the library's nodes, in which aliases share subtrees, into a tree; counts what it makes."""
 
-    def __init__(self) -> None:
+    def __init__(self, document: Document) -> None:
         self.findings: list[Finding] = []
+        self._document = document
         self._made = 0
         self._loader = yaml.SafeLoader("")
 
     def node(self, node: yaml.Node, path: str, depth: int, above: frozenset[int]) -> Node:
         self._count(node, depth, above)
-        at = _place(node.start_mark)
+        at = _place(self._document, node.start_mark)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path, at)
         if node.tag not in (f"{_TAG}map", f"{_TAG}seq"):
@@ -240,19 +248,23 @@ class _Builder:
     def _count(self, node: yaml.Node, depth: int, above: frozenset[int]) -> None:
         self._made += 1
         if depth > DEEPEST:
-            raise _TooMuchError(_too_much(_place(node.start_mark), f"is nested deeper than {DEEPEST} levels"))
+            raise _TooMuchError(
+                _too_much(_place(self._document, node.start_mark), f"is nested deeper than {DEEPEST} levels")
+            )
         if self._made > MOST_VALUES:
             message = f"holds more than {MOST_VALUES} values once its aliases are followed"
-            raise _TooMuchError(_too_much(_place(node.start_mark), message))
+            raise _TooMuchError(_too_much(_place(self._document, node.start_mark), message))
         if id(node) in above:
-            raise _TooMuchError(_too_much(_place(node.start_mark), "holds an alias that contains itself"))
+            raise _TooMuchError(
+                _too_much(_place(self._document, node.start_mark), "holds an alias that contains itself")
+            )
 
     def _entries(self, node: yaml.MappingNode, path: str, depth: int, above: frozenset[int]) -> dict[str, Entry]:
         own: dict[str, Entry] = {}
         inherited: dict[str, Entry] = {}
         seen: dict[str, Place] = {}
         for key, value in node.value:
-            at = _place(key.start_mark)
+            at = _place(self._document, key.start_mark)
             name = key.value if isinstance(key, yaml.ScalarNode) else None
             if name is None:
                 self._find("wrong-type", at, path, "a key must be text, this one is a list or a mapping")
@@ -284,10 +296,16 @@ class _Builder:
         return entries
 
     def _cannot_merge(self, node: yaml.Node, path: str) -> None:
-        self._find("wrong-type", _place(node.start_mark), path, "<< merges mappings only, named by their *alias")
+        self._find(
+            "wrong-type",
+            _place(self._document, node.start_mark),
+            path,
+            "<< merges mappings only, named by their *alias",
+        )
 
     def _scalar(self, node: yaml.ScalarNode, path: str, at: Place) -> Scalar:
-        span = (node.start_mark.index, node.end_mark.index)
+        start = self._document.start
+        span = (node.start_mark.index + start, node.end_mark.index + start)
         value = _converted(self._loader, node)
         text = node.value
         broken = True
@@ -307,7 +325,9 @@ class _Builder:
 
     def _strange_tag(self, node: yaml.Node, path: str) -> None:
         message = f"the tag {node.tag.replace(_TAG, '!!')} is not allowed here"
-        self._find("unsafe-tag", _place(node.start_mark), path, message, "write plain YAML without tags")
+        self._find(
+            "unsafe-tag", _place(self._document, node.start_mark), path, message, "write plain YAML without tags"
+        )
 
     def _find(self, code: Code, at: Place, path: str, message: str, hint: str | None = None) -> None:
         self.findings.append(Finding(code, at, path, message, hint))
@@ -332,43 +352,51 @@ def _converted(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
 
 
 def _syntax_finding(document: Document, error: yaml.YAMLError) -> Finding:
-    if (pasted := java.pasted(document.text)) is not None:
+    beginning = document.place(document.start)
+    if (pasted := java.pasted(document.yaml)) is not None:
         said = "a line name=value of a properties file is not YAML"
-        return Finding("yaml-syntax", document.place(pasted[0]), "", said, pasted[1])
+        return Finding("yaml-syntax", document.place(pasted[0] + document.start), "", said, pasted[1])
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         if error.context_mark and ("end of stream" in str(error.problem) or "<stream end>" in str(error.problem)):
             mark = error.context_mark
-        elif mark and (finding := _misplaced(document.text, error, mark)):
+        elif mark and (finding := _misplaced(document, error, mark)):
             return finding
-        message, hint = _syntax_message(error, document.text, mark.index if mark else 0)
-        return Finding("yaml-syntax", _place(mark) if mark else Place(1, 1), "", message, hint)
+        message, hint = _syntax_message(error, document.yaml, mark.index if mark else 0)
+        return Finding("yaml-syntax", _place(document, mark) if mark else beginning, "", message, hint)
     if isinstance(error, yaml.reader.ReaderError):
-        character = document.text[error.position : error.position + 1]
+        character = document.yaml[error.position : error.position + 1]
         message = f"the character U+{ord(character):04X} is not allowed in YAML" if character else "this is not YAML"
-        return Finding("yaml-syntax", document.place(error.position), "", message)
-    return Finding("yaml-syntax", Place(1, 1), "", "this is not YAML")
+        return Finding("yaml-syntax", document.place(error.position + document.start), "", message)
+    return Finding("yaml-syntax", beginning, "", "this is not YAML")
 
 
-def _misplaced(text: str, error: yaml.MarkedYAMLError, mark: yaml.Mark) -> Finding | None:
+def _misplaced(document: Document, error: yaml.MarkedYAMLError, mark: yaml.Mark) -> Finding | None:
     """What was opened on an earlier line, when it is the cause of an error where something cannot go on."""
+    text = document.yaml
     opened = error.context_mark
     if "${" in text[max(mark.index - 1, 0) : mark.index + 2]:
         return None
     if opened and "while parsing a flow" in str(error.context) and "expected ',' or" in str(error.problem):
         if opened.line < mark.line:
             message = f"this bracket is opened here and not closed before line {mark.line + 1}"
-            return Finding("yaml-syntax", _place(opened), "", message)
-        return Finding("yaml-syntax", _place(mark), "", "a comma, or the closing bracket, is missing before this")
+            return Finding("yaml-syntax", _place(document, opened), "", message)
+        return Finding(
+            "yaml-syntax", _place(document, mark), "", "a comma, or the closing bracket, is missing before this"
+        )
     quoted = _quoted_before(text, mark)
     if quoted is None:
         return None
     begin, end = quoted
     if begin.line == end.line:
-        return Finding("yaml-syntax", _place(mark), "", "nothing can follow a quoted value on its line")
+        return Finding("yaml-syntax", _place(document, mark), "", "nothing can follow a quoted value on its line")
     hint = f"the next quote, in line {end.line + 1}, ends it; close it where it should end"
     return Finding(
-        "yaml-syntax", _place(begin), "", "a quote is opened here and closed only by that of another value", hint
+        "yaml-syntax",
+        _place(document, begin),
+        "",
+        "a quote is opened here and closed only by that of another value",
+        hint,
     )
 
 
@@ -406,8 +434,8 @@ def _too_much(at: Place, message: str) -> Finding:
     return Finding("yaml-syntax", at, "", f"the file {message}", "a configuration needs no such thing; write it out")
 
 
-def _place(mark: yaml.Mark) -> Place:
-    return Place(mark.line + 1, mark.column + 1)
+def _place(document: Document, mark: yaml.Mark) -> Place:
+    return document.place(mark.index + document.start)
 
 
 def _joined(path: str, key: str) -> str:

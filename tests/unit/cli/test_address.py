@@ -7,6 +7,7 @@ import trustme
 import yaml
 
 from ddpm.cli.address import DEFAULT_URL, resolve
+from ddpm.cli.sources import Given
 from ddpm.cli.trust import Trust
 from ddpm.errors import ConfigError, DdpmError, ExitCode
 
@@ -35,13 +36,13 @@ def test_without_anything_it_is_the_default() -> None:
 
 
 def test_the_configuration_says_where_and_with_what(config: Path) -> None:
-    for option, env in ((config, {}), (None, {"CONFIG_PATH": str(config)})):
+    for option, env in ((Given(config), {}), (None, {"CONFIG_PATH": str(config)})):
         address = resolve(None, None, option, env)
         assert (address.url, address.token) == ("http://127.0.0.1:4567", TOKEN)
 
 
 def test_a_url_wins_over_the_configuration_which_still_gives_the_token(config: Path) -> None:
-    address = resolve("http://other:1/", None, config, {})
+    address = resolve("http://other:1/", None, Given(config), {})
     assert (address.url, address.token) == ("http://other:1", TOKEN)
 
 
@@ -57,14 +58,14 @@ def test_a_url_wins_over_the_configuration_which_still_gives_the_token(config: P
 )
 def test_a_bound_address_becomes_one_to_call(host: str, url: str, tmp_path: Path) -> None:
     path = written(tmp_path, host=host, port=4567, token=TOKEN)
-    assert resolve(None, None, path, {}).url == url
+    assert resolve(None, None, Given(path), {}).url == url
 
 
 def test_a_port_that_only_the_running_ddpm_knows_is_asked_for(tmp_path: Path) -> None:
     path = written(tmp_path, port=0)
     with pytest.raises(ConfigError, match="--url"):
-        resolve(None, None, path, {})
-    assert resolve("http://127.0.0.1:1", None, path, {}).url == "http://127.0.0.1:1"
+        resolve(None, None, Given(path), {})
+    assert resolve("http://127.0.0.1:1", None, Given(path), {}).url == "http://127.0.0.1:1"
 
 
 def test_a_token_comes_from_its_file_before_the_environment_before_the_configuration(
@@ -73,10 +74,10 @@ def test_a_token_comes_from_its_file_before_the_environment_before_the_configura
     file = tmp_path / "token"
     file.write_text("from-the-file\n")
     env = {"DDPM_TOKEN": "from-the-environment"}
-    assert resolve(None, file, config, env).token == "from-the-file"
-    assert resolve(None, None, config, env).token == "from-the-environment"
-    assert resolve(None, None, config, {}).token == TOKEN
-    assert TOKEN not in repr(resolve(None, None, config, {}))
+    assert resolve(None, file, Given(config), env).token == "from-the-file"
+    assert resolve(None, None, Given(config), env).token == "from-the-environment"
+    assert resolve(None, None, Given(config), {}).token == TOKEN
+    assert TOKEN not in repr(resolve(None, None, Given(config), {}))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"two\nlines", "tok\u00e9n".encode(), b"\xff\xfe"])
@@ -109,12 +110,12 @@ def test_a_configuration_that_cannot_be_read_names_the_way_around_it(tmp_path: P
     path = tmp_path / "app-config.yaml"
     path.write_text("app: {kafka: {brokers: ['${UNSET_HERE}']}}")
     with pytest.raises(ConfigError, match=r"UNSET_HERE[^$]*--url") as refused:
-        resolve(None, None, path, {})
+        resolve(None, None, Given(path), {})
     assert refused.value.exit_code is ExitCode.CONFIG
     # Named by the environment only, it may belong to another ddpm.
     assert resolve("http://host:1", None, None, {"CONFIG_PATH": str(path)}).token is None
     with pytest.raises(ConfigError):
-        resolve("http://host:1", None, path, {})
+        resolve("http://host:1", None, Given(path), {})
 
 
 def test_a_configuration_with_tls_is_asked_over_https_and_its_certificate_is_trusted(tmp_path: Path) -> None:
@@ -123,13 +124,13 @@ def test_a_configuration_with_tls_is_asked_over_https_and_its_certificate_is_tru
     issued.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
     tls = {"cert": str(tmp_path / "server.pem"), "key": str(tmp_path / "server.key")}
     path = written(tmp_path, port=4567, tls=tls)
-    address = resolve(None, None, path, {})
+    address = resolve(None, None, Given(path), {})
     assert (address.url, address.trust.own) == ("https://127.0.0.1:4567", tmp_path / "server.pem")
-    assert resolve(None, None, path, {"DDPM_CA": "ca.pem"}).trust == Trust(ca=Path("ca.pem"))
-    assert resolve("https://other:1", None, path, {}).trust.usual
+    assert resolve(None, None, Given(path), {"DDPM_CA": "ca.pem"}).trust == Trust(ca=Path("ca.pem"))
+    assert resolve("https://other:1", None, Given(path), {}).trust.usual
 
 
 def test_of_several_tokens_the_one_that_may_do_most_is_sent(tmp_path: Path) -> None:
     tokens = [{"name": role, "role": role, "token": f"token-of-{role}-0123"} for role in ("read", "admin", "operate")]
-    address = resolve(None, None, written(tmp_path, tokens=tokens), {})
+    address = resolve(None, None, Given(written(tmp_path, tokens=tokens)), {})
     assert (address.token, '"admin"' in address.token_from) == ("token-of-admin-0123", True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ddpm.cli.sameness import note_difference
+from ddpm.cli.sources import Given
 from ddpm.components.registry import pipeline_type
 from ddpm.config.load import load
 from ddpm.orchestrator.launching.engines import config_hash
@@ -32,7 +33,7 @@ def test_only_a_difference_is_told(
     def said(running_hash: str) -> str:
         with running(replace(ORDERS, config_hash=running_hash)) as fake:
             monkeypatch.setenv("DDPM_URL", fake.url)
-            note_difference(config, pipeline, path)
+            note_difference(config, pipeline, Given(path))
         return capsys.readouterr().err
 
     assert said(mine) == ""
@@ -41,5 +42,5 @@ def test_only_a_difference_is_told(
     assert "another configuration of orders (0123456789ab)" in told
     assert f"app-config.yaml ({mine})" in told
     monkeypatch.setenv("DDPM_URL", "http://127.0.0.1:1")
-    note_difference(config, pipeline, path)
+    note_difference(config, pipeline, Given(path))
     assert capsys.readouterr().err == ""

@@ -152,13 +152,13 @@ def test_without_a_name_it_is_the_file_of_the_usual_name_here(folder: Folder, mo
     assert find_config_path(None, {}) == Path("app-config.yaml")
 
 
-@pytest.mark.parametrize(("name", "state"), [("none.yaml", "does not exist"), (".", "is a folder")])
+@pytest.mark.parametrize(("name", "state"), [("none.yaml", "does not exist"), ("/dev/null", "is not a file")])
 def test_a_name_without_a_file_says_who_gave_it(folder: Folder, name: str, state: str) -> None:
     with pytest.raises(ConfigError, match=f"which CONFIG_PATH names, {state}"):
         find_config_path(None, {"CONFIG_PATH": name})
     with pytest.raises(ConfigError, match=f"which --config names, {state}"):
         find_config_path(Path(name), {})
-    assert folder.path.is_dir()
+    assert find_config_path(folder.path, {}) == folder.path, "a folder of files"
 
 
 @pytest.mark.parametrize(

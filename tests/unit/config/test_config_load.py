@@ -405,7 +405,7 @@ def test_files_without_a_pipeline(folder: Folder, text: str, code: str, line: in
 def test_a_missing_file_is_one_problem_without_a_line(folder: Folder) -> None:
     with pytest.raises(ConfigProblems, match=r"nowhere\.yaml: error\[file-missing\] the file does not exist"):
         load(Path("nowhere.yaml"), {}, model=pipeline_type())
-    with pytest.raises(ConfigProblems, match="file-unreadable"):
+    with pytest.raises(ConfigProblems, match=r"error\[empty-file\] the folder holds no configuration"):
         load(folder.path, {}, model=pipeline_type())
 
 

@@ -48,20 +48,20 @@ def test_a_character_of_a_text_is_found_in_the_file(tmp_path: Path, yaml: str) -
     place = found.place(text.index("TARGET"))
 
     before = file[: file.index("TARGET")]
-    assert place == (before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
+    assert place[:2] == (before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
 
 
 def test_the_end_of_a_text_is_behind_its_last_character(tmp_path: Path) -> None:
     found, text, _ = written(tmp_path, "  processors:\n    - mapping: |\n        root.a =\n\n  replicas: 1\n")
 
-    assert found.place(len(text)) == (6, 17)
-    assert found.place(len(text) + 99) == (6, 17)
+    assert found.place(len(text))[:2] == (6, 17)
+    assert found.place(len(text) + 99)[:2] == (6, 17)
 
 
 def test_a_character_of_a_value_from_outside_is_where_its_expression_stands(tmp_path: Path) -> None:
     found, text, _ = written(tmp_path, "  processors:\n    - mapping: root = ${V}\n", {"V": "some words"})
 
-    assert found.place(text.index("words")) == (5, 23)
+    assert found.place(text.index("words"))[:2] == (5, 23)
 
 
 def test_a_problem_shows_the_line_without_its_secrets(tmp_path: Path) -> None:

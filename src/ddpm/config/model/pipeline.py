@@ -323,13 +323,18 @@ class Pipeline(Beginning):
 
 
 class Config(Model):
-    """A whole file: one or several pipelines; process-wide sections are those of the first."""
+    """A whole configuration: one or several pipelines; process-wide sections are those of the first."""
 
     path: Path
     pipelines: tuple[Pipeline, ...] = Field(min_length=1)
     secrets: tuple[str, ...] = Field(default=(), repr=False)
-    # Of the text that it was read from; empty when it was not.
+    # Of all that it was read from; empty when it was not.
     digest: str = ""
+    # Those of its files, and of which files are in its folders.
+    files: dict[Path, str] = Field(default_factory=dict, repr=False)
+    folders: dict[Path, str] = Field(default_factory=dict, repr=False)
+    # The file of each pipeline, by the name of the whole.
+    homes: dict[str, Path] = Field(default_factory=dict, repr=False)
     # Those of the files that `${file:…}` names, and of what was read of them.
     secret_files: dict[Path, str] = Field(default_factory=dict, repr=False)
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from ddpm.config.files import digest_of, text_of
 from ddpm.config.model import BLOBLANG, Config
+from ddpm.config.sources import digest_of_folder
 
 _EVERY_SECONDS = 1.0
 
 
 class ConfigFiles:
-    """The configuration, the templates and the mappings of one run. Any thread may ask; files are read once a second.
+    """The files of the configuration, templates and mappings of one run. Any thread may ask; read once a second.
 
     Args:
         config: What was loaded.
@@ -27,7 +28,9 @@ class ConfigFiles:
         self._secrets = frozenset(config.secret_files)
         self._digests |= config.secret_files
         # Of the configuration itself, what was really loaded counts: it may have been changed right afterwards.
-        self._digests[config.path] = config.digest or _digest(config.path)
+        self._digests |= config.files or {config.path: _digest(config.path)}
+        self._digests |= config.folders
+        self._folders = frozenset(config.folders)
         self._lock = threading.Lock()
         self._looked_at = float("-inf")
         self._said: str | None = None
@@ -51,10 +54,13 @@ class ConfigFiles:
 
     def digests(self) -> Mapping[Path, str]:
         """What the files are now; empty for one that cannot be read."""
-        return {path: _digest(path) for path in self._digests}
+        return {path: self._now(path) for path in self._digests}
+
+    def _now(self, path: Path) -> str:
+        return digest_of_folder(path) if path in self._folders else _digest(path)
 
     def _look(self) -> str | None:
-        names = [path.name for path, digest in self._digests.items() if _digest(path) != digest]
+        names = [path.name for path, digest in self._digests.items() if self._now(path) != digest]
         return f"{', '.join(names)} changed since it was read; `ddpm reload` applies it" if names else None
 
 
