@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
@@ -15,7 +14,7 @@ from ddpm.server import console
 from ddpm.server.api import Sources, router
 from ddpm.server.guard import AccessPolicy, Guard
 from ddpm.server.metrics import EnginePage, page, process_registry
-from ddpm.server.refusal import RequestRefusedError
+from ddpm.server.refusal import ProblemResponse, RequestRefusedError
 from ddpm.server.roles import asked
 from ddpm.server.views import HealthView, LiveView, health_view
 
@@ -69,11 +68,20 @@ class _Application(FastAPI):
                     # Either is enough: without a token where none is set.
                     operation["security"] = [{"token": []}, {"basic": []}, {}]
                     operation["x-ddpm-role"] = asked(method.upper(), path).role.value
+                    _as_problems(operation["responses"])
         return document
 
 
 def _audit_trouble(sources: Sources) -> str | None:
     return sources.audit.trouble if sources.audit is not None else None
+
+
+def _as_problems(responses: dict[str, Any]) -> None:
+    """Refusals are documented with the type that they are sent with."""
+    for status, response in responses.items():
+        content = response.get("content", {})
+        if status >= "400" and "application/json" in content:
+            content[ProblemResponse.media_type] = content.pop("application/json")
 
 
 def _probes(app: FastAPI, sources: Sources) -> None:
@@ -102,30 +110,21 @@ def _probes(app: FastAPI, sources: Sources) -> None:
 
 
 def refusals(app: FastAPI) -> None:
-    """Give every refusal of an application the same shape."""
+    """Give every refusal of an application the same shape: problem details (RFC 9457)."""
 
     @app.exception_handler(RequestRefusedError)
-    def refused(_request: Request, error: RequestRefusedError) -> JSONResponse:
-        return _error(error.status, error.message, error.hint)
+    def refused(_request: Request, error: RequestRefusedError) -> ProblemResponse:
+        more = {"problems": list(error.problems)} if error.problems else {}
+        return ProblemResponse(error.status, error.message, error.hint, **more)
 
     @app.exception_handler(HTTPException)
-    def http(_request: Request, error: HTTPException) -> JSONResponse:
-        answer = _error(error.status_code, str(error.detail), None)
+    def http(_request: Request, error: HTTPException) -> ProblemResponse:
+        answer = ProblemResponse(error.status_code, str(error.detail))
         answer.headers.update(error.headers or {})
         return answer
 
     @app.exception_handler(RequestValidationError)
-    def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+    def invalid(_request: Request, error: RequestValidationError) -> ProblemResponse:
         problems = [f"{'.'.join(str(step) for step in each['loc'])}: {each['msg']}" for each in error.errors()]
         broken = any(each["type"] == "json_invalid" for each in error.errors())
-        return _error(400 if broken else 422, "; ".join(problems), "look at /openapi.json")
-
-
-def _error(status: int, message: str, hint: str | None) -> JSONResponse:
-    # Half of a surrogate pair in a name must not turn a refusal into a failure.
-    text = {"message": _encodable(message), "hint": _encodable(hint) if hint else None}
-    return JSONResponse({"error": text}, status_code=status)
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
+        return ProblemResponse(400 if broken else 422, "; ".join(problems), "look at /openapi.json")

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ddpm.config.model import Role, Server
@@ -23,6 +22,7 @@ from ddpm.errors import ConfigError
 from ddpm.observability.audit_log import Actor, AuditLog, Record
 from ddpm.server.auditing import CALLER, STILL_ADMITTED, audited
 from ddpm.server.peers import local_user
+from ddpm.server.refusal import ProblemResponse
 from ddpm.server.roles import READING, Asked, asked
 
 _API = "/v1/"
@@ -177,12 +177,12 @@ class Guard:
         now = self._in_force()
         return now is policy or (key in now.every_key if key is not None else not now.every_key)
 
-    def _too_long(self, headers: Headers) -> "_Refusal | None":
+    def _too_long(self, headers: Headers) -> ProblemResponse | None:
         length = headers.get("content-length", "")
         return self._too_long_body() if length.isdigit() and int(length) > self._most_bytes else None
 
-    def _too_long_body(self) -> "_Refusal":
-        return _Refusal(413, f"the request has more than {self._most_bytes} bytes", None)
+    def _too_long_body(self) -> ProblemResponse:
+        return ProblemResponse(413, f"the request has more than {self._most_bytes} bytes", None)
 
     async def _read(self, receive: Receive) -> list[Message] | None:
         """All of a body; None when it is too long."""
@@ -207,7 +207,9 @@ def _strictly(send: Send) -> Send:
     return strict
 
 
-def _refusal(policy: AccessPolicy, scope: Scope, headers: Headers, key: Key | None, wanted: Asked) -> "_Refusal | None":
+def _refusal(
+    policy: AccessPolicy, scope: Scope, headers: Headers, key: Key | None, wanted: Asked
+) -> ProblemResponse | None:
     path, method = scope["path"], scope["method"]
     api = path.startswith(_API)
     refusal = _of_strangers(policy, scope, headers)
@@ -216,34 +218,34 @@ def _refusal(policy: AccessPolicy, scope: Scope, headers: Headers, key: Key | No
     if refusal is not None:
         return refusal
     if api and method == "POST" and headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        return _Refusal(415, "the body must be JSON", "send the header Content-Type: application/json")
+        return ProblemResponse(415, "the body must be JSON", "send the header Content-Type: application/json")
     return None
 
 
-def _of_strangers(policy: AccessPolicy, scope: Scope, headers: Headers) -> "_Refusal | None":
+def _of_strangers(policy: AccessPolicy, scope: Scope, headers: Headers) -> ProblemResponse | None:
     """Refuse other names, pages of others, and clients without the certificate that they need."""
     api = scope["path"].startswith(_API)
     host, origin = headers.get("host", ""), headers.get("origin")
     if (api or policy.loopback) and not _knows(policy, host):
         hint = "call it by its address, or add the name to app.server.allowed_hosts"
-        return _Refusal(403, f"this ddpm is not called {_name_of(host) or 'nothing'}", hint)
+        return ProblemResponse(403, f"this ddpm is not called {_name_of(host) or 'nothing'}", hint)
     # Where a page of others only asks, a browser names no origin, and the answer costs work all the same.
     foreign = headers.get("sec-fetch-site") == "cross-site"
     if api and (foreign or (origin is not None and _netloc(origin) != host.lower())):
-        return _Refusal(403, "requests from pages of other origins are refused", None)
+        return ProblemResponse(403, "requests from pages of other origins are refused", None)
     if policy.certificates and scope["path"] not in _PROBES and _subject(scope) is None:
         hint = "send one that an authority of app.server.tls.client_ca signed; ddpm's commands take it from DDPM_CERT"
-        return _Refusal(403, "this ddpm wants a certificate of the client", f"{hint} and DDPM_KEY")
+        return ProblemResponse(403, "this ddpm wants a certificate of the client", f"{hint} and DDPM_KEY")
     return None
 
 
-def _of_keys(key: Key | None, wanted: Asked) -> "_Refusal | None":
+def _of_keys(key: Key | None, wanted: Asked) -> ProblemResponse | None:
     """Refuse who has no token, or one whose role is not enough."""
     if key is None:
-        answer = _Refusal(401, "a token is needed", "send the header Authorization: Bearer TOKEN")
+        answer = ProblemResponse(401, "a token is needed", "send the header Authorization: Bearer TOKEN")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
-    return None if key.role.covers(wanted.role) else _Forbidden(key, wanted)
+    return None if key.role.covers(wanted.role) else _forbidden(key, wanted)
 
 
 def _knows(policy: AccessPolicy, host: str) -> bool:
@@ -326,30 +328,8 @@ def _name_of(host: str) -> str:
         return ""
 
 
-class _Refusal(JSONResponse):
-    """An answer that lets nobody in, and what it says."""
-
-    def __init__(self, code: int, message: str, hint: str | None, **more: str | int) -> None:
-        self.said = message
-        super().__init__({**more, "error": {"message": message, "hint": hint}}, status_code=code)
-
-
-class _Forbidden(_Refusal):
-    """A problem (RFC 9457) that names the role that is needed."""
-
-    media_type = "application/problem+json"
-
-    def __init__(self, key: Key, wanted: Asked) -> None:
-        message = f'"{wanted.action}" needs the role {wanted.role}; the token "{key.name}" has {key.role}'
-        hint = f"use a token with the role {wanted.role}: app.server.tokens"
-        super().__init__(
-            403,
-            message,
-            hint,
-            type="about:blank",
-            title="Forbidden",
-            status=403,
-            detail=message,
-            role_needed=wanted.role.value,
-            role=key.role.value,
-        )
+def _forbidden(key: Key, wanted: Asked) -> ProblemResponse:
+    """A problem that names the role that is needed."""
+    message = f'"{wanted.action}" needs the role {wanted.role}; the token "{key.name}" has {key.role}'
+    hint = f"use a token with the role {wanted.role}: app.server.tokens"
+    return ProblemResponse(403, message, hint, role_needed=wanted.role.value, role=key.role.value)

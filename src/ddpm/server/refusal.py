@@ -1,18 +1,55 @@
 """Requests that cannot be carried out, and the questions that every route asks before it does anything."""
 
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import JSONResponse
+
 from ddpm.names import means
 from ddpm.supervisor.runner import Supervisor
 from ddpm.supervisor.status import Status
 
 
 class RequestRefusedError(Exception):
-    """A request that cannot be carried out: an HTTP status, what is wrong, and the way out."""
+    """A request that cannot be carried out: an HTTP status, what is wrong, and the way out.
 
-    def __init__(self, status: int, message: str, hint: str | None = None) -> None:
+    `problems` are those of a configuration, as `ddpm validate --json` prints them.
+    """
+
+    def __init__(
+        self, status: int, message: str, hint: str | None = None, problems: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.hint = hint
+        self.problems = problems
+
+
+class ProblemResponse(JSONResponse):
+    """A refusal as the problem details of RFC 9457, with ddpm's hint; `error` says the same for older clients."""
+
+    media_type = "application/problem+json"
+
+    def __init__(self, status: int, message: str, hint: str | None = None, **more: Any) -> None:  # noqa: ANN401 -- JSON
+        # Half of a surrogate pair in a name must not turn a refusal into a failure.
+        said, way_out = _encodable(message), _encodable(hint) if hint else None
+        self.said = said
+        body = {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": said,
+            "hint": way_out,
+            **more,
+            "error": {"message": said, "hint": way_out},
+        }
+        super().__init__(body, status_code=status)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def get_status(supervisor: Supervisor, name: str) -> Status:

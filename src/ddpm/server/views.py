@@ -331,8 +331,14 @@ class ErrorText(View):
 
 
 class ErrorView(View):
-    """The answer to a request that cannot be carried out."""
+    """The answer to a request that cannot be carried out: problem details (RFC 9457)."""
 
+    type: str
+    title: str
+    status: int
+    detail: str
+    hint: str | None = None
+    problems: tuple[dict[str, Any], ...] = Field((), description="those of a configuration, as `ddpm validate --json`")
     error: ErrorText
 
 
