@@ -14,6 +14,7 @@ from ddpm.components.registry import pipeline_type
 from ddpm.config import Config, LoadResult, find_config_path, load, parts
 from ddpm.config.known import did_you_mean
 from ddpm.config.model import Pipeline
+from ddpm.config.paths import STORED_PIPELINES
 from ddpm.config.plugins import Inspect
 from ddpm.config.sources import Sources
 from ddpm.errors import ConfigError
@@ -41,7 +42,7 @@ def read_config(
     """
     given = option or Given()
     overlays = given.overlays or tuple(map(Path, filter(None, env.get(OVERLAY_VARIABLE, "").split(os.pathsep))))
-    sources = Sources(find_config_path(given.path, env), overlays, given.sets)
+    sources = Sources(find_config_path(given.path, env), overlays, given.sets, STORED_PIPELINES)
     return load(sources, env, model=pipeline_type(), parsers=OPTIONS, installed=entry_point_names(), inspect=inspect)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,11 @@ from ddpm.cli.address import TOKEN_VARIABLE
 from ddpm.cli.configuration import ConfigOption, load_config, reread_config
 from ddpm.cli.recording import recorded
 from ddpm.config.model import Config
+from ddpm.config.paths import STORED_PIPELINES
+from ddpm.config.sources import files_in
+from ddpm.config.stored import PipelineStore
 from ddpm.devstack import remove_data, stop_leftovers
+from ddpm.errors import DdpmError
 from ddpm.observability.audit_log import FOLDER as AUDIT_FOLDER
 from ddpm.orchestrator.prepare import DATA_DIR
 from ddpm.orchestrator.run.datafolder import check_free
@@ -49,6 +54,10 @@ def run_command(
         loaded = loaded.served_at(host, token, allowed_host or ()) if host or allowed_host else loaded
         return loaded.served_insecurely() if insecure else loaded
 
+    with suppress(DdpmError):
+        # Not while another ddpm runs here, whose business they are.
+        check_free(DATA_DIR)
+        PipelineStore(STORED_PIPELINES).revert()
     loaded = served(load_config(config))
     from ddpm.cli.session import run_session
 
@@ -67,7 +76,8 @@ def reset_command(
         typer.echo("there is no embedded data")
         return
     if not yes:
-        question = f"Remove what is in {DATA_DIR}, with all topics and tables of the embedded servers?"
+        made = ", and the pipelines that were made through the API" if files_in(STORED_PIPELINES) else ""
+        question = f"Remove what is in {DATA_DIR}, with all topics and tables of the embedded servers{made}?"
         typer.confirm(question, abort=True)
     with recorded(None, "reset", None):
         remove_data(DATA_DIR)

@@ -16,7 +16,7 @@ from ddpm.config.problems import Finding, Severity
 from ddpm.config.template_hint import advice, old_placeholders
 from ddpm.config.tree import Scalar, text_at
 
-_LARGEST = 1_048_576
+LARGEST = 1_048_576
 # The mechanisms that send what proves who a client is.
 _IN_CLEAR_TEXT = (Mechanism.PLAIN, Mechanism.OAUTHBEARER)
 
@@ -47,8 +47,8 @@ def read_text(path: Path) -> str:
         msg = "it is a pipe, which may never end"
         raise ValueError(msg)
     with path.open("rb") as file:
-        content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
         msg = "it is larger than 1 MiB"
         raise ValueError(msg)
     return content.decode("utf-8")

@@ -10,6 +10,9 @@ from urllib.parse import quote, unquote
 from ddpm.errors import ConfigError
 
 VARIABLE = "CONFIG_PATH"
+# What ddpm keeps, in the folder that it works in; the pipelines that were made through its API among it.
+DATA_DIR = Path(".ddpm")
+STORED_PIPELINES = DATA_DIR / "pipelines"
 # Where `ddpm init` writes it.
 DEFAULT_PATH = Path("app-config.yaml")
 # Where ddpm's own checkout has it.

@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ddpm.component import Value
+from ddpm.config import paths
 from ddpm.config.model import Config, Pipeline
 from ddpm.config.paths import from_here
 from ddpm.config.skeleton import Skeleton
@@ -12,7 +13,7 @@ from ddpm.errors import ConfigError, MissingToolError
 from ddpm.files import write_atomically
 from ddpm.render import Rendered, render
 
-DATA_DIR = Path(".ddpm")
+DATA_DIR = paths.DATA_DIR
 
 
 def rendered(config: Config, pipeline: Pipeline, made: Mapping[str, Value] | None = None) -> Rendered:

@@ -11,15 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Query
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
 from fastapi import Request as Http
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
 from ddpm.deadletters.service import DeadLetterService
+from ddpm.names import whole_of
 from ddpm.observability.audit_log import AuditLog
 from ddpm.observability.recent import Line, Trouble
 from ddpm.server import auditing, dead_letters, looking, reloading
+from ddpm.server import pipelines as pipelines_api
 from ddpm.server.refusal import RequestRefusedError, check_known, get_status, require_managed
 from ddpm.server.reloading import Nothing
 from ddpm.server.views import (
@@ -93,9 +95,11 @@ _REFUSED = {
     403: "This name or origin may not call, or the token's role is not enough (then `role_needed` names the one).",
     404: "There is no such pipeline.",
     409: "The pipeline's state does not allow it.",
+    412: "The pipeline is not as the request expects.",
     413: "The body is too long.",
     415: "The body is not said to be JSON.",
-    422: "The request does not say what is needed.",
+    422: "The request does not say what is needed; of a configuration, `problems` says what is wrong.",
+    428: "The request does not say which version it is about (If-Match).",
 }
 _Responses = dict[int | str, dict[str, Any]]
 _REFUSALS: _Responses = {code: {"model": ErrorView, "description": text} for code, text in _REFUSED.items()}
@@ -117,6 +121,7 @@ def router(sources: Sources) -> APIRouter:
     _reading(plain, sources)
     _requests(plain, sources.supervisor, sources.config_changed)
     reloading.add_routes(plain, sources.supervisor, sources.reloads)
+    pipelines_api.add_routes(plain, sources.supervisor, sources.reloads)
     auditing.add_routes(plain, sources.audit)
     _streams(streams, sources)
     letters = APIRouter(responses=_REFUSALS | {503: {"model": ErrorView, "description": "Kafka does not answer."}})
@@ -142,9 +147,11 @@ def _reading(api: APIRouter, sources: Sources) -> None:
         return PipelinesView(pipelines=views, config_changed=sources.config_changed(), configuration=configuration)
 
     @api.get("/pipelines/{name}")
-    def pipeline(name: Name) -> PipelineDetailView:
+    def pipeline(name: Name, response: Response) -> PipelineDetailView:
         """One pipeline with its flow, partitions, errors, events and rendered configuration."""
         status = get_status(supervisor, name)
+        if sources.reloads is not None and (stored := sources.reloads.stored(whole_of(name))):
+            response.headers["ETag"] = pipelines_api.etag(stored)
         errors = tuple(
             TroubleView(at=from_epoch(each.at), message=each.message, count=each.count)
             for each in sources.lines.troubles(name)

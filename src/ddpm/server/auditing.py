@@ -125,7 +125,7 @@ async def audited(
 ) -> None:
     """Let an application answer a request that changes something, and record it before the answer goes out."""
     scope, receive, send = request
-    exchange = _Exchange(receive, send)
+    exchange = _Exchange(receive, send, configures=wanted.configures)
     record = Record(actor, wanted.action, pipeline=wanted.pipeline)
 
     async def write() -> None:
@@ -141,7 +141,8 @@ async def audited(
 class _Exchange:
     """What is sent in both directions, as much of it as a record needs."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, *, configures: bool = False) -> None:
+        self._configures = configures
         self._receive, self._send = receive, send
         self._body = b""
         self._answer = b""
@@ -181,6 +182,10 @@ class _Exchange:
         reason = str(told) if told is not None else None
         refused = self._status >= 400  # noqa: PLR2004 -- HTTP's refusals
         outcome: Outcome = ("failed" if self._status >= 500 else "refused") if refused else "ok"  # noqa: PLR2004
+        if self._configures:
+            named = _object(self._body).get("name", answer.get("name"))
+            name = named if isinstance(named, str) else None
+            return replace(record, pipeline=record.pipeline or name, outcome=outcome, reason=reason)
         return replace(record, parameters=_object(self._body), outcome=outcome, reason=reason)
 
 

@@ -34,6 +34,12 @@ _PROBES = ("/livez", "/readyz", "/health")
 # What `app.server.token` is called; no token of `tokens` can have this name.
 SINGLE = "app.server.token"
 
+JSON = "application/json"
+YAML = ("application/yaml", "application/x-yaml", "text/yaml")
+"""The types of bodies; a page of another origin can send none of them without asking first."""
+
+_WITH_BODY = ("POST", "PUT")
+
 MOST_OF_BODY = 1 << 20
 """Bytes that the body of a request may have; the longest that make sense are lists of dead letters."""
 
@@ -217,9 +223,18 @@ def _refusal(
         refusal = _of_keys(key, wanted)
     if refusal is not None:
         return refusal
-    if api and method == "POST" and headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        return ProblemResponse(415, "the body must be JSON", "send the header Content-Type: application/json")
+    if api and method in _WITH_BODY:
+        types = (JSON, *YAML) if wanted.configures else (JSON,)
+        if content_type(headers) not in types:
+            what = "JSON or YAML" if wanted.configures else "JSON"
+            hint = f"send the header Content-Type: {' or '.join(types[:2])}"
+            return ProblemResponse(415, f"the body must be {what}", hint)
     return None
+
+
+def content_type(headers: Headers) -> str:
+    """The type of a body, without its parameters."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _of_strangers(policy: AccessPolicy, scope: Scope, headers: Headers) -> ProblemResponse | None:

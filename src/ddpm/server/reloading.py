@@ -1,11 +1,12 @@
 """The API of a change of the configuration: what it would do, to have it done, and what became of that."""
 
-from collections.abc import Sequence
-from typing import Annotated, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Body, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from ddpm.config.stored import Edit, StoredPipeline
 from ddpm.errors import DdpmError
 from ddpm.observability.audit_log import Actor
 from ddpm.server.auditing import caller_of
@@ -64,6 +65,26 @@ class Reload(Protocol):
     @property
     def changes(self) -> Changed:
         """Which pipelines it was about."""
+
+    @property
+    def error(self) -> DdpmError | None:
+        """Why it failed."""
+
+
+class ShownPipeline(Protocol):
+    """The configuration of a pipeline, without secrets."""
+
+    @property
+    def file(self) -> str:
+        """Where it stands."""
+
+    @property
+    def keys(self) -> Mapping[str, Any]:
+        """What differs from the defaults."""
+
+    @property
+    def stored(self) -> bool:
+        """Whether it was made through the API."""
 
 
 class Step(Protocol):
@@ -164,6 +185,15 @@ class Reloads(Protocol):
 
     def request(self, actor: Actor) -> int:
         """Ask for one on behalf of someone; returns its number."""
+
+    def request_edit(self, edit: Edit, actor: Actor) -> int:
+        """Ask for a change of one pipeline that was made through the API, or of its own; returns its number."""
+
+    def stored(self, name: str) -> StoredPipeline | None:
+        """What is kept of a pipeline that was made through the API; None for any other."""
+
+    def shown(self, name: str) -> ShownPipeline | None:
+        """The configuration of a pipeline that runs, without secrets; None when there is none of this name."""
 
     def request_plan(self, plan: str, actor: Actor) -> int:
         """Ask for one that carries out a plan and nothing else, on behalf of someone; returns its number."""

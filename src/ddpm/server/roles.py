@@ -19,6 +19,7 @@ class Rule:
         path: The route, as the application writes it.
         role: The least role that may call it.
         action: What the audit log calls a call of it.
+        configures: Whether its body is a configuration: YAML, too, and with secrets that no log may keep.
 
     """
 
@@ -26,6 +27,7 @@ class Rule:
     path: str
     role: Role
     action: str
+    configures: bool = False
 
     def match(self, method: str, path: str) -> Mapping[str, str] | None:
         """The names in a path of this route; None for another request."""
@@ -46,6 +48,9 @@ RULES: tuple[Rule, ...] = (
     Rule("GET", "/v1/plan", Role.OPERATE, "plan a change"),
     # Records are more than how a pipeline is, and an engine is started to try them.
     Rule("GET", f"{_PIPELINE}/records", Role.OPERATE, "look at records"),
+    Rule("POST", "/v1/pipelines", Role.ADMIN, "create pipeline", configures=True),
+    Rule("PUT", _PIPELINE, Role.ADMIN, "change pipeline", configures=True),
+    Rule("DELETE", _PIPELINE, Role.ADMIN, "delete pipeline"),
     Rule("POST", f"{_PIPELINE}/pause", Role.OPERATE, "pause"),
     Rule("POST", f"{_PIPELINE}/resume", Role.OPERATE, "resume"),
     Rule("POST", f"{_PIPELINE}/restart", Role.OPERATE, "restart"),
@@ -59,11 +64,12 @@ RULES: tuple[Rule, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request asks for: the role it needs, what it is called, the pipeline it names."""
+    """What a request asks for: the role it needs, what it is called, the pipeline it names, what its body is."""
 
     role: Role
     action: str
     pipeline: str | None = None
+    configures: bool = False
 
 
 def asked(method: str, path: str) -> Asked:
@@ -71,5 +77,5 @@ def asked(method: str, path: str) -> Asked:
     for rule in RULES:
         names = rule.match(method, path)
         if names is not None:
-            return Asked(rule.role, rule.action, names.get("name"))
+            return Asked(rule.role, rule.action, names.get("name"), rule.configures)
     return Asked(Role.READ if method in READING else Role.ADMIN, f"{method} {path}")

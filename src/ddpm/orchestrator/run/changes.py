@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ddpm.config.files import digest_of, text_of
 from ddpm.config.model import BLOBLANG, Config
-from ddpm.config.sources import digest_of_folder
+from ddpm.config.sources import digest_of_folder, files_in
 
 _EVERY_SECONDS = 1.0
 
@@ -57,7 +57,16 @@ class ConfigFiles:
         return {path: self._now(path) for path in self._digests}
 
     def _now(self, path: Path) -> str:
-        return digest_of_folder(path) if path in self._folders else _digest(path)
+        if path not in self._folders:
+            return _digest(path)
+        # One that was added may be edited again before it can be read.
+        added = [_digest(each) for each in files_in(path) if each not in self._digests]
+        return "".join([digest_of_folder(path), *added])
+
+    def edited(self) -> str | None:
+        """As `changed`, at this moment, and nothing when only secrets have changed."""
+        digests = self.digests()
+        return None if self.only_secrets(digests) else self._look()
 
     def _look(self) -> str | None:
         names = [path.name for path, digest in self._digests.items() if self._now(path) != digest]

@@ -198,10 +198,26 @@ def _difference(old: Pipeline, new: Pipeline, masker: Masker) -> Iterator[str]:
     return (line for line in lines if not line.startswith(("---", "+++")))
 
 
+def keys_of(config: Config, name: str) -> dict[str, Any] | None:
+    """The keys of a whole pipeline that are not as by default, without secrets; None when there is none such."""
+    parts = [each for each in config.pipelines if each.whole == name]
+    if not parts:
+        return None
+    kafka, part = parts[0].kafka, parts[0].part
+    group = kafka.consumer_group if part is None else part.group
+    sinks = tuple(sink for each in parts for sink in each.sinks)
+    whole = {"name": name, "sinks": sinks, "kafka": kafka.model_copy(update={"consumer_group": group})}
+    return _keys(parts[0].model_copy(update=whole), Masker(config.secrets))
+
+
+def _keys(pipeline: Pipeline, masker: Masker) -> dict[str, Any]:
+    keys: dict[str, Any] = _plain(pipeline.model_dump(exclude=set(PROCESS_WIDE), exclude_defaults=True), masker)
+    return keys
+
+
 def _shown(pipeline: Pipeline, masker: Masker) -> list[str]:
     """The keys of a pipeline that are not as by default, as YAML without secrets."""
-    keys = pipeline.model_dump(exclude=set(PROCESS_WIDE), exclude_defaults=True)
-    text = yaml.dump(_plain(keys, masker), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    text = yaml.dump(_keys(pipeline, masker), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
     return masker.text(text).splitlines()
 
 

@@ -8,17 +8,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count, takewhile
 from queue import Empty, SimpleQueue
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
 from ddpm.config.model import Config
+from ddpm.config.paths import STORED_PIPELINES
+from ddpm.config.stored import Edit, NotOursError, PipelineStore, StoredPipeline
 from ddpm.errors import DdpmError, ServiceError
 from ddpm.observability.audit_log import Actor, AuditLog, Record
 from ddpm.orchestrator.run.changes import ConfigFiles
 from ddpm.orchestrator.run.comparing import Changes
 from ddpm.orchestrator.run.fleet import Fleet, HalfWayError
-from ddpm.orchestrator.run.plan import Plan
+from ddpm.orchestrator.run.plan import Plan, keys_of
 from ddpm.supervisor.runner import Supervisor
 
 # Someone who saves a file may save the next one a moment later.
@@ -47,6 +49,7 @@ class Reload:
         changes: Which pipelines it was about.
         plan: The hash of the plan that it carries out; None where nobody asked for one.
         numbers: Those of all requests that it carries out.
+        error: Why it failed, if it did on purpose.
 
     """
 
@@ -59,6 +62,7 @@ class Reload:
     changes: Changes = _NOTHING
     plan: str | None = None
     numbers: frozenset[int] = frozenset()
+    error: DdpmError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,32 @@ class Configuration:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownPipeline:
+    """The configuration of a pipeline, without secrets.
+
+    Attributes:
+        file: Where it stands.
+        keys: What differs from the defaults, app's keys among them.
+        stored: Whether it was made through the API.
+
+    """
+
+    file: str
+    keys: dict[str, Any]
+    stored: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Request:
     number: int
     actor: Actor
     plan: str | None
+    edit: Edit | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it asks for whatever there is to do."""
+        return self.plan is None and self.edit is None
 
 
 class Reloads:
@@ -87,6 +113,7 @@ class Reloads:
         admit: Checks who may come in by a configuration; what it returns lets them in.
         audit: Where it is recorded that another configuration was taken, or refused.
         by_itself: Whether a change of its files is a request.
+        store: The pipelines that were made through the API.
 
     """
 
@@ -100,8 +127,10 @@ class Reloads:
         admit: Callable[[Config], Callable[[], bool]],
         audit: AuditLog,
         by_itself: bool,
+        store: PipelineStore | None = None,
     ) -> None:
         self._load = load
+        self._store = store or PipelineStore(STORED_PIPELINES)
         self._admit = admit
         self._audit = audit
         self._log_as = log_as
@@ -147,9 +176,26 @@ class Reloads:
         """Ask for one that carries out a plan and nothing else, on behalf of someone; returns its number."""
         return self._ask(actor, plan)
 
-    def _ask(self, actor: Actor, plan: str | None) -> int:
+    def request_edit(self, edit: Edit, actor: Actor) -> int:
+        """Ask for a change of one pipeline that was made through the API, or of its own; returns its number."""
+        return self._ask(actor, None, edit)
+
+    def shown(self, name: str) -> ShownPipeline | None:
+        """The configuration of a pipeline that runs, without secrets; None when there is none of this name."""
+        config = self._fleet.config if self._fleet else None
+        keys = None if config is None else keys_of(config, name)
+        if config is None or keys is None:
+            return None
+        home = config.homes.get(name, config.path)
+        return ShownPipeline(str(home), keys, home == self._store.path(name))
+
+    def stored(self, name: str) -> StoredPipeline | None:
+        """What is kept of a pipeline that was made through the API; None for any other."""
+        return self._store.get(name)
+
+    def _ask(self, actor: Actor, plan: str | None, edit: Edit | None = None) -> int:
         number = next(self._numbers)
-        self._requests.put(_Request(number, actor, plan))
+        self._requests.put(_Request(number, actor, plan, edit))
         return number
 
     def plan(self) -> Plan:
@@ -180,14 +226,14 @@ class Reloads:
         self._last = Reload(max(numbers), "running", time.time(), plan=together[-1].plan, numbers=numbers)
         askers = [each.actor for each in together]
         self._thread = threading.Thread(
-            target=self._carry_out, args=(self._fleet, self._last, askers), name="reload", daemon=True
+            target=self._carry_out, args=(self._fleet, self._last, together, askers), name="reload", daemon=True
         )
         self._thread.start()
 
     def _next(self) -> list[_Request]:
-        """What is carried out next: all that want what the files say, together, or one that wants a plan."""
+        """What is carried out next: all that want what the files say, together, or one that wants something else."""
         self._waiting.sort(key=lambda each: each.number)
-        alike = list(takewhile(lambda each: each.plan is None, self._waiting)) or self._waiting[:1]
+        alike = list(takewhile(lambda each: each.is_plain, self._waiting)) or self._waiting[:1]
         del self._waiting[: len(alike)]
         return alike
 
@@ -221,9 +267,9 @@ class Reloads:
                 if self._by_itself or secret:
                     self.request(BY_FILES)
 
-    def _carry_out(self, fleet: Fleet, reload: Reload, askers: list[Actor]) -> None:
+    def _carry_out(self, fleet: Fleet, reload: Reload, together: list[_Request], askers: list[Actor]) -> None:
         try:
-            self._exchange(fleet, reload)
+            self._exchange(fleet, reload, together[-1].edit)
         finally:
             ended = self._last or reload
             changes = {"added": ended.changes.added, "changed": ended.changes.changed, "removed": ended.changes.removed}
@@ -233,7 +279,7 @@ class Reloads:
             said = {name: value for name, value in about.items() if value}
             self._audit.add(Record(askers[-1], "take configuration", outcome, parameters=said, reason=ended.message))
 
-    def _exchange(self, fleet: Fleet, reload: Reload) -> None:
+    def _exchange(self, fleet: Fleet, reload: Reload, edit: Edit | None) -> None:
         log = structlog.get_logger()
         log.info("the configuration is read again")
         loaded: list[Config] = []
@@ -244,15 +290,17 @@ class Reloads:
             loaded.append(self._loaded(fleet))
             # Now: an edit while pipelines are exchanged is one that nobody has read.
             read.append(ConfigFiles(loaded[0]))
+            self._tried = self._files.digests()
             admitting.append(self._admit(loaded[0]))
             return loaded[0]
 
         try:
-            changes = fleet.exchange(load, reload.plan)
+            with self._edited(edit, fleet):
+                changes = fleet.exchange(load, reload.plan)
         except DdpmError as error:
             log.warning("the configuration was not taken", error=error.message, hint=error.hint)
             said = error.message if isinstance(error, HalfWayError) else f"{_FORMER}: {error.message}"
-            self._end(reload, "failed", said, error.hint)
+            self._end(replace(reload, error=error), "failed", said, error.hint)
         except Exception:
             log.exception("the configuration was not taken")
             self._end(reload, "failed", "an error within ddpm; its log says more", None)
@@ -266,6 +314,32 @@ class Reloads:
             said = said if other_tokens else str(changes)
             log.info("the configuration was taken", changes=said, config=fleet.config_hash)
             self._end(reload, "done", said, None, changes)
+
+    @contextmanager
+    def _edited(self, edit: Edit | None, fleet: Fleet) -> Iterator[None]:
+        """A change of a pipeline that stays when the block succeeds, and is unmade when it does not."""
+        if edit is None:
+            yield
+            return
+        self._require_ours(edit, fleet.config)
+        self._store.begin(edit)
+        try:
+            yield
+        except BaseException:
+            self._store.revert()
+            self._tried = self._files.digests()
+            raise
+        self._store.keep()
+
+    def _require_ours(self, edit: Edit, config: Config) -> None:
+        """Raise NotOursError for a pipeline of the user's, or when an edit that nobody asked for would come along."""
+        home = config.homes.get(edit.name)
+        if home is not None and home != self._store.path(edit.name):
+            msg = f"the pipeline {edit.name} stands in {home}, which the API does not change"
+            raise NotOursError(msg, hint="change it there, and reload")
+        if (edited := self._files.edited()) is not None:
+            msg = f"a change of one pipeline would take other edits along: {edited}"
+            raise NotOursError(msg, hint="`ddpm plan` shows what that would do")
 
     def _loaded(self, fleet: Fleet) -> Config:
         if self._load is None:
