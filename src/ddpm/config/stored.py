@@ -67,6 +67,22 @@ class UnknownPipelineError(DdpmError):
 class NotOursError(DdpmError):
     """The pipeline stands in a file of the user's, or one of the files was edited."""
 
+    @classmethod
+    def of(cls, name: str, file: object) -> "NotOursError":
+        """The one of a pipeline that stands in a file."""
+        msg = f"the pipeline {name} stands in {file}, which the API does not change"
+        return cls(msg, hint="change it there, and reload")
+
+
+def require(edit: Edit, found: StoredPipeline | None) -> None:
+    """Raise NotAsExpectedError, or UnknownPipelineError, when a change is not one of what is there."""
+    if not edit.expected.holds(found):
+        now = "it does not exist" if found is None else f'its ETag is "{found.version}"'
+        hint = "get it again, and make the change of what it is by now"
+        raise NotAsExpectedError(f"the pipeline {edit.name} is not as the request expects: {now}", hint=hint)
+    if found is None and edit.text is None:
+        raise UnknownPipelineError(f"there is no pipeline {edit.name} that was made through the API")
+
 
 class PipelineStore:
     """The files of the pipelines that were made through the API.
@@ -103,12 +119,7 @@ class PipelineStore:
 
         """
         path, found = self.path(edit.name), self.get(edit.name)
-        if not edit.expected.holds(found):
-            now = "it does not exist" if found is None else f'its ETag is "{found.version}"'
-            hint = "get it again, and make the change of what it is by now"
-            raise NotAsExpectedError(f"the pipeline {edit.name} is not as the request expects: {now}", hint=hint)
-        if found is None and edit.text is None:
-            raise UnknownPipelineError(f"there is no pipeline {edit.name} that was made through the API")
+        require(edit, found)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if found is None:

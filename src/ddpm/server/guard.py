@@ -38,8 +38,6 @@ JSON = "application/json"
 YAML = ("application/yaml", "application/x-yaml", "text/yaml")
 """The types of bodies; a page of another origin can send none of them without asking first."""
 
-_WITH_BODY = ("POST", "PUT")
-
 MOST_OF_BODY = 1 << 20
 """Bytes that the body of a request may have; the longest that make sense are lists of dead letters."""
 
@@ -223,7 +221,7 @@ def _refusal(
         refusal = _of_keys(key, wanted)
     if refusal is not None:
         return refusal
-    if api and method in _WITH_BODY:
+    if api and (method == "POST" or wanted.configures):
         types = (JSON, *YAML) if wanted.configures else (JSON,)
         if content_type(headers) not in types:
             what = "JSON or YAML" if wanted.configures else "JSON"

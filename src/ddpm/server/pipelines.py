@@ -22,9 +22,11 @@ from ddpm.config.stored import (
     NotOursError,
     StoredPipeline,
     UnknownPipelineError,
+    require,
 )
 from ddpm.errors import ConfigError, DdpmError, MissingToolError
 from ddpm.names import whole_of
+from ddpm.observability.audit_log import Actor, this_user
 from ddpm.server.auditing import caller_of
 from ddpm.server.guard import JSON, content_type
 from ddpm.server.refusal import RequestRefusedError
@@ -91,7 +93,8 @@ def etag(stored: StoredPipeline) -> str:
 def add_routes(api: APIRouter, supervisor: Supervisor, reloads: Reloads | None) -> None:
     """Add the routes to the API."""
 
-    def open_for_changes() -> Reloads:
+    def open_for_changes(request: Request) -> Reloads:
+        _require_trusted(caller_of(request))
         if reloads is None or supervisor.draining:
             raise RequestRefusedError(409, "ddpm ends", "start it again")
         return reloads
@@ -112,7 +115,7 @@ def add_routes(api: APIRouter, supervisor: Supervisor, reloads: Reloads | None) 
     def create(request: Request, response: Response, body: Body) -> PipelineChangeView:
         """Make a pipeline and run it; nothing is kept of one that does not come up."""
         name, text = _named_pipeline(body, content_type(request.headers))
-        changes = open_for_changes()
+        changes = open_for_changes(request)
         try:
             return _changed(changes, Edit(name, text, Expected(absent=True)), request, response)
         except _PreconditionError as error:
@@ -131,7 +134,7 @@ def add_routes(api: APIRouter, supervisor: Supervisor, reloads: Reloads | None) 
     ) -> PipelineChangeView:
         """Make a pipeline, or run one as it says from now on; what ran before runs on when it does not come up."""
         text = _pipeline(body, content_type(request.headers))
-        changes, name = open_for_changes(), _checked(name)
+        changes, name = open_for_changes(request), _checked(name)
         stored = changes.stored(name)
         if stored is not None and if_match is None and if_none_match is None:
             hint = "send the header If-Match with the ETag that GET gave, or * for whatever is there"
@@ -146,7 +149,17 @@ def add_routes(api: APIRouter, supervisor: Supervisor, reloads: Reloads | None) 
     def delete(request: Request, response: Response, name: Name, if_match: IfMatch = None) -> PipelineChangeView:
         """Drain a pipeline and forget it; its topics, table, offsets and dead letters stay as they are."""
         edit = Edit(_checked(name), None, Expected(_versions(if_match)))
-        return _changed(open_for_changes(), edit, request, response)
+        return _changed(open_for_changes(request), edit, request, response)
+
+
+def _require_trusted(caller: Actor) -> None:
+    """Refuse who has no token, unless it is the user that ddpm runs as.
+
+    A configuration names files and programs, which ddpm reads and starts: others must not have it do that for them.
+    """
+    if caller.kind != "token" and (caller.kind, caller.name) != ("local user", this_user()):
+        message = "without a token, only the user that ddpm runs as may change pipelines"
+        raise RequestRefusedError(403, message, "set app.server.token, or app.server.tokens")
 
 
 class _PreconditionError(RequestRefusedError):
@@ -155,6 +168,7 @@ class _PreconditionError(RequestRefusedError):
 
 def _changed(changes: Reloads, edit: Edit, request: Request, response: Response) -> PipelineChangeView:
     """Have a change made, and wait until it has proven itself; raises RequestRefusedError when it has not."""
+    _check_at_once(changes, edit)
     number = changes.request_edit(edit, caller_of(request))
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
@@ -182,9 +196,26 @@ def _changed(changes: Reloads, edit: Edit, request: Request, response: Response)
     )
 
 
+def _check_at_once(changes: Reloads, edit: Edit) -> None:
+    """Refuse what needs no reload to be refused; whether it is so still, the reload looks again."""
+    shown, stored = changes.shown(edit.name), changes.stored(edit.name)
+    try:
+        if shown is not None and not shown.stored and stored is None:
+            raise NotOursError.of(edit.name, shown.file)
+        require(edit, stored)
+    except DdpmError as error:
+        raise _refused(error, error.message, error.hint) from error
+
+
 def _refusal(failed: Reload) -> RequestRefusedError:
-    """Why a change was not made; behind what is no matter of the request, the reload says what runs."""
-    error = failed.error
+    """Why a change was not made, and what runs."""
+    if failed.error is None:
+        return RequestRefusedError(500, failed.message, failed.hint)
+    return _refused(failed.error, failed.message, failed.hint)
+
+
+def _refused(error: DdpmError, message: str, hint: str | None) -> RequestRefusedError:
+    """A refusal for an error; `message` says what runs as well, where that is no matter of the request."""
     if isinstance(error, ConfigProblems):
         return _of_problems(error.problems, "the former configuration runs on: this one has problems")
     if isinstance(error, NotAsExpectedError):
@@ -192,8 +223,7 @@ def _refusal(failed: Reload) -> RequestRefusedError:
     for kind, status in _STATUSES.items():
         if isinstance(error, kind):
             return RequestRefusedError(status, error.message, error.hint)
-    status = 422 if isinstance(error, ConfigError) else 409 if error is not None else 500
-    return RequestRefusedError(status, failed.message, failed.hint)
+    return RequestRefusedError(422 if isinstance(error, ConfigError) else 409, message, hint)
 
 
 def _of_problems(problems: Sequence[Problem], message: str) -> RequestRefusedError:

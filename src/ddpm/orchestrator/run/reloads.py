@@ -335,8 +335,7 @@ class Reloads:
         """Raise NotOursError for a pipeline of the user's, or when an edit that nobody asked for would come along."""
         home = config.homes.get(edit.name)
         if home is not None and home != self._store.path(edit.name):
-            msg = f"the pipeline {edit.name} stands in {home}, which the API does not change"
-            raise NotOursError(msg, hint="change it there, and reload")
+            raise NotOursError.of(edit.name, home)
         if (edited := self._files.edited()) is not None:
             msg = f"a change of one pipeline would take other edits along: {edited}"
             raise NotOursError(msg, hint="`ddpm plan` shows what that would do")
