@@ -17,7 +17,11 @@ ddpm --help lists all commands, ddpm COMMAND -h explains one with examples.
 # By the words of the command; each line is what a person would type.
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "init": ("ddpm init shop",),
-    "run": ("ddpm run", "ddpm run --config shop.yaml --seed orders.ndjson"),
+    "run": (
+        "ddpm run",
+        "ddpm run --config shop.yaml --seed orders.ndjson",
+        "ddpm run --config conf --overlay prod.yaml --watch",
+    ),
     "provision": ("ddpm provision --config shop.yaml",),
     "reset": ("ddpm reset", "ddpm reset --yes"),
     "schema": ("ddpm schema > app-config.schema.json",),
@@ -46,7 +50,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "restart": ("ddpm restart", "ddpm restart orders --timeout 5m"),
     "drain": ("ddpm drain", "ddpm drain orders"),
     "scale": ("ddpm scale 3", "ddpm scale orders auto"),
-    "validate": ("ddpm validate", "ddpm validate --config shop.yaml", "ddpm validate --json"),
+    "validate": (
+        "ddpm validate",
+        "ddpm validate --config conf --overlay prod.yaml --set app.logger.level=DEBUG",
+        "ddpm validate --json",
+    ),
     "explain": ("ddpm explain shared-table", "ddpm explain"),
     "doctor": ("ddpm doctor", "ddpm doctor --json"),
     "render": ("ddpm render", "ddpm render --pipeline orders"),
