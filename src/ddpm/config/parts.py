@@ -23,6 +23,15 @@ def parts_of(pipeline: Pipeline) -> tuple[Pipeline, ...]:
     return tuple(_part(pipeline, name, index) for index, name in enumerate(pipeline.sink_names))
 
 
+def together(parts: Sequence[Pipeline]) -> Pipeline:
+    """The pipeline that is run as these, to be shown; the reverse of `parts_of`."""
+    first = parts[0]
+    group = first.kafka.consumer_group if first.part is None else first.part.group
+    sinks = tuple(sink for each in parts for sink in each.sinks)
+    kafka = first.kafka.model_copy(update={"consumer_group": group})
+    return first.model_copy(update={"name": first.whole, "sinks": sinks, "kafka": kafka})
+
+
 def part_group(group: str, sink: str) -> str:
     """The consumer group of a sink, of the pipeline's own."""
     return f"{group}.{sink}"

@@ -3,7 +3,7 @@
 import pytest
 
 from ddpm.config.model import Pipeline
-from ddpm.config.parts import first_of, named
+from ddpm.config.parts import first_of, named, together
 from unit.config.folder import Folder
 
 TWO = """\
@@ -131,3 +131,11 @@ def test_a_name_means_a_pipeline_all_of_its_parts_or_one(folder: Folder) -> None
 def test_engines_of_others_have_no_parts(folder: Folder) -> None:
     text = TWO + "  engine: {launcher: external, url: 'http://127.0.0.1:1'}\n  fan_out: separate\n"
     assert folder.error(text).path == "app.fan_out"
+
+
+def test_the_parts_of_a_pipeline_are_shown_as_the_one_that_was_written(folder: Folder) -> None:
+    whole = together(pipelines(folder, TWO))
+    assert (whole.name, whole.kafka.consumer_group) == ("orders", "g")
+    assert [each.kind for each in whole.sinks] == ["postgres", "kafka"]
+    (alone,) = pipelines(folder, TWO + "  fan_out: together\n")
+    assert together([alone]) == alone

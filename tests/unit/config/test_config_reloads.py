@@ -1,10 +1,13 @@
 """When files that have changed are read again by themselves, and in which order what was asked for is done."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 import pytest
 
+from ddpm.components.registry import pipeline_type
+from ddpm.config import load as load_config
 from ddpm.config.model import Config
 from ddpm.errors import ConfigError
 from ddpm.observability.audit_log import Actor, AuditLog
@@ -156,3 +159,21 @@ def test_a_secret_takes_no_edit_along_that_was_not_asked_for(config: Config, fol
     config.path.write_text(TEXT + "  replicas: 2\n")
     folder.write("second", "password")
     assert asked_after(config, by_itself=False) == 0
+
+
+def test_a_file_that_was_added_and_cannot_be_read_is_looked_at_again_when_it_is_edited(folder: Folder) -> None:
+    folder.write("first", "password")
+    folder.write(TEXT, "conf/app.yaml")
+    config = load_config(Path("conf"), {}, model=pipeline_type()).config
+    found = reloads_of(config, by_itself=True)
+
+    def asked() -> int:
+        for _ in range(4):
+            found.ticked()
+        return len(found._waiting)
+
+    assert asked() == 0
+    for count, text in enumerate(("app: [", "app: ]", "pipelines: {a: {}}"), start=1):
+        folder.write(text, "conf/new.yaml")
+        assert asked() == count
+    assert asked() == count, "and no more often"

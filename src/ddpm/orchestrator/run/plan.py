@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from ddpm.config.model import Config, Model, Pipeline, Server
+from ddpm.config.parts import together
 from ddpm.config.several import PROCESS_WIDE
 from ddpm.engine.progress import Progress
 from ddpm.errors import ConfigError
@@ -200,14 +201,8 @@ def _difference(old: Pipeline, new: Pipeline, masker: Masker) -> Iterator[str]:
 
 def keys_of(config: Config, name: str) -> dict[str, Any] | None:
     """The keys of a whole pipeline that are not as by default, without secrets; None when there is none such."""
-    parts = [each for each in config.pipelines if each.whole == name]
-    if not parts:
-        return None
-    kafka, part = parts[0].kafka, parts[0].part
-    group = kafka.consumer_group if part is None else part.group
-    sinks = tuple(sink for each in parts for sink in each.sinks)
-    whole = {"name": name, "sinks": sinks, "kafka": kafka.model_copy(update={"consumer_group": group})}
-    return _keys(parts[0].model_copy(update=whole), Masker(config.secrets))
+    found = [each for each in config.pipelines if each.whole == name]
+    return _keys(together(found), Masker(config.secrets)) if found else None
 
 
 def _keys(pipeline: Pipeline, masker: Masker) -> dict[str, Any]:
