@@ -4,6 +4,7 @@ import pytest
 
 from ddpm.config.model import Pipeline
 from ddpm.config.parts import first_of, named, together
+from ddpm.orchestrator.run.plan import keys_of
 from unit.config.folder import Folder
 
 TWO = """\
@@ -139,3 +140,6 @@ def test_the_parts_of_a_pipeline_are_shown_as_the_one_that_was_written(folder: F
     assert [each.kind for each in whole.sinks] == ["postgres", "kafka"]
     (alone,) = pipelines(folder, TWO + "  fan_out: together\n")
     assert together([alone]) == alone
+    shown = keys_of(folder.load(TWO).config, "orders")
+    assert shown is not None
+    assert (shown["kafka"]["consumer_group"], shown["sinks"]) == ("g", ["postgres", {"kafka": {"topic": "copy"}}])

@@ -202,7 +202,17 @@ def _difference(old: Pipeline, new: Pipeline, masker: Masker) -> Iterator[str]:
 def keys_of(config: Config, name: str) -> dict[str, Any] | None:
     """The keys of a whole pipeline that are not as by default, without secrets; None when there is none such."""
     found = [each for each in config.pipelines if each.whole == name]
-    return _keys(together(found), Masker(config.secrets)) if found else None
+    if not found:
+        return None
+    whole, masker = together(found), Masker(config.secrets)
+    # As one writes them: a word for what has a section of its own.
+    sinks = [
+        each.kind
+        if each.kind in whole.sections
+        else {each.kind: _plain(each.model_dump(exclude_defaults=True), masker)}
+        for each in whole.sinks
+    ]
+    return _keys(whole, masker) | {"sinks": sinks}
 
 
 def _keys(pipeline: Pipeline, masker: Masker) -> dict[str, Any]:
