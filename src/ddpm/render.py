@@ -83,6 +83,9 @@ def render(
     except TemplateError as error:
         hint = f"a template may use: {', '.join(sorted(sections(pipeline)))}"
         raise skeleton.mistake(skeleton.place_of(error), error.message or "it cannot be rendered", hint) from error
+    except Exception as error:
+        # What a template computes may fail in any way: a division by zero, a macro without end, an include.
+        raise skeleton.mistake(skeleton.place_of(error), f"it cannot be rendered: {error}") from error
     _check_is_mapping(text, skeleton)
     return Rendered(HEADER.format(origin=_harmless(origin)) + text, concealer.environment(), skeleton)
 

@@ -216,6 +216,9 @@ def test_a_parser_that_is_not_there_is_named() -> None:
             "a: {{ ''.__class__.__mro__ }}",
             "mine.yaml:1:1: error[template] app.pipeline_template: access to",
         ),
+        ("a: 1\nb: {{ 1 / 0 }}\n", "mine.yaml:2:1: error[template] app.pipeline_template: it cannot be rendered: div"),
+        ("{% include 'x' %}", "mine.yaml:1:1: error[template] app.pipeline_template: it cannot be rendered: no loader"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "mine.yaml:1:1: error[template] "),
     ],
 )
 def test_a_mistake_in_a_template_is_shown_at_its_place(template: str, message: str) -> None:

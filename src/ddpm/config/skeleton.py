@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from types import TracebackType
 
-from jinja2 import TemplateError, TemplateSyntaxError
+from jinja2 import TemplateSyntaxError
 
 from ddpm.config.document import Document
 from ddpm.config.problems import ConfigProblems, Finding, Place
@@ -46,8 +46,8 @@ class Skeleton:
             return self._beginning(printing[min(at.line - 1 - start, len(printing) - 1)] + 1)
         return self._beginning(len(own))
 
-    def place_of(self, error: TemplateError) -> Place | None:
-        """Where jinja found a mistake."""
+    def place_of(self, error: Exception) -> Place | None:
+        """Where jinja found a mistake, or what a template computes failed."""
         if isinstance(error, TemplateSyntaxError):
             return self._beginning(error.lineno)
         lines = list(_lines_of_template(error.__traceback__))
