@@ -7,6 +7,8 @@ what mappings made of it, in columns, in reasons. Where no field can be told in 
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from ddpm.config.fields import keys_of
@@ -17,8 +19,12 @@ from ddpm.words import counted
 MASK = "***"
 # Shorter values are found everywhere by chance.
 _SHORTEST = 3
-# What messages quote, as ddpm and Postgres write it: "…", and (column)=(…).
-_QUOTED = re.compile(r"\"[^\"]*\"|(?<==)\(.*?\)")
+# What messages quote, as ddpm and Postgres write it: "…", and (column)=(…). A value may hold quotes and parentheses
+# itself, and neither escapes them: all between the first and the last is hidden, and without a last one the rest.
+_QUOTED = re.compile(r"\"(?:.*\"|.*)|(?<==)\((?:.*\)|.*)", re.DOTALL)
+
+# What an engine logs of records that a sink refused; the reason may be of the user's own making.
+_OF_A_RECORD = re.compile(r"(records refused, the first one: ).*", re.DOTALL)
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
@@ -68,13 +74,23 @@ class PrivacyFilter:
             return text
         return _QUOTED.sub(MASK, text) if taken is None else _without(text, taken)
 
+    def logged(self, text: str) -> str:
+        """A line of an engine's log, without what it says of a record."""
+        return self.text(_OF_A_RECORD.sub(rf"\1{MASK}", text), None) if self.active else text
+
+    def reason(self, text: str, column: str | None, taken: Collection[str] | None) -> str:
+        """Why a record was refused, without hidden values; `taken` are those of the record if they are known."""
+        if taken is None or (column is not None and self._is_hidden(column)):
+            text = self.text(text, None)
+        return self.text(text, taken or ())
+
     def cell(self, column: str, value: str | None, taken: Collection[str] = ()) -> str | None:
         """What is shown of a value of a column."""
         if value is None or not self.active:
             return value
         if self._is_hidden(column):
             return MASK
-        if value[:1] in "{[":
+        if value[:1] in ("{", "["):
             try:
                 return compact(self.without(loads(value), taken))
             except (ValueError, RecursionError):
@@ -86,24 +102,33 @@ class PrivacyFilter:
         """What is shown of a row as a document of JSON, whose fields are columns."""
         if not self.active:
             return document
-        row = {
-            name: MASK if each is not None and self._is_hidden(name) else each for name, each in loads(document).items()
-        }
-        return compact(self.document(row))
+        row = loads(document)
+        return compact({name: self._of_row(name, each) for name, each in row.items()})
+
+    def _of_row(self, column: str, value: Any) -> Any:  # noqa: ANN401 -- JSON
+        if value is not None and self._is_hidden(column):
+            return MASK
+        try:
+            return self.document({column: value})[column]
+        except RecursionError:
+            return MASK
 
     def value(self, value: bytes | None) -> bytes | None:
         """What is shown of a record's bytes: a document without hidden fields, else a sentence with their number."""
         if value is None or not self.active:
             return value
         document = _document(value)
-        if document is None:
-            return f"({counted(len(value), 'byte')}, not shown: privacy.mask)".encode()
-        return compact(self.document(document)).encode()
+        with suppress(RecursionError):
+            if document is not None:
+                return compact(self.without(document, self.taken(document))).encode()
+        return f"({counted(len(value), 'byte')}, not shown: privacy.mask)".encode()
 
     def taken_of(self, value: bytes | None) -> frozenset[str] | None:
         """The hidden values in the bytes of a record; None where that cannot be told."""
         document = None if value is None else _document(value)
-        return None if document is None else self.taken(document)
+        with suppress(RecursionError):
+            return None if document is None else self.taken(document)
+        return None
 
     def key(self, key: bytes | None) -> bytes | None:
         """What is shown of a key."""
@@ -124,7 +149,18 @@ class PrivacyFilter:
                 return {key: self._field(each, (*above, key), put) for key, each in value.items()}
             case list():
                 return [self._replaced(each, above, put) for each in value]
+            case str() if value[:1] in ("{", "["):
+                return self._inside(value, above, put)
         return value
+
+    def _inside(self, text: str, above: tuple[str, ...], put: Callable[[Any], Any]) -> str:
+        """A text that may be a document itself, as applications nest them; any other one stays as it is."""
+        try:
+            document = loads(text)
+        except ValueError:
+            return text
+        replaced = self._replaced(document, above, put)
+        return text if replaced == document else compact(replaced)
 
     def _field(self, value: Any, path: tuple[str, ...], put: Callable[[Any], Any]) -> Any:  # noqa: ANN401 -- JSON
         if value is not None and self._hides(path):
@@ -181,8 +217,28 @@ def _scrubbed(value: Any, taken: Collection[str]) -> Any:  # noqa: ANN401 -- JSO
 
 
 def _without(text: str, taken: Collection[str]) -> str:
-    for each in sorted(taken, key=len, reverse=True):
-        # As it stands in a message, and as JSON writes it there.
-        for written in {each, json.dumps(each)[1:-1]}:
-            text = text.replace(written, MASK)
-    return text
+    """A text in whose place of hidden values the mask stands; the effort does not grow with their number."""
+    written, lengths = _sought(frozenset(taken))
+    if not written:
+        return text
+    parts: list[str] = []
+    at = begun = 0
+    while at <= len(text) - _SHORTEST:
+        found = next(
+            (each for each in lengths.get(text[at : at + _SHORTEST], ()) if text[at : at + each] in written), 0
+        )
+        if found:
+            parts += (text[begun:at], MASK)
+            begun = at + found
+        at += found or 1
+    return "".join((*parts, text[begun:]))
+
+
+@lru_cache(maxsize=2)
+def _sought(taken: frozenset[str]) -> tuple[frozenset[str], Mapping[str, Sequence[int]]]:
+    """Hidden values, as they stand in messages and as JSON writes them; their lengths by how they begin."""
+    written = frozenset(form for each in taken for form in (each, json.dumps(each)[1:-1]))
+    lengths: dict[str, set[int]] = {}
+    for each in written:
+        lengths.setdefault(each[:_SHORTEST], set()).add(len(each))
+    return written, {begin: sorted(found, reverse=True) for begin, found in lengths.items()}

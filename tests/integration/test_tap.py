@@ -62,7 +62,10 @@ def folder(world: World, tmp_path: Path) -> Path:
     """With a configuration of a pipeline, which need not run."""
     world.create_topic()
     config = world.config(
-        processors=[{"mapping": "root = this\nroot.double = this.n * 2"}],
+        processors=[
+            {"mapping": "root = this\nroot.double = this.n * 2"},
+            {"mapping": 'root = if this.exists("bad") { throw("bad address " + this.email) }'},
+        ],
         postgres={
             "columns": {
                 "n": "integer",
@@ -176,21 +179,24 @@ def dead_letters(running: Ddpm) -> httpx.Response:
 
 
 def test_rows_and_dead_letters_are_shown_without_what_is_hidden(world: World, folder: Path) -> None:
-    world.produce([*records(1), *json_records([{"n": 3, "email": EMAIL, "born": EMAIL}])])
+    refused = [{"n": 3, "email": EMAIL, "born": EMAIL}, {"n": 4, "email": EMAIL, "bad": True}]
+    world.produce([*records(1), *json_records(refused)])
     with Ddpm(settings(folder), folder) as running:
         running.wait_healthy()
         world.wait_consumed()
         assert EMAIL not in httpx.get(f"{running.url}/v1/logs?lines=1000", timeout=10, trust_env=False).text
-        eventually(lambda: dead_letters(running).json()["open"] == 1, "it is counted", 30)
+        eventually(lambda: dead_letters(running).json()["open"] == 2, "they are counted", 30)
         dead = dead_letters(running)
-        assert len(dead.json()["letters"]) == 1
+        assert len(dead.json()["letters"]) == 2
+        assert any("bad address ***" in each["message"] for each in dead.json()["reasons"])
         assert EMAIL not in dead.text
         assert running.stop() == 0
     assert "records refused, the first one:" in running.log
     assert EMAIL not in running.log
-    commands = (("rows",), ("rows", "--json"), ("dlq", "list", "--letters"), ("dlq", "list", "--json", "--letters"))
+    listed = (("dlq", "list"), ("dlq", "list", "--letters"), ("dlq", "list", "--json", "--letters"))
+    commands = (("rows",), ("rows", "--json"), *listed)
     said = [ddpm(*words, cwd=folder) for words in (*commands, ("peek",), ("peek", "--json"), ("peek", "--raw"))]
-    (letter,) = world.dead()
+    letter, _ = world.dead()
     said.append(ddpm("dlq", "show", f"{letter.partition}:{letter.offset}", cwd=folder))
     assert [each.returncode for each in said] == [0] * len(said), [each.stderr for each in said]
     assert [EMAIL in each.stdout for each in said] == [False] * len(said)

@@ -1,6 +1,7 @@
 """What is hidden of records where people look at them, and what is not."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from ddpm.config.model import Column, Privacy
 from ddpm.deadletters.letter import DeadLetter, LetterId, shown
 from ddpm.exact import loads
-from ddpm.orchestrator.dryrun.answer import read_answer
+from ddpm.orchestrator.dryrun.answer import TooDeepError, read_answer
 from ddpm.orchestrator.dryrun.answer import shown as answer_shown
 from ddpm.privacy import PrivacyFilter, compact
 from ddpm.words import counted
@@ -119,6 +120,60 @@ def test_a_pipeline_may_hide_other_fields_than_the_rest(tmp_path: Path, monkeypa
     one, other = Folder(tmp_path).load(MINIMAL + more).config.pipelines
     assert (one.privacy.mask, other.privacy.mask) == (("email",), ("phone",))
     assert other.privacy.mask_key
+
+
+@pytest.mark.parametrize("depth", [200, 900, 20_000])
+def test_a_document_that_is_nested_too_deeply_is_not_shown_and_hinders_nothing(depth: int) -> None:
+    value = ('{"a":' * depth + '{"email": "bob@example.org"}' + "}" * depth).encode()
+    seen = shown(letter(value, 'not a number: "bob@example.org"'), hiding("email"))
+    assert seen.value == f"({counted(len(value), 'byte')}, not shown: privacy.mask)".encode()
+    assert EMAIL not in seen.message
+    line = f'{{"record": 1, "head": null, "documents": [{{"outcome": "written", "document": {value.decode()}}}]}}'
+    with pytest.raises(TooDeepError):
+        answer_shown(line, hiding("email"))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'invalid input syntax for type integer: "forty"bob two" years"',
+        "duplicate key: Key (phone)=((030) bob) already exists.",
+        'not a number: "bo\nbob',
+    ],
+)
+def test_values_with_quotes_and_parentheses_are_hidden_in_reasons_as_a_whole(message: str) -> None:
+    assert "bob" not in hiding("phone").reason(message, "phone", None)
+
+
+def test_reasons_about_columns_that_are_shown_keep_what_they_quote() -> None:
+    assert hiding("email").reason('no number: "x"', "amount", frozenset()) == 'no number: "x"'
+    assert hiding("email").cell("amount", "") == ""
+
+
+def test_documents_in_texts_are_documents() -> None:
+    document = {"customer": json.dumps({"phone": 12345, "n": "{"}), "text": "{email", "list": "[1, 2]"}
+    privacy = hiding("customer.phone")
+    seen = privacy.document(document)
+    assert seen == {**document, "customer": '{ "phone": "***", "n": "{" }'}
+    assert privacy.taken(loads(json.dumps(document))) == {"12345"}
+    assert "12345" not in privacy.row(json.dumps(document))
+
+
+def test_what_an_engine_logs_of_refused_records_is_hidden() -> None:
+    line = f"Failed to send message: 5 of 8 records refused, the first one: mapping: bad address {EMAIL}"
+    assert hiding("email").logged(line) == "Failed to send message: 5 of 8 records refused, the first one: ***"
+    assert hiding().logged(line) == line
+
+
+def test_many_hidden_values_are_hidden_in_little_time() -> None:
+    document = [
+        {"email": f"user{number}@example.org", "note": f"by user{number}@example.org"} for number in range(5_000)
+    ]
+    privacy = hiding("email")
+    begun = time.process_time()
+    seen = privacy.without(document, privacy.taken(document))
+    assert time.process_time() - begun < 5
+    assert seen == [{"email": "***", "note": "by ***"}] * len(document)
 
 
 def test_a_path_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Annotated
 
 import typer
@@ -20,7 +20,7 @@ from ddpm.config.model import Config, Pipeline
 from ddpm.config.parts import first_of
 from ddpm.deadletters.letter import LAST_MS
 from ddpm.errors import ConfigError
-from ddpm.orchestrator.dryrun import Trials, configured, read_answer, shown
+from ddpm.orchestrator.dryrun import TooDeepError, Trials, configured, read_answer, shown
 from ddpm.orchestrator.dryrun.consumed import consumed
 from ddpm.orchestrator.look.tap import seen_of
 from ddpm.orchestrator.signals import signal_handler
@@ -63,7 +63,10 @@ def peek_command(
         trials = None if raw else stack.enter_context(Trials(configured(loaded, owner.name), progress()))
         privacy = privacy_of(owner)
         for record in records:
-            answer = shown(trials.answer(consumed(record)), privacy) if trials else None
+            answer = None
+            # One that is nested too deeply to be shown does not hide those behind it.
+            with suppress(TooDeepError):
+                answer = shown(trials.answer(consumed(record)), privacy) if trials else None
             seen = seen_of(record, owner)
             if as_json:
                 write_line(record_as_json(seen, answer))

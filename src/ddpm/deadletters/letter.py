@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 from ddpm.broker.dump import RawRecord
 from ddpm.contract import Header, Prefix
 from ddpm.errors import ConfigError
-from ddpm.privacy import MASK, PrivacyFilter
+from ddpm.privacy import PrivacyFilter
 
 # A letter that is kept in the table `ddpm_dead_letters` has its id there for an offset.
 KEPT = -1
@@ -114,14 +114,19 @@ class DeadLetter:
 
 def shown(letter: DeadLetter, privacy: PrivacyFilter) -> DeadLetter:
     """A letter as people may see it."""
-    about_hidden = letter.column is not None and privacy.cell(letter.column, "") == MASK
     return replace(
-        letter,
-        message=privacy.text(letter.message, None if about_hidden else privacy.taken_of(letter.value)),
+        with_reason_shown(letter, privacy),
         key=privacy.key(letter.key),
         value=privacy.value(letter.value),
         headers=privacy.headers(letter.headers),
     )
+
+
+def with_reason_shown(letter: DeadLetter, privacy: PrivacyFilter) -> DeadLetter:
+    """A letter whose reason is what people may see of it."""
+    if not privacy.active:
+        return letter
+    return replace(letter, message=privacy.reason(letter.message, letter.column, privacy.taken_of(letter.value)))
 
 
 def parse(record: RawRecord) -> DeadLetter | None:

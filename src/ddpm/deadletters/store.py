@@ -8,7 +8,7 @@ every ddpm of the cluster, and also be there for pipelines without a database.
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ddpm.broker.dump import RawRecord, pick
 from ddpm.broker.produce import Record, producing
@@ -16,11 +16,12 @@ from ddpm.broker.tail import Tail
 from ddpm.broker.topics import TopicSpec, ensure_topics, existing
 from ddpm.config.model import Cluster
 from ddpm.deadletters.index import DeadLetterIndex, Depth, Entry
-from ddpm.deadletters.letter import KEPT, DeadLetter, LetterId, parse
+from ddpm.deadletters.letter import KEPT, DeadLetter, LetterId, parse, with_reason_shown
 from ddpm.deadletters.owners import Owners
 from ddpm.deadletters.resolution import ResolutionRecord, decode, encode, topic_of
 from ddpm.deadletters.selection import Selection
 from ddpm.errors import DdpmError, NewerStateError
+from ddpm.privacy import PrivacyFilter
 from ddpm.store.oversized import OversizedLetter, OversizedLetters
 
 _ALL = 2**62
@@ -38,6 +39,8 @@ class DeadLetterStore:
         replication_factor: int | None = None,
         kept: Sequence[OversizedLetters] = (),
         owners: Owners | None = None,
+        *,
+        privacy: Mapping[str, PrivacyFilter] | None = None,
     ) -> None:
         """Describe the topic; nothing is read before the first `refresh`.
 
@@ -47,6 +50,8 @@ class DeadLetterStore:
             replication_factor: Of the topic of handled ones, if it has to be made; None for what suits the cluster.
             kept: Where letters are that were too large for the topic.
             owners: Whose letters are whose; without it each is that of the pipeline that it names.
+            privacy: What people may see of the letters of a pipeline, by the name that it runs under: reasons are shown
+                as the books have them.
 
         """
         self.topic = topic
@@ -54,6 +59,7 @@ class DeadLetterStore:
         self._replication_factor = replication_factor
         self._kept = tuple(kept)
         self._owners = owners or Owners()
+        self._privacy = privacy or {}
         self._kept_next = 0.0
         self.troubles: tuple[str, ...] = ()
         self._letters = Tail(brokers, topic)
@@ -127,7 +133,8 @@ class DeadLetterStore:
     def _enter(self, letter: DeadLetter | None) -> None:
         with self._lock:
             for each in self._owners.taken(letter) if letter is not None else ():
-                self._index.add(each)
+                privacy = self._privacy.get(each.pipeline)
+                self._index.add(each if privacy is None else with_reason_shown(each, privacy))
 
     def read_all(self) -> None:
         """Read everything that is there now; raises ServiceError as `refresh` does."""

@@ -7,6 +7,7 @@ from ddpm.config.model import Cluster, Pipeline
 from ddpm.config.parts import first_of, named
 from ddpm.deadletters.owners import Owner, Owners
 from ddpm.deadletters.store import DeadLetterStore
+from ddpm.privacy import privacy_of
 from ddpm.store.oversized import OversizedLetters
 
 
@@ -57,6 +58,8 @@ def dead_letter_stores(pipelines: Iterable[Pipeline], all_: Sequence[Pipeline]) 
             if each.known_table is not None
         }
         tables = [OversizedLetters(*each) for each in sorted(kept)]
-        store = DeadLetterStore(*place, those[0].kafka.replication_factor, kept=tables, owners=owners)
+        hidden = {each.name: privacy_of(each) for each in all_}
+        factor = those[0].kafka.replication_factor
+        store = DeadLetterStore(*place, factor, kept=tables, owners=owners, privacy=hidden)
         found |= dict.fromkeys((each.name for each in those), store)
     return DeadLetterStores(found)

@@ -106,9 +106,14 @@ def add_routes(api: APIRouter, supervisor: Supervisor, looks: Looks | None) -> N
 
 
 def record_view(seen: LookedAt) -> RecordView:
-    """A record as the API shows it."""
-    record = seen.record
-    answer: Mapping[str, Any] | None = None if seen.answer is None else loads(seen.answer)
+    """A record as the API shows it; what becomes of one that is nested too deeply is not told."""
+    try:
+        return _record_view(seen.record, None if seen.answer is None else loads(seen.answer))
+    except RecursionError:
+        return _record_view(seen.record, None)
+
+
+def _record_view(record: RawRecord, answer: Mapping[str, Any] | None) -> RecordView:
     documents = () if answer is None else tuple(answer["documents"])
     return RecordView(
         topic=record.topic,

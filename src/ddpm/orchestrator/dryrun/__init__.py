@@ -1,7 +1,7 @@
 """Records through a pipeline's own processors in a real engine, without Kafka and without Postgres."""
 
 from ddpm.exact import pretty
-from ddpm.orchestrator.dryrun.answer import Answer, Cell, Outcome, Reason, Result, read_answer, shown
+from ddpm.orchestrator.dryrun.answer import Answer, Cell, Outcome, Reason, Result, TooDeepError, read_answer, shown
 from ddpm.orchestrator.dryrun.cases import SUFFIX, Case, CaseFile, read_cases
 from ddpm.orchestrator.dryrun.checking import check
 from ddpm.orchestrator.dryrun.choice import Choice, configured, parser_alone
@@ -21,6 +21,7 @@ __all__ = [
     "Reason",
     "Record",
     "Result",
+    "TooDeepError",
     "Trials",
     "check",
     "configured",

@@ -1,7 +1,8 @@
 """What a trial answered, as values; numbers keep their digits."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -70,11 +71,28 @@ class Answer:
         return tuple(result for result in self.results if result.outcome is Outcome.DEAD_LETTER)
 
 
+class TooDeepError(EngineError):
+    """A document is nested too deeply to be shown."""
+
+
 def shown(line: str, privacy: PrivacyFilter) -> str:
-    """An answer of `Trials` as people may see it, on one line again."""
+    """An answer of `Trials` as people may see it, on one line again; raises TooDeepError."""
     if not privacy.active:
         return line
-    said = loads(line)
+    with _not_too_deep():
+        return _without_hidden(loads(line), privacy)
+
+
+@contextmanager
+def _not_too_deep() -> Iterator[None]:
+    try:
+        yield
+    except RecursionError as error:
+        msg = "a document is nested too deeply to be shown"
+        raise TooDeepError(msg, hint="`ddpm parse --json` prints it as it is") from error
+
+
+def _without_hidden(said: Any, privacy: PrivacyFilter) -> str:  # noqa: ANN401 -- JSON
     said["head"] = None
     for each in said["documents"]:
         documents = [each[name] for name in ("parsed", "document") if name in each]
@@ -87,19 +105,14 @@ def shown(line: str, privacy: PrivacyFilter) -> str:
         for cell in each.get("columns", ()):
             cell["value"] = privacy.cell(cell["column"], cell["value"], taken)
         if reason := each.get("reason"):
-            about_hidden = reason.get("column") and privacy.cell(reason["column"], "") == MASK
-            told = taken if documents and not about_hidden else None
-            reason["message"] = privacy.text(reason["message"], told)
+            reason["message"] = privacy.reason(reason["message"], reason.get("column"), taken if documents else None)
     return compact(said)
 
 
 def read_answer(line: str) -> Answer:
-    """Take an answer of `Trials` apart; raises EngineError for a document that is nested too deeply to be shown."""
-    try:
+    """Take an answer of `Trials` apart; raises TooDeepError."""
+    with _not_too_deep():
         said = loads(line)
-    except RecursionError as error:
-        msg = "a document is nested too deeply to be shown"
-        raise EngineError(msg, hint="`ddpm parse --json` prints it as it is") from error
     return Answer(
         record=int(said["record"]),
         size=int(said["size"]),

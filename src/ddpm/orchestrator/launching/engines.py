@@ -57,7 +57,7 @@ def launchable(
     handed |= handed_to_outputs(pipeline)
     masker = Masker(config.secrets)
     # A reason that the engine logs may quote a record.
-    hidden = partial(privacy_of(pipeline).text, taken=None)
+    hidden = privacy_of(pipeline).logged
     # The resolved configuration may differ from the one that was tried before the servers had their addresses.
     linter.write(binary, path, made, pipeline, masker)
 

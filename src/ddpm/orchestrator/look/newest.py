@@ -2,16 +2,17 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
-from ddpm.broker.dump import newest
+from ddpm.broker.dump import RawRecord, newest
 from ddpm.config.model import Config, Pipeline
 from ddpm.engine import binary as engine_binary
 from ddpm.engine.progress import Silent
 from ddpm.errors import ServiceError
-from ddpm.orchestrator.dryrun import Trials, configured, shown
+from ddpm.orchestrator.dryrun import TooDeepError, Trials, configured, shown
 from ddpm.orchestrator.dryrun.consumed import consumed
 from ddpm.orchestrator.look.tap import seen_of
-from ddpm.privacy import privacy_of
+from ddpm.privacy import PrivacyFilter, privacy_of
 from ddpm.server.looking import LookedAt
 
 # Each starts an engine for a moment.
@@ -55,9 +56,14 @@ class NewestRecords:
             return [LookedAt(seen_of(each, pipeline), None) for each in records]
         privacy = privacy_of(pipeline)
         with Trials(configured(config, name), Silent()) as trials:
-            return [
-                LookedAt(seen_of(each, pipeline), shown(trials.answer(consumed(each)), privacy)) for each in records
-            ]
+            return [LookedAt(seen_of(each, pipeline), _answer(trials, each, privacy)) for each in records]
+
+
+def _answer(trials: Trials, record: RawRecord, privacy: PrivacyFilter) -> str | None:
+    # One record that cannot be shown does not hide the others.
+    with suppress(TooDeepError):
+        return shown(trials.answer(consumed(record)), privacy)
+    return None
 
 
 def _can_try(pipeline: Pipeline) -> bool:

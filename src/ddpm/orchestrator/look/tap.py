@@ -18,7 +18,17 @@ from ddpm.deadletters.letter import DeadLetter, parse, shown
 from ddpm.engine.progress import Progress
 from ddpm.errors import ConfigError
 from ddpm.orchestrator.dead_letter_stores import owners_of
-from ddpm.orchestrator.dryrun import Choice, Outcome, Record, Result, Trials, configured, parser_alone, read_answer
+from ddpm.orchestrator.dryrun import (
+    Choice,
+    Outcome,
+    Record,
+    Result,
+    TooDeepError,
+    Trials,
+    configured,
+    parser_alone,
+    read_answer,
+)
 from ddpm.orchestrator.dryrun import shown as answer_shown
 from ddpm.orchestrator.dryrun.consumed import consumed
 from ddpm.privacy import privacy_of
@@ -169,8 +179,12 @@ def _records(pipeline: Pipeline, trials: Trials | None, at: Point) -> Look:
         own = seen_of(record, pipeline)
         if trials is None:
             return Seen(own)
-        line = answer_shown(trials.answer(consumed(record)), privacy)
-        answer = read_answer(line)
+        try:
+            line = answer_shown(trials.answer(consumed(record)), privacy)
+            answer = read_answer(line)
+        except TooDeepError:
+            # What becomes of it cannot be told, and what comes behind it can.
+            return Seen(own)
         if at is Point.SOURCE:
             return Seen(own) if any(map(_passed, answer.results)) else None
         written = tuple(each for each in answer.results if each.outcome is Outcome.WRITTEN)
