@@ -99,3 +99,11 @@ def test_a_plan_that_nobody_made_is_refused() -> None:
         plans.keep(plan(wanted=str(number)))
     with pytest.raises(StalePlanError, match=f"has made no plan {first.hash}"):
         plans.require(first.hash, plan(wanted="another"))
+
+
+def test_keys_of_sinks_are_compared_too(folder: Folder) -> None:
+    folder.write("1", "lookup.txt")
+    text = TEXT + "  sinks: [{kafka: {topic: copy}}]\n"
+    ((said, detail),) = shown(folder.load(text).config, folder.load(text.replace("copy", "others")).config)
+    assert said == "its keys differ"
+    assert "-    topic: copy\n+    topic: others" in detail

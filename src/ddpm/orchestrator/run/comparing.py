@@ -13,7 +13,7 @@ from ddpm.config.several import PROCESS_WIDE
 from ddpm.orchestrator.prepare import rendered
 
 # An engine knows nothing of them: they are taken over while it runs.
-IN_PLACE = ("privacy", "replicas", "scale")
+IN_PLACE = ("replicas", "scale")
 
 
 @dataclass(frozen=True, slots=True)

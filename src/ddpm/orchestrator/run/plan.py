@@ -204,20 +204,19 @@ def keys_of(config: Config, name: str) -> dict[str, Any] | None:
     found = [each for each in config.pipelines if each.whole == name]
     if not found:
         return None
-    whole, masker = together(found), Masker(config.secrets)
-    # As one writes them: a word for what has a section of its own.
-    sinks = [
-        each.kind
-        if each.kind in whole.sections
-        else {each.kind: _plain(each.model_dump(exclude_defaults=True), masker)}
-        for each in whole.sinks
-    ]
-    return _keys(whole, masker) | {"sinks": sinks}
+    return _keys(together(found), Masker(config.secrets))
 
 
 def _keys(pipeline: Pipeline, masker: Masker) -> dict[str, Any]:
     keys: dict[str, Any] = _plain(pipeline.model_dump(exclude=set(PROCESS_WIDE), exclude_defaults=True), masker)
-    return keys
+    # As one writes them: a word for what has a section of its own.
+    sinks = [
+        each.kind
+        if each.kind in pipeline.sections
+        else {each.kind: _plain(each.model_dump(exclude_defaults=True), masker)}
+        for each in pipeline.sinks
+    ]
+    return keys | {"sinks": sinks}
 
 
 def _shown(pipeline: Pipeline, masker: Masker) -> list[str]:
