@@ -95,6 +95,8 @@ def test_a_plan_says_what_would_be_made_and_its_hash_does_that_and_nothing_else(
         taken = listed(running)["configuration"]
         assert (taken["hash"], ran["hash"]) == (made["wanted"], made["running"])
         assert taken["since"] > ran["since"]
+        detail = httpx.get(f"{running.url}/v1/pipelines/edited", timeout=10, trust_env=False).json()
+        assert any(f"is {made['wanted']} from now on" in each["message"] for each in detail["events"])
         hashes = {each["config_hash"] for each in listed(running)["pipelines"] if each["name"] == "edited"}
         assert f'ddpm_pipeline_config_info{{pipeline="edited",hash="{hashes.pop()}"}} 1' in running.metrics()
         assert "ddpm_config_changed 0" in running.metrics()

@@ -244,7 +244,7 @@ class Fleet:
             self._tables.restore(tables)
             raise
         self._watchers.close()
-        reason = "the configuration has changed"
+        reason = f"the configuration has changed, and is {named(to.prints)} from now on"
         try:
             staying = [each.name for each in to.config.pipelines if each.name not in after]
             self._tell(runtimes, staying, made, changes, reason)
