@@ -1,6 +1,7 @@
 """`ddpm plan` and `ddpm apply`: what a changed configuration would do, and to have exactly that done."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Annotated
@@ -29,6 +30,7 @@ _MARKS = {"added": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", 
 _EFFECTS = dict.fromkeys(("holds up writes", "restart", "stop", "key order changes"), "yellow") | {
     "needs a person": "bold red"
 }
+_HASH = re.compile("[0-9a-f]{12}")
 _LINES = {"+": "green", "-": "red", "@": "dim"}
 
 
@@ -75,6 +77,8 @@ def apply_command(
     config: ConfigOption = None,
 ) -> None:
     """Have the running ddpm carry out a plan: what differs is run as the configuration says, the rest runs on."""
+    if plan is not None and not _HASH.fullmatch(plan):
+        raise typer.BadParameter("a hash has 12 hexadecimal digits, as `ddpm plan` prints it", param_hint="--plan")
     with Client(resolve(url, token_file, config, os.environ)) as client:
         if plan is None:
             made = _asked(client)

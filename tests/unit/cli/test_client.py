@@ -139,3 +139,9 @@ def test_a_ddpm_behind_a_path_of_another_server_is_found() -> None:
     with served(application) as url:
         assert call("status", "--url", f"{url}/tools/ddpm/").exit_code == 0
     assert seen.is_set()
+
+
+def test_a_hash_that_is_none_is_told_before_anyone_is_asked() -> None:
+    ran = call("apply", "--plan", "wrong", "--url", free_url())
+    assert ran.exit_code == ExitCode.CONFIG
+    assert "a hash has 12 hexadecimal digits" in ran.output
