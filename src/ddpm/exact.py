@@ -40,6 +40,11 @@ def pretty(value: Any, indent: str = "", *, ordered: bool = False) -> str:  # no
     return _dumped(None if value is NULL else value)
 
 
+def compact(document: Any) -> str:  # noqa: ANN401 -- JSON
+    """A document on one line; its numbers keep their digits."""
+    return " ".join(line.strip() for line in pretty(document).splitlines())
+
+
 def same(one: Any, other: Any) -> bool:  # noqa: ANN401 -- JSON
     """Whether two JSON values are equal: numbers by their value with all digits, objects in any order."""
     if one is NULL or other is NULL:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ddpm.config.fields import keys_of
 from ddpm.config.model import Column, Pipeline, Privacy
-from ddpm.exact import Number, loads, pretty
+from ddpm.exact import Number, compact, loads
 from ddpm.words import counted
 
 MASK = "***"
@@ -175,11 +175,6 @@ def privacy_of(pipeline: Pipeline) -> PrivacyFilter:
     """What is shown of the records of a pipeline."""
     table = pipeline.known_table
     return PrivacyFilter(pipeline.privacy, table.columns if table else None)
-
-
-def compact(document: Any) -> str:  # noqa: ANN401 -- JSON
-    """A document on one line; its numbers keep their digits."""
-    return " ".join(line.strip() for line in pretty(document).splitlines())
 
 
 def _document(value: bytes) -> Any:  # noqa: ANN401 -- JSON

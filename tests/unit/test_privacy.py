@@ -9,10 +9,10 @@ import pytest
 
 from ddpm.config.model import Column, Privacy
 from ddpm.deadletters.letter import DeadLetter, LetterId, shown
-from ddpm.exact import loads
+from ddpm.exact import compact, loads
 from ddpm.orchestrator.dryrun.answer import TooDeepError, read_answer
 from ddpm.orchestrator.dryrun.answer import shown as answer_shown
-from ddpm.privacy import PrivacyFilter, compact
+from ddpm.privacy import PrivacyFilter
 from ddpm.words import counted
 from unit.config.folder import MINIMAL, Folder
 

@@ -15,7 +15,7 @@ from ddpm.cli.client import AwayError, Client, SlowError
 from ddpm.cli.configuration import ConfigOption, load_config
 from ddpm.cli.options import JsonOption
 from ddpm.cli.output import Terminal, show, write_line
-from ddpm.cli.picture import WELL
+from ddpm.cli.picture import is_well
 from ddpm.cli.servers import with_servers
 from ddpm.cli.sources import Given
 from ddpm.cli.text import dumped, plain
@@ -105,7 +105,7 @@ def _running(url: str | None, token_file: Path | None, config: Given | None) -> 
     if seen.config_changed:
         yield Finding("running.configuration", client.url, "warn", plain(seen.config_changed), "`ddpm plan` shows how")
     for each in seen.pipelines:
-        well = (each.state in WELL or each.finished) and not each.tripped
+        well = is_well(each)
         hint = "" if well else f"`ddpm status {plain(each.name)}` and `ddpm logs {plain(each.name)}` show more"
         text = f"{plain(each.state)}: {plain(each.reason)}"
         yield Finding("running", plain(each.name), "pass" if well else "fail", text, hint)

@@ -5,13 +5,11 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from ddpm.cli.text import harmless_json, plain
+from ddpm.cli.text import harmless_json, hexdump, plain
 from ddpm.deadletters.letter import DeadLetter
 from ddpm.exact import loads, pretty
 from ddpm.server.letters import LetterView
 
-HEX_ROW = 16
-_PRINTABLE = range(0x20, 0x7F)
 _WIDTH = 12
 
 
@@ -25,14 +23,6 @@ def drawn(letter: DeadLetter, view: LetterView, *, as_hex: bool) -> Text:
         *_content("value", letter.value, as_hex=as_hex, absent="null (a tombstone)"),
     ]
     return Text("\n").join(lines)
-
-
-def hexdump(value: bytes) -> Iterator[str]:
-    """The bytes in hexadecimal, and as text where they are ASCII."""
-    for at in range(0, len(value), HEX_ROW):
-        row = value[at : at + HEX_ROW]
-        text = "".join(chr(byte) if byte in _PRINTABLE else "." for byte in row)
-        yield f"{at:08x}  {row.hex(' '):<{HEX_ROW * 3 - 1}}  {text}"
 
 
 def readable(value: bytes) -> list[str] | None:

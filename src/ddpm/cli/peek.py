@@ -10,12 +10,11 @@ from rich.text import Text
 
 from ddpm.broker.dump import RawRecord, newest, pick
 from ddpm.cli.configuration import ConfigOption, named
-from ddpm.cli.letters import HEX_ROW, hexdump
 from ddpm.cli.messages import progress
 from ddpm.cli.output import Terminal, write_line
 from ddpm.cli.servers import load_with_servers
 from ddpm.cli.steps import answered
-from ddpm.cli.text import harmless_json, plain
+from ddpm.cli.text import HEX_ROW, harmless_json, hexdump, plain
 from ddpm.config.model import Config, Pipeline
 from ddpm.config.parts import first_of
 from ddpm.deadletters.letter import LAST_MS
@@ -67,7 +66,7 @@ def peek_command(
             # One that is nested too deeply to be shown does not hide those behind it.
             with suppress(TooDeepError):
                 answer = shown(trials.answer(consumed(record)), privacy) if trials else None
-            seen = seen_of(record, owner)
+            seen = seen_of(record, privacy)
             if as_json:
                 write_line(record_as_json(seen, answer))
             else:

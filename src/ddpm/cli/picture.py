@@ -26,7 +26,7 @@ from ddpm.server.views import (
 )
 from ddpm.words import counted
 
-WELL = frozenset({"running", "paused"})
+_WELL = frozenset({"running", "paused"})
 UNKNOWN = "?"
 _STATES: Mapping[str, tuple[str, str | None]] = {
     "starting": ("◌", "cyan"),
@@ -74,8 +74,8 @@ def overview(pipelines: Sequence[PipelineView], now: datetime, *, terminal: bool
             Text(_age(each.since, now, units)),
             Text(f"{number(each.rates.written)}/s"),
             Text(_lag(each.lag, units)),
-            _open_letters(each),
-            Text(_replicas(each)),
+            open_letters(each),
+            Text(replicas_text(each)),
             Text(str(each.restarts)),
         )
         table.add_row(*cells, *([Text(_reason(each, now))] if inside else []))
@@ -100,6 +100,11 @@ def detail(pipeline: PipelineDetailView, now: datetime, *, terminal: bool) -> Re
     if pipeline.events:
         sections += _section("events", Group(*map(event_text, reversed(pipeline.events[:_SHOWN_EVENTS]))))
     return Group(*sections)
+
+
+def is_well(pipeline: PipelineView) -> bool:
+    """Whether nobody has to look after a pipeline: it runs, is paused on request, or has done its bounded work."""
+    return (pipeline.state in _WELL or pipeline.finished) and not pipeline.tripped
 
 
 def state_text(state: str, *, terminal: bool = True) -> Text:
@@ -144,14 +149,15 @@ def _head(each: PipelineDetailView, now: datetime, *, terminal: bool) -> Rendera
         ("records", Text(done)),
         ("dead letters", Text(_letters(each.dead_letters))),
         ("lag", Text(_lag(each.lag))),
-        ("replicas", Text(plain(f"{_replicas(each)}, {scale.get(scaling.mode, scaling.mode)}{why}"))),
+        ("replicas", Text(plain(f"{replicas_text(each)}, {scale.get(scaling.mode, scaling.mode)}{why}"))),
         ("restarts", Text(str(each.restarts))),
     ):
         rows.add_row(name, value)
     return rows
 
 
-def _open_letters(each: PipelineView) -> Text:
+def open_letters(each: PipelineView) -> Text:
+    """How many dead letters are open; red when some are."""
     if each.dead_letters is None:
         return Text("?")
     return Text(number(each.dead_letters.open), style="red" if each.dead_letters.open else "")
@@ -238,7 +244,8 @@ def _reason(each: PipelineView, now: datetime) -> str:
     return plain(each.reason) + retry
 
 
-def _replicas(each: PipelineView) -> str:
+def replicas_text(each: PipelineView) -> str:
+    """How many engines are ready, of how many."""
     ready = sum(replica.ready and replica.state == "running" for replica in each.replicas)
     return f"{ready}/{each.scaling.desired}"
 

@@ -83,8 +83,8 @@ def reset_command(
         remove_data(DATA_DIR)
         for each in own:
             if each.is_dir() and not each.is_symlink():
-                # What belongs to an embedded server is gone by now.
-                shutil.rmtree(each, ignore_errors=not each.exists())
+                shutil.rmtree(each)
             else:
+                # What belongs to an embedded server is gone by now.
                 each.unlink(missing_ok=True)
     typer.echo(f"removed what was in {DATA_DIR}, but for the audit log")

@@ -17,7 +17,7 @@ from ddpm.cli.client import AwayError, Client, NotFoundError
 from ddpm.cli.configuration import ConfigOption
 from ddpm.cli.names import complete_name
 from ddpm.cli.output import Terminal, show, write_line
-from ddpm.cli.picture import WELL, detail, overview
+from ddpm.cli.picture import detail, is_well, overview
 from ddpm.cli.text import dumped, duration, plain
 from ddpm.errors import ExitCode
 from ddpm.names import means
@@ -55,7 +55,7 @@ def status_command(
             write_line(dumped(answer, indent=2))
         else:
             show(console, _picture(seen, console))
-    if any((each.state not in WELL and not each.finished) or each.tripped for each in pipelines):
+    if not all(map(is_well, pipelines)):
         raise typer.Exit(ExitCode.RUNTIME)
 
 

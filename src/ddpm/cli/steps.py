@@ -5,12 +5,11 @@ from typing import Any
 
 from rich.text import Text
 
-from ddpm.cli.text import harmless_json, plain
+from ddpm.cli.text import HEX_ROW, harmless_json, hexdump, plain
 from ddpm.orchestrator.dryrun import Answer, Cell, Outcome, Reason, Result, pretty
 
-HEX_ROW = 16
 _HEX_ROWS = 4
-_PRINTABLE = range(0x20, 0x7F)
+_DIGITS = 4
 
 
 def answered(answer: Answer, label: str, table: str | None) -> Text:
@@ -22,7 +21,7 @@ def answered(answer: Answer, label: str, table: str | None) -> Text:
         table: The name of the table that the columns belong to.
 
     """
-    lines: list[Text] = [Text(f"{label}: {answer.size} bytes", style="bold"), *_indented(hexdump(answer))]
+    lines: list[Text] = [Text(f"{label}: {answer.size} bytes", style="bold"), *_indented(_first_bytes(answer))]
     if not answer.results and not answer.left_out:
         lines += _indented([Text("no documents: consumed, nothing is written")])
     for result in answer.results:
@@ -32,13 +31,12 @@ def answered(answer: Answer, label: str, table: str | None) -> Text:
     return Text("\n").join(lines)
 
 
-def hexdump(answer: Answer) -> list[Text]:
+def _first_bytes(answer: Answer) -> list[Text]:
     """The first bytes in hexadecimal, and as text where they are ASCII."""
     if answer.size and not answer.head:
         return [Text("not shown: privacy.mask", style="dim")]
     shown = answer.head[: HEX_ROW * _HEX_ROWS]
-    rows = [shown[at : at + HEX_ROW] for at in range(0, len(shown), HEX_ROW)]
-    lines = [f"{at * HEX_ROW:04x}  {row.hex(' '):<{HEX_ROW * 3 - 1}}  {_ascii(row)}" for at, row in enumerate(rows)]
+    lines = list(hexdump(shown, _DIGITS))
     if answer.size > len(shown):
         lines.append("…")
     return [Text(line, style="dim") for line in lines]
@@ -90,7 +88,3 @@ def _columns(cells: tuple[Cell, ...]) -> Iterator[Text]:
 
 def _indented(lines: Iterable[Text]) -> Iterator[Text]:
     return (Text("  ").append_text(line) for line in lines)
-
-
-def _ascii(row: bytes) -> str:
-    return "".join(chr(byte) if byte in _PRINTABLE else "." for byte in row)

@@ -17,11 +17,10 @@ from ddpm.cli.peek import record_as_json
 from ddpm.cli.servers import load_with_servers
 from ddpm.cli.text import harmless_json, number, plain
 from ddpm.errors import Interrupted
-from ddpm.exact import loads
+from ddpm.exact import compact, loads
 from ddpm.orchestrator.dryrun import Result
 from ddpm.orchestrator.look.tap import LeftOut, Point, Seen, Wanted, fields, tapped
 from ddpm.orchestrator.signals import signal_handler
-from ddpm.privacy import compact
 
 DEFAULT_RATE = 10
 MOST_RATE = 1_000

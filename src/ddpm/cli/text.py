@@ -6,13 +6,17 @@ Nothing here prints.
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 # Controls would move the cursor or worse, format characters reorder what is read, the rest breaks lines or encodings.
 _DANGEROUS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # JSON itself escapes what is below the space; these it lets through.
 _DANGEROUS_IN_JSON = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+HEX_ROW = 16
+"""How many bytes stand in a row of a dump."""
+
+_PRINTABLE = range(0x20, 0x7F)
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -37,6 +41,14 @@ def dumped(value: Any, indent: int | None = None) -> str:  # noqa: ANN401 -- wha
 def harmless_json(text: str) -> str:
     """JSON as it is written, with what a terminal would act on as escapes."""
     return _DANGEROUS_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+def hexdump(value: bytes, digits: int = 8) -> Iterator[str]:
+    """The bytes in hexadecimal, a row each with its place in so many digits, and as text where they are ASCII."""
+    for at in range(0, len(value), HEX_ROW):
+        row = value[at : at + HEX_ROW]
+        text = "".join(chr(byte) if byte in _PRINTABLE else "." for byte in row)
+        yield f"{at:0{digits}x}  {row.hex(' '):<{HEX_ROW * 3 - 1}}  {text}"
 
 
 def duration(seconds: float, units: int = 2) -> str:

@@ -24,7 +24,7 @@ from ddpm.cli.address import TokenFileOption, UrlOption, resolve
 from ddpm.cli.client import AwayError, Client, RefusedError
 from ddpm.cli.configuration import ConfigOption
 from ddpm.cli.output import Terminal, show
-from ddpm.cli.picture import WELL, state_text
+from ddpm.cli.picture import UNKNOWN, is_well, open_letters, replicas_text, state_text
 from ddpm.cli.text import duration, number, plain
 from ddpm.engine.exposition import samples
 from ddpm.server.views import PipelinesView, PipelineView
@@ -209,23 +209,22 @@ def spark(values: Sequence[float]) -> str:
 
 
 def _figures(each: PipelineView, used: Used | None) -> dict[str, Text]:
-    lag, letters = each.lag, each.dead_letters
-    ready = sum(replica.ready and replica.state == "running" for replica in each.replicas)
+    lag = each.lag
     cpu = "-" if used is None or used.cpu is None else f"{used.cpu * 100:.0f}%"
     return {
         "read/s": Text(number(each.rates.read)),
         "written/s": Text(number(each.rates.written)),
-        "lag": Text("?" if lag is None else number(lag.records)),
+        "lag": Text(UNKNOWN if lag is None else number(lag.records)),
         "behind": Text("-" if lag is None or not lag.records else duration(lag.seconds, 1)),
-        "dead": Text("?" if letters is None else number(letters.open), style="red" if letters and letters.open else ""),
-        "engines": Text(f"{ready}/{each.scaling.desired}"),
+        "dead": open_letters(each),
+        "engines": Text(replicas_text(each)),
         "cpu": Text(cpu),
         "memory": Text("-" if used is None else f"{number(used.memory / _MEGABYTE)} MB"),
     }
 
 
 def _head(look: Look) -> Text:
-    well = sum((each.state in WELL or each.finished) and not each.tripped for each in look.pipelines)
+    well = sum(map(is_well, look.pipelines))
     written = sum(each.rates.written for each in look.pipelines)
     lag = sum(each.lag.records for each in look.pipelines if each.lag)
     dead = sum(each.dead_letters.open for each in look.pipelines if each.dead_letters)

@@ -97,8 +97,9 @@ class DeadLetterService:
         read = store.letters((entry.id for entry in entries), pipeline)
         # Tables of several databases give out the same ids.
         found = {letter.id: letter for letter in read if letter.pipeline == pipeline}
-        read_ = [(replace(found[entry.id], sink=entry.sink), entry) for entry in entries if entry.id in found]
-        return [(shown(letter, privacy), entry) for letter, entry in read_]
+        return [
+            (shown(replace(found[entry.id], sink=entry.sink), privacy), entry) for entry in entries if entry.id in found
+        ]
 
     def letter(self, pipeline: str, letter_id: LetterId) -> tuple[DeadLetter, Entry | None] | None:
         """What people may see of one letter; None when the pipeline has no such letter. Raises ServiceError."""

@@ -96,7 +96,8 @@ class Server:
         """Whether it is this server that listens on a port; taken on trust where that may not be looked at."""
         for process in self._members():
             try:
-                if any(each.laddr and each.laddr.port == port for each in process.net_connections("tcp")):
+                listening = (each for each in process.net_connections("tcp") if each.status == _psutil().CONN_LISTEN)
+                if any(each.laddr.port == port for each in listening):
                     return True
             except _psutil().AccessDenied:
                 return True

@@ -46,6 +46,7 @@ def dead_letter_stores(pipelines: Iterable[Pipeline], all_: Sequence[Pipeline]) 
 
     """
     owners = owners_of(all_)
+    hidden = {each.name: privacy_of(each) for each in all_}
     sharing: dict[tuple[Cluster, str], list[Pipeline]] = {}
     for pipeline in pipelines:
         sharing.setdefault((pipeline.kafka.cluster, pipeline.dead_letter.topic), []).append(pipeline)
@@ -58,7 +59,6 @@ def dead_letter_stores(pipelines: Iterable[Pipeline], all_: Sequence[Pipeline]) 
             if each.known_table is not None
         }
         tables = [OversizedLetters(*each) for each in sorted(kept)]
-        hidden = {each.name: privacy_of(each) for each in all_}
         factor = those[0].kafka.replication_factor
         store = DeadLetterStore(*place, factor, kept=tables, owners=owners, privacy=hidden)
         found |= dict.fromkeys((each.name for each in those), store)

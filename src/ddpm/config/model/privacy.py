@@ -29,6 +29,3 @@ class Privacy(Model):
     mask_headers: tuple[NonEmptyStr, ...] = Field(
         default=(), examples=[["user"]], description="headers whose values are not shown"
     )
-
-    def __bool__(self) -> bool:
-        return bool(self.mask or self.mask_key or self.mask_headers)

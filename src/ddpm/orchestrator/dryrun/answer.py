@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from ddpm.errors import EngineError
-from ddpm.exact import NULL, loads
-from ddpm.privacy import MASK, PrivacyFilter, compact
+from ddpm.exact import NULL, compact, loads
+from ddpm.privacy import MASK, PrivacyFilter
 
 
 class Outcome(StrEnum):

@@ -52,11 +52,11 @@ class NewestRecords:
         if pipeline is None:
             raise ServiceError(f"{name} does not run any more")
         records = newest(pipeline.kafka.cluster, pipeline.kafka.topics, count)
-        if not records or not _can_try(pipeline):
-            return [LookedAt(seen_of(each, pipeline), None) for each in records]
         privacy = privacy_of(pipeline)
+        if not records or not _can_try(pipeline):
+            return [LookedAt(seen_of(each, privacy), None) for each in records]
         with Trials(configured(config, name), Silent()) as trials:
-            return [LookedAt(seen_of(each, pipeline), _answer(trials, each, privacy)) for each in records]
+            return [LookedAt(seen_of(each, privacy), _answer(trials, each, privacy)) for each in records]
 
 
 def _answer(trials: Trials, record: RawRecord, privacy: PrivacyFilter) -> str | None:

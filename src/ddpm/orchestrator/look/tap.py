@@ -31,7 +31,7 @@ from ddpm.orchestrator.dryrun import (
 )
 from ddpm.orchestrator.dryrun import shown as answer_shown
 from ddpm.orchestrator.dryrun.consumed import consumed
-from ddpm.privacy import privacy_of
+from ddpm.privacy import PrivacyFilter, privacy_of
 
 # More are not tried on a filter in a second: the machine is there for the pipelines.
 _TRIED_A_SECOND = 500
@@ -134,25 +134,23 @@ def paced(arrivals: Arrivals, look: Look, rate: int) -> Iterator[Seen | LeftOut]
             if left:
                 time.sleep(max(0.0, begun + 1.0 - time.monotonic()))
                 yield LeftOut(left + arrivals.jump())
+                break
 
 
 @contextmanager
 def _looks(config: Config, pipeline: Pipeline, wanted: Wanted, progress: Progress) -> Iterator[Look]:
     at, condition = wanted.at, wanted.condition
     filters = () if condition is None else (Processor(filter=condition),)
-    choice = configured(config, pipeline.name)
-    if at is Point.DEAD_LETTERS:
-        choice = parser_alone("json", {})
-        own = choice.pipeline.model_copy(update={"engine": pipeline.engine})
-    else:
-        own = choice.pipeline
+    letters = at is Point.DEAD_LETTERS
+    choice = parser_alone("json", {}) if letters else configured(config, pipeline.name)
+    own = choice.pipeline.model_copy(update={"engine": pipeline.engine}) if letters else choice.pipeline
     steps = (*own.processors, *filters) if at is Point.SINK else filters
     with ExitStack() as stack:
         trials: Trials | None = None
         if filters or at is Point.SINK:
             tried = replace(choice, pipeline=own.model_copy(update={"processors": steps}))
             trials = stack.enter_context(_trials(tried, progress, filtered=bool(filters)))
-        if at is Point.DEAD_LETTERS:
+        if letters:
             yield _letters(config, pipeline, trials)
         else:
             yield _records(pipeline, trials, at)
@@ -176,7 +174,7 @@ def _records(pipeline: Pipeline, trials: Trials | None, at: Point) -> Look:
     privacy = privacy_of(pipeline)
 
     def look(record: RawRecord) -> Seen | None:
-        own = seen_of(record, pipeline)
+        own = seen_of(record, privacy)
         if trials is None:
             return Seen(own)
         try:
@@ -213,7 +211,7 @@ def _letters(config: Config, pipeline: Pipeline, trials: Trials | None) -> Look:
             answer = read_answer(trials.answer(Record(json.dumps(fields(own)).encode())))
             if not any(map(_passed, answer.results)):
                 return None
-        return Seen(seen_of(record, pipeline), letter=own)
+        return Seen(seen_of(record, privacy), letter=own)
 
     return look
 
@@ -234,8 +232,7 @@ def fields(letter: DeadLetter) -> dict[str, object]:
     }
 
 
-def seen_of(record: RawRecord, pipeline: Pipeline) -> RawRecord:
+def seen_of(record: RawRecord, privacy: PrivacyFilter) -> RawRecord:
     """What people may see of a record."""
-    privacy = privacy_of(pipeline)
     headers = privacy.headers(record.headers)
     return replace(record, key=privacy.key(record.key), value=privacy.value(record.value), headers=headers)
